@@ -1,0 +1,45 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genbench.core import GenbenchError
+
+TEMPORARY = ".tmp"  # suffix of files that are still being written
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    On an error the temporary file is removed and `path` keeps what it had. Raises GenbenchError
+    when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_error(path: Path, error: OSError) -> GenbenchError:
+    """One line for a failed write, with the remedy for the usual causes."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return GenbenchError(
+            f"no space left while writing {path}: free some space or write elsewhere, then run "
+            "the same command again; what was finished is kept"
+        )
+    reason = error.strerror or str(error)
+    return GenbenchError(f"cannot write {path}: {reason}; choose a folder that can be written")

@@ -1,0 +1,37 @@
+"""What a long job says while it runs, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[int], None]  # called with the number of items finished since the last call
+
+
+class Reporter(Protocol):
+    """Listens to a job. The command line draws bars; tests and libraries may stay silent."""
+
+    def task(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """A piece of work of `total` items, while the context lasts."""
+        ...
+
+    def note(self, text: str) -> None:
+        """One line the user should read, such as a figure that is not comparable and why."""
+        ...
+
+
+class SilentReporter:
+    """Keeps the notes and draws nothing."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Advance]:
+        """A task nobody watches."""
+        yield lambda finished: None
+
+    def note(self, text: str) -> None:
+        """Keep the note."""
+        self.notes.append(text)

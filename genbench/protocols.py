@@ -1,0 +1,91 @@
+"""Evaluation protocols: read from tables/protocols.toml, found by name, changed by options."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from genbench.core import EvalProtocol, GenbenchError, UsageError, suggestion
+
+
+def tables_folder() -> Path:
+    """Where table specs and protocols lie: inside an installed wheel, else in the checkout."""
+    installed = Path(str(files("genbench"))) / "_tables"
+    return installed if installed.is_dir() else Path(str(files("genbench"))).parent / "tables"
+
+
+def load_protocols(path: Path | None = None) -> dict[str, EvalProtocol]:
+    """Every protocol of a TOML file by name. Raises GenbenchError for unknown keys or bad types."""
+    path = path or tables_folder() / "protocols.toml"
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise GenbenchError(f"{path} is missing: reinstall genbench") from error
+    except tomllib.TOMLDecodeError as error:
+        raise GenbenchError(f"{path} is not valid TOML ({error}): correct that line") from error
+    return {name: _protocol(path, name, table) for name, table in tables.items()}
+
+
+def _protocol(path: Path, name: str, table: Any) -> EvalProtocol:
+    defaults = {
+        item.name: getattr(EvalProtocol(name=name), item.name) for item in fields(EvalProtocol)
+    }
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in defaults or key == "name":
+            known = suggestion(key, defaults)
+            raise GenbenchError(f"{path}: [{name}] has an unknown key {key}; {known}")
+        values[key] = tuple(value) if isinstance(value, list) else value
+        if type(values[key]) is not type(defaults[key]):
+            kind = type(defaults[key]).__name__
+            raise GenbenchError(f"{path}: [{name}] {key} = {value!r} must be of type {kind}")
+    return EvalProtocol(name=name, **values)
+
+
+def find_protocol(name: str) -> EvalProtocol:
+    """The protocol of that name. Raises UsageError with the nearest for an unknown one."""
+    protocols = load_protocols()
+    if name not in protocols:
+        raise UsageError(f"no protocol is named {name}; {suggestion(name, protocols)}")
+    return protocols[name]
+
+
+def choose_protocol(
+    name: str,
+    *,
+    model_resolution: int = 0,
+    reference: str = "",
+    detector: str = "",
+    crop: str = "",
+    resolution: int = 0,
+) -> EvalProtocol:
+    """The protocol the user named, or the usual one, with the user's changes.
+
+    Without a name: for a model and no reference the one made for its resolution (bundled at 32
+    pixels, ADM's at ImageNet sizes); otherwise "standard". A change shows in the digest, and in a
+    star behind the name.
+    """
+    if name:
+        protocol = find_protocol(name)
+    else:
+        protocols = load_protocols()
+        fitting = [item for item in protocols.values() if item.resolution == model_resolution != 0]
+        protocol = fitting[0] if fitting and not reference else protocols["standard"]
+    changed = replace(
+        protocol,
+        detector=detector or protocol.detector,
+        crop=crop or protocol.crop,
+        resolution=protocol.resolution or (0 if model_resolution else resolution),
+    )
+    if resolution and changed.resolution and resolution != changed.resolution:
+        raise UsageError(
+            f"protocol {protocol.name} is for {changed.resolution} pixels, not --res {resolution}: "
+            "choose another protocol (`genbench ls protocols`)"
+        )
+    if changed.digest() == protocol.digest():
+        return protocol
+    return replace(changed, name=protocol.name + "*")

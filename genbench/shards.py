@@ -1,0 +1,86 @@
+"""Results of long work kept as small files: written whole or not at all, found again by their key.
+
+A shard folder is named by the digest of everything its content depends on, so a stale shard cannot
+be met: whatever changes the content changes the folder. Every shard is written to a temporary file
+and renamed; two processes may write the same shard at once, and since both hold the same content
+the last rename wins harmlessly.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genbench.core import canonical_digest
+from genbench.files import TEMPORARY, replacing
+
+SHARD_ROWS = 500  # samples a shard; what a killed run can lose
+_STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
+
+
+class ShardFolder:
+    """The shards of one key under `root`: shard s holds rows [s * SHARD_ROWS, (s+1) * SHARD_ROWS).
+
+    A shard is one file a layer (an .npz with one stored array: the zip's CRC finds corruption).
+    The last shard may be shorter; it is written again when more rows are wanted.
+    """
+
+    def __init__(self, root: Path, key: Mapping[str, Any]) -> None:
+        self.path = root / canonical_digest(key)[:32]
+        self.corrupt: list[Path] = []  # files found corrupt, and removed, by this object
+        with_header = self.path / "key.json"
+        if not with_header.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with replacing(with_header) as temporary:
+                temporary.write_text(json.dumps(key, indent=1, sort_keys=True))
+        self._remove_stale()
+
+    def _remove_stale(self) -> None:
+        for leftover in self.path.glob(f"*{TEMPORARY}"):
+            try:
+                if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                    leftover.unlink()
+            except FileNotFoundError:  # another run tidied it first
+                continue
+
+    def _file(self, shard: int, layer: str) -> Path:
+        return self.path / f"{shard:06d}-{layer}.npz"
+
+    def write(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Store [rows, ...] arrays by layer name. Raises GenbenchError when the disk is full."""
+        for layer, array in arrays.items():
+            with replacing(self._file(shard, layer)) as temporary, temporary.open("wb") as file:
+                np.savez(file, data=array)
+
+    def read(self, shard: int, layer: str, rows: int) -> NDArray[Any] | None:
+        """The first `rows` rows of a layer, or None when absent, too short or corrupt.
+
+        A corrupt file is removed, so the caller computes it again like an absent one.
+        """
+        path = self._file(shard, layer)
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                data: NDArray[Any] = file["data"]
+        except FileNotFoundError:
+            return None
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError):
+            path.unlink(missing_ok=True)
+            self.corrupt.append(path)
+            return None
+        return data[:rows] if data.shape[0] >= rows else None
+
+    def holds(self, shard: int, layers: Sequence[str], rows: int) -> bool:
+        """Whether every layer of the shard can be read with at least `rows` rows."""
+        return all(self.read(shard, layer, rows) is not None for layer in layers)
+
+
+def shard_spans(count: int) -> list[tuple[int, int]]:
+    """[start, stop) of every shard of `count` rows."""
+    return [(start, min(start + SHARD_ROWS, count)) for start in range(0, count, SHARD_ROWS)]
