@@ -117,7 +117,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(GenbenchError, match=r"no space left.*kept\.txt"),
         files.replacing(path) as temporary,

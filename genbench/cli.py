@@ -1,0 +1,276 @@
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench import __version__
+from genbench.cli_options import (
+    MODEL_OPTIONS,
+    Batch,
+    Cache,
+    Checkpoint,
+    Crop,
+    Detector,
+    Device,
+    Dtype,
+    Json,
+    Labels,
+    Model,
+    Resolution,
+    Seed,
+    Variant,
+    Weights,
+    model_options,
+    model_request,
+)
+from genbench.core import GenbenchError
+
+app = typer.Typer(
+    name="genbench",
+    help="Benchmark image generators: draw samples, measure them, cite the figures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command(context_settings=MODEL_OPTIONS)
+def fid(
+    ctx: typer.Context,
+    samples: Annotated[str, typer.Option(help="Images: .npz, folder, zip, bundled, …")] = "",
+    model: Model = "",
+    ref: Annotated[str, typer.Option(help="Reference images or ADM reference file.")] = "",
+    features: Annotated[Path | None, typer.Option(help="Your own features (.npz).")] = None,
+    ref_features: Annotated[Path | None, typer.Option(help="The reference's features.")] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol (`genbench ls protocols`).")] = "",
+    n: Annotated[list[int] | None, typer.Option("-n", help="Sample count; repeat it.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat it.")] = None,
+    detector: Detector = "",
+    detector_weights: Weights = None,
+    res: Resolution = 0,
+    crop: Crop = "",
+    variant: Variant = "",
+    checkpoint: Checkpoint = "",
+    seed: Seed = 0,
+    labels: Labels = "uniform",
+    batch_size: Batch = 64,
+    dtype: Dtype = "float32",
+    device: Device = "auto",
+    ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
+    json_lines: Json = False,
+    records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
+    cache: Cache = None,
+) -> None:
+    """Measure quality: FID, sFID, Inception Score, KID, precision, recall, density, coverage.
+
+    Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
+    """
+    from genbench.console import ConsoleReporter, show_measurements
+    from genbench.distributed import device_of, joined_world
+    from genbench.protocols import choose_protocol
+    from genbench.runner import QualityRequest, evaluate
+    from genbench.sampling import model_resolution
+    from genbench.store import append_records, default_records
+
+    request_model, size = None, 0
+    if model:
+        request_model = model_request(
+            ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size
+        )
+        size = model_resolution(request_model)
+    else:
+        model_options(ctx, "")
+    request = QualityRequest(
+        protocol=choose_protocol(
+            protocol, model_resolution=size, reference=ref, detector=detector, crop=crop,
+            resolution=res,
+        ),
+        samples=samples, model=request_model, features=features, reference=ref,
+        reference_features=ref_features, counts=tuple(n or ()), metrics=tuple(metric or ()),
+        detector_weights=detector_weights, interval=ci, cache=cache,
+    )  # fmt: skip
+    with joined_world() as world:
+        reporter = ConsoleReporter(leads=world.leads)
+        measured = evaluate(
+            request, world=world, device=device_of(device, world), reporter=reporter
+        )
+        if not world.leads:
+            return
+        append_records(records or default_records(), measured)
+        if json_lines:
+            for measurement in measured:
+                print(measurement.to_json())
+        else:
+            show_measurements(measured)
+
+
+@app.command(context_settings=MODEL_OPTIONS)
+def sample(
+    ctx: typer.Context,
+    model: Model,
+    out: Annotated[Path, typer.Option(help=".npz (ADM batch), .png (grid), or a folder.")],
+    n: Annotated[int, typer.Option("-n", help="Number of samples.", min=1)],
+    res: Resolution = 0,
+    variant: Variant = "",
+    checkpoint: Checkpoint = "",
+    seed: Seed = 0,
+    labels: Labels = "uniform",
+    batch_size: Batch = 64,
+    dtype: Dtype = "float32",
+    device: Device = "auto",
+    cache: Cache = None,
+) -> None:
+    """Draw samples and write them; a killed run resumes."""
+    from genbench.console import ConsoleReporter
+    from genbench.distributed import device_of, joined_world
+    from genbench.exports import check_output, draw_samples, export_samples
+    from genbench.sampling import open_model
+    from genbench.weights import cache_folder
+
+    request = model_request(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
+    check_output(out)
+    with joined_world() as world:
+        reporter = ConsoleReporter(leads=world.leads)
+        source = open_model(request, device_of(device, world))
+        where = cache or cache_folder()
+        folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
+        if world.leads:
+            export_samples(source, folder, n, out)
+            print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
+
+
+@app.command()
+def ref(
+    images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
+    out: Annotated[Path, typer.Option(help="Reference file to write (.npz).")],
+    detector: Detector = "inception",
+    detector_weights: Weights = None,
+    res: Resolution = 0,
+    crop: Crop = "none",
+    device: Device = "auto",
+    cache: Cache = None,
+) -> None:
+    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
+    from genbench.console import ConsoleReporter
+    from genbench.detectors import create_detector, detector_status
+    from genbench.distributed import device_of, joined_world
+    from genbench.exports import export_reference
+    from genbench.images import open_image_set
+    from genbench.weights import cache_folder
+
+    opened = open_image_set(images, crop=crop, resolution=res)
+    with joined_world() as world:
+        layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
+        extractor = create_detector(
+            detector, layers=layers, weights=detector_weights, device=device_of(device, world)
+        )
+        export_reference(
+            opened, extractor, out, cache=cache or cache_folder(), world=world,
+            reporter=ConsoleReporter(leads=world.leads),
+        )  # fmt: skip
+        if world.leads:
+            print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)
+
+
+@app.command()
+def ls(
+    what: Annotated[str, typer.Argument(help="models, protocols, detectors, tables or a MODEL")] = (
+        "models"
+    ),
+    json_lines: Json = False,
+) -> None:
+    """List models, protocols, detectors, tables, or one model's variants and options."""
+    from genbench.console import show_rows
+    from genbench.listing import named_list
+
+    for rows in named_list(what):
+        if json_lines:
+            for row in rows:
+                print(json.dumps(row))
+        else:
+            show_rows(rows)
+
+
+@app.command(context_settings=MODEL_OPTIONS)
+def check(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="Model whose adapter to test.")],
+    res: Resolution = 0,
+    variant: Variant = "",
+    checkpoint: Checkpoint = "",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+) -> None:
+    """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
+    from genbench.console import show_check
+    from genbench.contract import check_adapter
+    from genbench.distributed import World, device_of
+
+    request = model_request(ctx, model, res, variant, checkpoint, 0, "uniform", dtype, 64)
+    results = list(check_adapter(request, device_of(device, World())))
+    for result in results:
+        show_check(result.rule, result.passed, result.message)
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(json_lines: Json = False) -> None:
+    """Say what this machine can measure now, what is missing, and how to get it."""
+    from dataclasses import asdict
+
+    from genbench.console import show_check
+    from genbench.doctor import examine
+
+    for finding in examine():
+        if json_lines:
+            print(json.dumps(asdict(finding)))
+        else:
+            show_check(finding.subject, finding.good, finding.text)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"genbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; every failure the user can mend is one line on stderr and an exit code."""
+    try:
+        app()
+    except GenbenchError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (OSError, MemoryError) as error:
+        _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
+    except SystemExit as stop:
+        if stop.code == 130:
+            _fail("interrupted; what was finished is kept: the same command resumes", 130)
+        raise
+
+
+def _fail(text: str, code: int) -> None:
+    if os.environ.get("GENBENCH_DEBUG"):
+        raise
+    rank = os.environ.get("RANK", "")
+    prefix = f"rank {rank}: " if rank else ""
+    print("error: " + prefix + " ".join(text.split()), file=sys.stderr)
+    sys.exit(code)

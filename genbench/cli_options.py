@@ -1,0 +1,73 @@
+"""Options that several commands share, and those a model adds to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genbench.core import LabelSchedule, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from genbench.sampling import ModelRequest
+
+# What these commands do not know belongs to the model: `--truncation 0.5`, `--steps 250`.
+MODEL_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Model to sample (`genbench ls`).")]
+Resolution = Annotated[int, typer.Option("--res", help="Resolution in pixels.", min=0)]
+Variant = Annotated[str, typer.Option(help="Variant of the model (`genbench ls MODEL`).")]
+Checkpoint = Annotated[str, typer.Option(help="Weights: a path, or URL#sha256=DIGEST.")]
+Seed = Annotated[int, typer.Option(help="Seed; sample i depends on (seed, i) alone.")]
+Labels = Annotated[LabelSchedule, typer.Option(help="Class labels of the samples.")]
+Batch = Annotated[int, typer.Option(help="Samples a network call; changes no figure.", min=1)]
+Dtype = Annotated[str, typer.Option(help="Arithmetic of the model: float32, float16, bfloat16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Crop = Annotated[str, typer.Option(help="How images become --res: none, adm, resize.")]
+Detector = Annotated[str, typer.Option(help="Feature extractor (`genbench ls detectors`).")]
+Weights = Annotated[Path | None, typer.Option(help="The detector's weights file.")]
+Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: $GENBENCH_CACHE).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
+
+
+def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
+    """The options this command does not know, as the model's; unknown to both: an error."""
+    given: dict[str, str] = {}
+    words = list(ctx.args)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise UsageError(f"{word!r} is not expected here: options start with --")
+        key, has_value, value = word[2:].partition("=")
+        if not has_value:
+            value = words.pop(0) if words and not words[0].startswith("--") else "true"
+        given[key] = value
+    if not given:
+        return given
+    known = [name for parameter in ctx.command.params for name in parameter.opts]
+    if model:
+        from genbench.registry import adapter_options, find_adapter, load_adapter_class
+
+        own = adapter_options(load_adapter_class(find_adapter(model)))
+        names = {name.replace("_", "-") for name in own}
+        given = {key.replace("_", "-"): value for key, value in given.items()}
+        known += [f"--{name}" for name in names]
+    for key in given:
+        if f"--{key}" not in known:
+            raise UsageError(f"there is no option --{key}; {suggestion('--' + key, known)}")
+    return given
+
+
+def model_request(
+    ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
+    labels: LabelSchedule, dtype: str, batch_size: int,
+) -> ModelRequest:  # fmt: skip
+    """The model as the user named it, with the options it alone knows."""
+    from genbench.sampling import ModelRequest
+
+    return ModelRequest(
+        name=model, resolution=res, variant=variant, checkpoint=checkpoint,
+        options=model_options(ctx, model), seed=seed, labels=labels, dtype=dtype,
+        batch_size=batch_size,
+    )  # fmt: skip

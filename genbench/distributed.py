@@ -1,0 +1,115 @@
+"""Rank and world size under torchrun or alone: who does which shard, and gathering to rank 0."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from genbench.core import UsageError
+
+T = TypeVar("T")
+
+_TIMEOUT = timedelta(hours=24)  # the other ranks wait while rank 0 computes the figures
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among the processes of the run."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process computes the figures and speaks to the user."""
+        return self.rank == 0
+
+    def share(self, work: Sequence[T]) -> list[T]:
+        """This process's run of consecutive items of `work`; every item is one process's."""
+        start, stop = (len(work) * rank // self.size for rank in (self.rank, self.rank + 1))
+        return list(work[start:stop])
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+        if self.size > 1:
+            dist.barrier()
+
+    def broadcast(self, value: T) -> T:
+        """Rank 0's `value`, on every process (sent as a pickle between processes of one run)."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's `value` in order of rank, on rank 0; an empty list elsewhere."""
+        if self.size == 1:
+            return [value]
+        box: list[T | None] | None = [None] * self.size if self.leads else None
+        dist.gather_object(value, box, dst=0)
+        return [item for item in box if item is not None] if box else []
+
+
+def world_of_environment() -> World:
+    """The world torchrun describes in the environment; a world of one without it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World()
+    return World(
+        rank=int(os.environ["RANK"]),
+        size=int(os.environ["WORLD_SIZE"]),
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        local_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+    )
+
+
+@contextmanager
+def joined_world() -> Iterator[World]:
+    """The world of this run, its processes joined (gloo: only CPU data travels) while it lasts.
+
+    torchrun tells every process to use one thread. Bits must not depend on how many processes
+    share the work, so every process computes with the thread count it would have alone.
+    """
+    world = world_of_environment()
+    if world.size == 1:
+        yield world
+        return
+    torch.set_num_threads(default_threads())
+    dist.init_process_group("gloo", timeout=_TIMEOUT)
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def default_threads() -> int:
+    """Threads of one process: the processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_of(name: str, world: World) -> torch.device:
+    """The device of that name; "auto" is this process's own GPU when there is one, else the CPU.
+
+    Raises UsageError for a name torch does not know and for a GPU that is not there.
+    """
+    if name == "auto":
+        name = f"cuda:{world.local_rank}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device {name}: use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UsageError(f"there is no device {name}, {count} CUDA devices are: use auto or cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"genbench does not measure on {name}: use auto, cpu or cuda")
+    return device

@@ -1,0 +1,106 @@
+"""`genbench doctor`: what this machine can measure now, and how to get what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import genbench
+from genbench.core import GenbenchError
+from genbench.detectors import detector_names, detector_status
+from genbench.environment import cpu_name, git_revision, package_versions
+from genbench.protocols import load_protocols
+from genbench.references import PUBLISHED, reference_path
+from genbench.registry import adapter_entries, load_adapter_class
+from genbench.store import default_records
+from genbench.weights import cache_folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    subject: str
+    good: bool
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Everything the doctor looks at; nothing is downloaded."""
+    return [
+        *_versions(), *_devices(), *_folders(), *_detectors(), *_references(), *_models()
+    ]  # fmt: skip
+
+
+def _versions() -> list[Finding]:
+    revision = git_revision()
+    text = genbench.__version__ + (f" ({revision[:12]}{revision[40:]})" if revision else "")
+    found = [Finding("genbench", True, text)]
+    for name, version in package_versions().items():
+        good = version != "missing"
+        found.append(Finding(name, good, version if good else f"missing: pip install {name}"))
+    return found
+
+
+def _devices() -> list[Finding]:
+    found = [Finding("cpu", True, f"{cpu_name()}, {torch.get_num_threads()} threads")]
+    if not torch.cuda.is_available():
+        text = "none: figures are the same on the CPU, only slower"
+        return [*found, Finding("gpu", False, text)]
+    for number in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(number).total_memory / 2**30
+        text = f"{torch.cuda.get_device_name(number)}, {memory:.0f} GiB"
+        found.append(Finding(f"cuda:{number}", True, text))
+    return found
+
+
+def _folders() -> list[Finding]:
+    cache, records = cache_folder(), default_records()
+    return [
+        Finding("cache", True, f"{cache} ({_free(cache)}; set GENBENCH_CACHE to move it)"),
+        Finding("records", True, f"{records} (set GENBENCH_RECORDS to move it)"),
+    ]
+
+
+def _free(path: Path) -> str:
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    return f"{shutil.disk_usage(existing).free / 2**30:.1f} GiB free"
+
+
+def _detectors() -> list[Finding]:
+    statuses = [detector_status(name) for name in detector_names()]
+    return [
+        Finding(
+            f"detector {status.name}",
+            status.usable,
+            status.summary if status.usable else status.reason,
+        )
+        for status in statuses
+    ]
+
+
+def _references() -> list[Finding]:
+    found = []
+    wanted = {protocol.reference: name for name, protocol in load_protocols().items()}
+    for spec, protocol in wanted.items():
+        if spec not in PUBLISHED:
+            continue
+        try:
+            found.append(Finding(f"reference {protocol}", True, reference_path(spec)))
+        except GenbenchError as error:
+            found.append(Finding(f"reference {protocol}", False, str(error)))
+    return found
+
+
+def _models() -> list[Finding]:
+    found = []
+    for entry in adapter_entries():
+        try:
+            cards = load_adapter_class(entry).cards
+            found.append(Finding(f"model {entry.name}", True, f"{len(cards)} variants"))
+        except GenbenchError as error:
+            found.append(Finding(f"model {entry.name}", False, str(error)))
+    return found

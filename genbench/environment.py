@@ -1,0 +1,84 @@
+"""What a figure was computed with: versions, machine, device, flags, revision."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import genbench
+
+PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pillow")
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the libraries that can change a figure; "missing" where absent."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+@cache
+def git_revision() -> str:
+    """Commit of the genbench checkout, "+changes" when it has uncommitted ones, "" when none."""
+    folder = Path(genbench.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        revision = git("rev-parse", "HEAD")
+        return revision + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def device_name(device: torch.device) -> str:
+    """Name of a device as its maker gives it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def describe_environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
+    """A JSON-ready description of where a figure is computed."""
+    return {
+        "genbench": genbench.__version__,
+        "git": git_revision(),
+        "python": platform.python_version(),
+        **package_versions(),
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "device_type": device.type,
+        "cuda": torch.version.cuda or "" if device.type == "cuda" else "",
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+        "processes": world_size,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }

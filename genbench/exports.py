@@ -1,0 +1,103 @@
+"""Samples and references written for others: ADM batches, folders, grids, reference files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import genbench
+from genbench.core import UsageError
+from genbench.detectors import Detector
+from genbench.distributed import World
+from genbench.features import SetSource, extract_features
+from genbench.filling import fill_shards
+from genbench.images import ImageSet
+from genbench.moments import stream_moments
+from genbench.npz_writing import write_reference, write_samples
+from genbench.picture_writing import save_grid, write_folder
+from genbench.progress import Reporter
+from genbench.sampling import ModelSource
+from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
+
+LAYER = "images"
+
+
+def check_output(out: Path) -> None:
+    """Raise UsageError, before any work is done, for a suffix that cannot be written."""
+    if out.suffix not in (".npz", ".png", ""):
+        raise UsageError(f"--out {out}: end it in .npz, .png (one grid), or nothing (a folder)")
+
+
+def draw_samples(
+    source: ModelSource, count: int, *, cache: Path, world: World, reporter: Reporter
+) -> ShardFolder:
+    """Draw the first `count` samples into shards (uint8 [n, 3, H, W]); a killed run resumes."""
+    folder = ShardFolder(cache / "samples", dict(source.identity()))
+
+    def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
+        for batch in source.images(start, stop):
+            yield {LAYER: batch.numpy()}
+
+    fill_shards(folder, [LAYER], count, produce, label=source.name, world=world, reporter=reporter)
+    return folder
+
+
+def drawn(folder: ShardFolder, count: int) -> Iterator[Tensor]:
+    """The first `count` drawn samples, a shard at a time."""
+    for start, stop in shard_spans(count):
+        data = folder.read(start // SHARD_ROWS, LAYER, stop - start)
+        if data is None:
+            raise UsageError(f"{folder.path} was changed during the run: run the command again")
+        yield torch.from_numpy(data)
+
+
+def export_samples(source: ModelSource, folder: ShardFolder, count: int, out: Path) -> None:
+    """Write drawn samples as an ADM .npz batch, a PNG grid, or a folder of PNG files.
+
+    The suffix of `out` decides (see `check_output`).
+    """
+    if out.suffix == ".npz":
+        labels = source.labels(0, count)
+        write_samples(out, drawn(folder, count), count, None if labels is None else labels.numpy())
+    elif out.suffix == ".png":
+        save_grid(out, torch.cat(list(drawn(folder, count))))
+    else:
+        write_folder(out, drawn(folder, count))
+
+
+def export_reference(
+    images: ImageSet,
+    detector: Detector,
+    out: Path,
+    *,
+    cache: Path,
+    world: World,
+    reporter: Reporter,
+) -> None:
+    """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s."""
+    layers = [layer for layer in detector.layers if layer != "logits"]
+    features = extract_features(
+        SetSource(images), detector, layers, len(images),
+        root=cache / "features", world=world, reporter=reporter,
+    )  # fmt: skip
+    if not world.leads:
+        return
+    statistics = {}
+    for layer, suffix in (("pool", ""), ("spatial", "_s")):
+        if layer in layers:
+            moments = stream_moments(features.chunks(layer), [len(images)])[len(images)]
+            statistics["mu" + suffix] = moments.mean.numpy()
+            statistics["sigma" + suffix] = moments.covariance().numpy()
+    meta = {
+        "detector": detector.name,
+        "identity": dict(detector.identity),
+        "count": len(images),
+        "images_digest": images.digest(),
+        "genbench": genbench.__version__,
+    }
+    write_reference(out, images, statistics, meta)

@@ -1,0 +1,213 @@
+"""Images to features: extraction in fixed batches, kept in shards, read back as one set.
+
+The detector always sees batches of DETECTOR_BATCH images that start at a multiple of it, the last
+one filled up with black: batch size, rank, resuming and the sample count change no bit of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genbench.core import GenbenchError
+from genbench.detectors import Detector
+from genbench.distributed import World
+from genbench.environment import package_versions
+from genbench.filling import fill_shards
+from genbench.images import ImageSet, batches
+from genbench.progress import Reporter
+from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
+
+DETECTOR_BATCH = 50  # divides SHARD_ROWS
+_FORMAT = 1  # changes when the meaning of a shard changes
+
+
+class Source(Protocol):
+    """Images by index."""
+
+    name: str
+    count: int | None  # None: as many as wanted
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything the images depend on, ready for JSON."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 (hex) that names the images."""
+        ...
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Images start … stop-1 in order, in batches uint8 [n, 3, H, W] of any size, on the CPU."""
+        ...
+
+
+class SetSource:
+    """An image set as a source; decoding runs ahead of the detector."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.set = images
+        self.name = images.name
+        self.count: int | None = len(images)
+
+    def identity(self) -> dict[str, Any]:
+        """The content of the set, wherever it lies."""
+        return {"kind": "images", "content": self.set.digest()}
+
+    def digest(self) -> str:
+        """Digest of the set's content."""
+        return self.set.digest()
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of the images start … stop-1."""
+        return batches(self.set, start, stop, DETECTOR_BATCH)
+
+
+class FeatureSet(Protocol):
+    """Features of `count` images, by layer."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the images, for tables."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) that names the images."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        ...
+
+    def chunks(self, layer: str, count: int | None = None) -> Iterator[Tensor]:
+        """The first `count` rows (all by default) in order, as float32 [n, D] pieces."""
+        ...
+
+
+def rows(features: FeatureSet, layer: str, count: int | None = None) -> Tensor:
+    """The first `count` rows (all by default) of a layer as one float32 [count, D] tensor."""
+    wanted = features.count if count is None else count
+    whole: Tensor | None = None
+    filled = 0
+    for chunk in features.chunks(layer, wanted):  # one copy at a time: cat would hold two
+        if whole is None:
+            whole = torch.empty(wanted, chunk.shape[1], dtype=torch.float32)
+        whole[filled : filled + chunk.shape[0]] = chunk
+        filled += chunk.shape[0]
+    if whole is None:
+        raise GenbenchError(f"{features.name} holds no features: pass at least one image")
+    return whole
+
+
+@dataclass(frozen=True)
+class ArrayFeatures:
+    """Features somebody else extracted, read from a file: `arrays` maps layer to [N, D]."""
+
+    name: str
+    digest: str
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.arrays["pool"].shape[0])
+
+    def chunks(self, layer: str, count: int | None = None) -> Iterator[Tensor]:
+        """The first `count` rows, SHARD_ROWS at a time."""
+        if layer not in self.arrays:
+            key = "features" if layer == "pool" else layer
+            raise GenbenchError(
+                f"{self.name} has no `{key}` array: add it, or leave its metric out"
+            )
+        for start, stop in shard_spans(self.count if count is None else count):
+            yield torch.from_numpy(np.ascontiguousarray(self.arrays[layer][start:stop], np.float32))
+
+
+@dataclass(frozen=True)
+class ShardFeatures:
+    """Features genbench extracted, read from their shards."""
+
+    name: str
+    digest: str
+    count: int
+    folder: ShardFolder = field(repr=False)
+
+    def chunks(self, layer: str, count: int | None = None) -> Iterator[Tensor]:
+        """The first `count` rows, a shard at a time."""
+        for start, stop in shard_spans(self.count if count is None else count):
+            data = self.folder.read(start // SHARD_ROWS, layer, stop - start)
+            if data is None:
+                raise GenbenchError(
+                    f"shard {start // SHARD_ROWS} of {self.folder.path} was lost or damaged during "
+                    "the run: run the same command again, it computes that shard anew"
+                )
+            yield torch.from_numpy(data)
+
+
+def extract_features(
+    source: Source,
+    detector: Detector,
+    layers: Sequence[str],
+    count: int,
+    *,
+    root: Path,
+    world: World,
+    reporter: Reporter,
+) -> ShardFeatures:
+    """Features of the first `count` images of `source`, computing only the shards not yet kept.
+
+    Every process of `world` computes its share; afterwards rank 0 can read all of them. Raises
+    GenbenchError for bad images and for a full disk; finished shards stay.
+    """
+    folder = ShardFolder(root, feature_key(source, detector))
+
+    def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
+        for batch in rebatched(source.images(start, stop), DETECTOR_BATCH):
+            features = _detect(detector, batch)
+            yield {layer: features[layer].numpy() for layer in layers}
+
+    label = f"{source.name} → {detector.name}"
+    fill_shards(folder, layers, count, produce, label=label, world=world, reporter=reporter)
+    return ShardFeatures(source.name, source.digest(), count, folder)
+
+
+def feature_key(source: Source, detector: Detector) -> dict[str, Any]:
+    """Everything that the features of a source depend on."""
+    return {
+        "kind": "features",
+        "format": _FORMAT,
+        "source": dict(source.identity()),
+        "detector": {"name": detector.name, **detector.identity},
+        "batch": DETECTOR_BATCH,
+        "shard": SHARD_ROWS,
+        "versions": package_versions(),
+    }
+
+
+def rebatched(images: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+    """The same images cut into batches of `size`; the last one may be shorter."""
+    held: list[Tensor] = []
+    for batch in images:
+        held.append(batch)
+        while sum(part.shape[0] for part in held) >= size:
+            joined = torch.cat(held)
+            yield joined[:size]
+            held = [joined[size:]] if joined.shape[0] > size else []
+    if held:
+        yield torch.cat(held)
+
+
+def _detect(detector: Detector, batch: Tensor) -> dict[str, Tensor]:
+    count = batch.shape[0]
+    if count < DETECTOR_BATCH:
+        filling = batch.new_zeros(DETECTOR_BATCH - count, *batch.shape[1:])
+        batch = torch.cat([batch, filling])
+    return {layer: value[:count] for layer, value in detector(batch).items()}

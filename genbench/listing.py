@@ -1,0 +1,120 @@
+"""`genbench ls`: the rows of every list, as plain data."""
+
+from __future__ import annotations
+
+import tomllib
+
+from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.detectors import detector_names, detector_status
+from genbench.protocols import load_protocols, tables_folder
+from genbench.registry import (
+    adapter_entries,
+    adapter_options,
+    find_adapter,
+    load_adapter_class,
+)
+
+Rows = list[dict[str, str]]
+
+
+def list_models() -> Rows:
+    """Every announced adapter; a broken one with its reason, a clash with both owners."""
+    entries = adapter_entries()
+    names = [entry.name for entry in entries]
+    rows = []
+    for entry in entries:
+        row = {"model": entry.name, "from": entry.owner, "resolutions": "", "status": "ready"}
+        try:
+            cards = load_adapter_class(entry).cards
+            sizes = sorted({card.resolution for card in cards})
+            row["resolutions"] = ", ".join(map(str, sizes))
+        except GenbenchError as error:
+            row["status"] = str(error)
+        if names.count(entry.name) > 1:
+            row["status"] = f"name claimed twice, by {entry.target} too: uninstall one"
+        rows.append(row)
+    return rows
+
+
+def list_model(name: str) -> tuple[Rows, Rows]:
+    """The variants and the options of one model."""
+    adapter = load_adapter_class(find_adapter(name))
+    cards = [
+        {
+            "variant": card.name,
+            "resolution": str(card.resolution),
+            "classes": str(card.classes or "unconditional"),
+            "parameters": f"{card.parameters:,}",
+            "NFE": str(card.nfe),
+            "weights": card.checkpoint.kind if card.checkpoint else "none needed",
+            "license": card.license,
+            "note": card.note,
+        }
+        for card in adapter.cards
+    ]
+    options = [
+        {
+            "option": f"--{option.name.replace('_', '-')}",
+            "type": option.type.__name__,
+            "default": str(option.default),
+            "choices": ", ".join(map(str, option.choices)),
+            "help": option.help,
+        }
+        for option in adapter_options(adapter).values()
+    ]
+    return cards, options
+
+
+def list_protocols() -> Rows:
+    """Every protocol with its digest."""
+    return [
+        {
+            "protocol": protocol.name,
+            "digest": protocol.digest(),
+            "detector": protocol.detector,
+            "reference": protocol.reference or "--ref",
+            "samples": " and ".join(f"{count:,}" for count in protocol.counts),
+            "metrics": ", ".join(protocol.metrics),
+        }
+        for protocol in load_protocols().values()
+    ]
+
+
+def list_detectors() -> Rows:
+    """Every detector and whether it can be used now."""
+    rows = []
+    for name in detector_names():
+        status = detector_status(name)
+        state = "ready" if status.usable else "missing: `genbench doctor` says how to get it"
+        layers = ", ".join(f"{layer} {width}" for layer, width in status.layers.items())
+        row = {"detector": name, "about": status.summary, "layers": layers, "status": state}
+        rows.append(row)
+    return rows
+
+
+def list_tables() -> Rows:
+    """Every table spec: a TOML file of the tables folder other than the protocols."""
+    rows = []
+    for path in sorted(tables_folder().glob("*.toml")):
+        if path.stem != "protocols":
+            title = tomllib.loads(path.read_text()).get("title", "")
+            rows.append({"table": path.stem, "title": str(title)})
+    return rows
+
+
+LISTS = {
+    "models": list_models,
+    "protocols": list_protocols,
+    "detectors": list_detectors,
+    "tables": list_tables,
+}
+
+
+def named_list(what: str) -> list[Rows]:
+    """The rows of a list, or a model's variants and options. Raises UsageError for other words."""
+    if what in LISTS:
+        return [LISTS[what]()]
+    names = [entry.name for entry in adapter_entries()]
+    if what in names:
+        return list(list_model(what))
+    raise UsageError(f"nothing to list is named {what}; {suggestion(what, [*LISTS, *names])}")

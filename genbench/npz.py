@@ -1,0 +1,226 @@
+"""ADM sample batches: .npz files whose images are read without loading the whole array."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genbench.core import GenbenchError
+from genbench.images import ImageSet, Labels, to_channels_first
+
+_CHUNK = 1 << 22  # bytes read at once
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error, NotImplementedError)
+
+
+@contextmanager
+def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, with every kind of damage turned into one line."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    except RuntimeError as error:  # what zipfile raises for an encrypted member
+        raise GenbenchError(f"{path} is encrypted: save it without a password") from error
+    except OSError as error:
+        raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def _damaged(path: Path, error: Exception) -> GenbenchError:
+    reason = str(error) or type(error).__name__
+    return GenbenchError(f"{path} is damaged or no .npz ({reason}): copy or write it again")
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """An array of an archive before its data is read."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    offset: int  # bytes of the member before the data
+
+
+def array_header(path: Path, archive: zipfile.ZipFile, name: str) -> ArrayHeader | None:
+    """The header of array `name`; None when there is no such array. Never unpickles anything."""
+    if name + ".npy" not in archive.namelist():
+        return None
+    with archive.open(name + ".npy") as member:
+        version = np.lib.format.read_magic(member)
+        # Version 3 differs from 2 in the header's encoding alone (UTF-8), which only matters to
+        # the field names of structured arrays.
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(member)
+        if dtype.hasobject:
+            raise GenbenchError(
+                f"{path}: {name} holds pickled Python objects, which genbench never loads: save "
+                "plain numbers"
+            )
+        return ArrayHeader(shape, fortran, dtype, member.tell())
+
+
+class NpzImages(ImageSet):
+    """An ADM sample batch: `arr_0` uint8 [N, H, W, 3], optionally `arr_1`, the labels [N].
+
+    Stored arrays (numpy.savez) are read by position; deflated ones (savez_compressed) in a stream.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+        with opened_npz(path) as archive:
+            header = array_header(path, archive, "arr_0")
+            self._header = self._checked(header, archive)
+            self._count, height, width, _ = self._header.shape
+            self.size = (height, width)
+            info = archive.getinfo("arr_0.npy")
+            self._stored = info.compress_type == zipfile.ZIP_STORED
+            self._first = _data_offset(path, info) + self._header.offset
+            self.labels = self._read_labels(archive)
+        self._stream = _Stream(path, self._header.offset)
+
+    def _checked(self, header: ArrayHeader | None, archive: zipfile.ZipFile) -> ArrayHeader:
+        if header is None:
+            known = ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
+            raise GenbenchError(
+                f"{self.path} has no arr_0 (it holds {known}): save the images as "
+                "numpy.savez(path, images), uint8 [N, H, W, 3]"
+            )
+        shape, dtype = header.shape, header.dtype
+        wanted = f"{self.path}: arr_0 must be uint8 NHWC [N, H, W, 3], not {dtype} {list(shape)}"
+        if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
+            raise GenbenchError(f"{wanted}: the channels come second; use transpose(0, 2, 3, 1)")
+        if len(shape) != 4 or shape[3] != 3:
+            raise GenbenchError(f"{wanted}: convert to RGB images of one size")
+        if dtype != np.uint8:
+            raise GenbenchError(f"{wanted}: {self._about_values(header, archive)}")
+        if header.fortran:
+            raise GenbenchError(f"{self.path}: arr_0 is in Fortran order: save a C-ordered copy")
+        if 0 in shape:
+            raise GenbenchError(
+                f"{self.path}: arr_0 is empty {list(shape)}: save at least one image"
+            )
+        return header
+
+    def _about_values(self, header: ArrayHeader, archive: zipfile.ZipFile) -> str:
+        remedy = "scale to 0 … 255 and convert to uint8"
+        if header.dtype.kind != "f":
+            return remedy
+        with archive.open("arr_0.npy") as member:
+            member.read(header.offset)
+            while block := member.read(_CHUNK - _CHUNK % header.dtype.itemsize):
+                if not np.isfinite(np.frombuffer(block, header.dtype)).all():
+                    return f"it holds NaN or infinity; find out why, then {remedy}"
+        return remedy
+
+    def _read_labels(self, archive: zipfile.ZipFile) -> Labels | None:
+        header = array_header(self.path, archive, "arr_1")
+        if header is None:
+            return None
+        if header.shape != (self._count,) or header.dtype.kind not in "iu":
+            raise GenbenchError(
+                f"{self.path}: arr_1 must hold one integer label an image ([{self._count}]), not "
+                f"{header.dtype} {list(header.shape)}: correct it or leave it out"
+            )
+        with archive.open("arr_1.npy") as member:
+            labels: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        return labels.astype(np.int64)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """As `ImageSet.read`; memory is that of the images asked for."""
+        height, width = self.size
+        each = height * width * 3
+        if self._stored:
+            try:
+                with self.path.open("rb") as file:
+                    file.seek(self._first + start * each)
+                    data = file.read((stop - start) * each)
+            except OSError as error:
+                raise GenbenchError(f"cannot read {self.path}: {error.strerror}") from error
+        else:
+            data = self._stream.read(start * each, stop * each)
+        if len(data) != (stop - start) * each:
+            raise _damaged(self.path, EOFError("it ends within its images"))
+        pictures = np.frombuffer(data, np.uint8).reshape(-1, height, width, 3)
+        return to_channels_first(pictures)
+
+    def content_digest(self) -> str:
+        """Digest of the array's shape and bytes; its checksum is verified on the way."""
+        hasher = hashlib.sha256(str(self._header.shape).encode())
+        with opened_npz(self.path) as archive, archive.open("arr_0.npy") as member:
+            member.read(self._header.offset)
+            while block := member.read(_CHUNK):
+                hasher.update(block)
+        return hasher.hexdigest()
+
+
+def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: after its local header, whose extra field may differ."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        header = file.read(30)
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    return info.header_offset + 30 + int(name_length) + int(extra_length)
+
+
+class _Stream:
+    """Forward reading of a deflated array; going back starts again from its beginning."""
+
+    def __init__(self, path: Path, skip: int) -> None:
+        self._path, self._skip = path, skip
+        self._archive: zipfile.ZipFile | None = None
+        self._member: IO[bytes] | None = None
+        self._position = 0
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes start … stop-1 of the array's data."""
+        try:
+            if self._member is None or start < self._position:
+                self._restart()
+            assert self._member is not None
+            while self._position < start:
+                skipped = self._member.read(min(_CHUNK, start - self._position))
+                if not skipped:
+                    break
+                self._position += len(skipped)
+            data = self._member.read(stop - start)
+        except _DAMAGE as error:
+            raise _damaged(self._path, error) from error
+        except OSError as error:
+            raise GenbenchError(f"cannot read {self._path}: {error.strerror}") from error
+        self._position += len(data)
+        return data
+
+    def _restart(self) -> None:
+        self.close()
+        self._archive = zipfile.ZipFile(self._path)
+        self._member = self._archive.open("arr_0.npy")
+        self._member.read(self._skip)
+        self._position = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        for handle in (self._member, self._archive):
+            if handle is not None:
+                handle.close()
+        self._member = self._archive = None
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,98 @@
+"""Figures to measurements: everything needed to cite a number, on the line with the number."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import torch
+
+from genbench.core import EvalProtocol, Measurement
+from genbench.distributed import World
+from genbench.environment import describe_environment
+from genbench.features import FeatureSet, SetSource, Source
+from genbench.figures import Figure, Reference
+from genbench.metrics import reported_key
+from genbench.sampling import ModelSource
+
+
+def run_template(
+    samples: FeatureSet,
+    protocol: EvalProtocol,
+    *,
+    detector: str,
+    identity: Mapping[str, str],
+    device: torch.device,
+    world: World,
+) -> Measurement:
+    """A measurement without a number: what all figures of one run have in common."""
+    return Measurement(
+        model=samples.name,
+        resolution=0,
+        metric="",
+        value=0.0,
+        unit="",
+        samples=0,
+        detector=detector,
+        detector_identity=dict(identity),
+        protocol=protocol.name,
+        protocol_digest=protocol.digest(),
+        checkpoint="",
+        seed=None,
+        run=uuid.uuid4().hex[:12],
+        environment=describe_environment(device, world.size),
+        samples_digest=samples.digest,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def describe_source(template: Measurement, source: Source) -> Measurement:
+    """The template with where the images came from: a model and its settings, or an image set."""
+    if isinstance(source, ModelSource):
+        spec = source.spec
+        return replace(
+            template,
+            resolution=spec.resolution,
+            card=spec.card,
+            checkpoint=source.checkpoint,
+            checkpoint_digest=spec.checkpoint_digest,
+            weight_kind=spec.weight_kind,
+            options={**spec.options, "dtype": spec.dtype, "code": spec.code_digest},
+            seed=spec.seed,
+            labels=spec.labels if source.card.classes else "",
+        )
+    if isinstance(source, SetSource):
+        return replace(template, resolution=source.set.size[0])
+    return template
+
+
+def recorded(
+    template: Measurement, figures: Sequence[Figure], reference: Reference | None
+) -> list[Measurement]:
+    """One measurement a figure, in the order given."""
+    return [_filled(template, figure, reference) for figure in figures]
+
+
+def _filled(template: Measurement, figure: Figure, reference: Reference | None) -> Measurement:
+    filled = replace(
+        template,
+        metric=reported_key(figure.metric, template.detector),
+        value=figure.estimate.value,
+        low=figure.estimate.low,
+        high=figure.estimate.high,
+        interval=figure.estimate.interval,
+        unit=figure.metric.unit,
+        samples=figure.count,
+        settings=dict(figure.settings),
+        notes=figure.notes,
+    )
+    if not figure.metric.needs_reference or reference is None:
+        return filled
+    return replace(
+        filled,
+        reference=reference.name,
+        reference_digest=reference.digest,
+        reference_samples=reference.count,
+    )

@@ -1,0 +1,259 @@
+"""The quality job: samples and a reference in, measurements out; resumable and distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from genbench.core import EvalProtocol, Measurement, UsageError
+from genbench.detectors import Detector, create_detector, detector_status
+from genbench.distributed import World
+from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
+from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
+from genbench.images import open_image_set
+from genbench.metrics import METRICS, Metric, metric_named, reported_key
+from genbench.npz_statistics import read_features
+from genbench.progress import Reporter
+from genbench.recording import describe_source, recorded, run_template
+from genbench.references import OpenedReference, open_reference, published_layers
+from genbench.sampling import ModelRequest, ModelSource, open_model
+from genbench.weights import cache_folder, file_sha256
+
+OWN_FEATURES = "features"  # the detector's name when the user brings the features
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRequest:
+    """What the user asked to measure. One of samples, model and features names the samples."""
+
+    protocol: EvalProtocol
+    samples: str = ""
+    model: ModelRequest | None = None
+    features: Path | None = None
+    reference: str = ""  # empty: the protocol's
+    reference_features: Path | None = None
+    counts: tuple[int, ...] = ()  # empty: the protocol's, or all there is
+    metrics: tuple[str, ...] = ()  # empty: the protocol's, as far as they can be had
+    detector_weights: Path | None = None
+    interval: bool = False
+    cache: Path | None = None
+
+
+@dataclass
+class _Job:
+    request: QualityRequest
+    world: World
+    device: torch.device
+    reporter: Reporter
+
+
+def evaluate(
+    request: QualityRequest, *, world: World, device: torch.device, reporter: Reporter
+) -> list[Measurement]:
+    """Measure samples against a reference under a protocol.
+
+    Returns the measurements on rank 0 and an empty list on the other ranks. Raises GenbenchError
+    or UsageError with the remedy; features computed so far stay in the cache.
+    """
+    _check_words(request)
+    job = _Job(request, world, device, reporter)
+    if request.features is not None:
+        return _evaluate_features(job)
+    metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
+    source = _open_source(job)
+    counts = _counts(request, source.count, reporter)
+    # Everything that can fail at once comes before everything that takes long.
+    compares = any(metric.needs_reference for metric in metrics)
+    opened = _open_reference(job, source) if compares else None
+    detector = create_detector(
+        request.protocol.detector,
+        layers=_layers(request, metrics),
+        weights=request.detector_weights,
+        device=device,
+    )
+    reference = _reference(job, opened, detector, metrics) if opened else None
+    samples = _extract(job, source, detector, list(detector.layers), max(counts))
+    if not world.leads:
+        return []
+    _warn_of_sorted_labels(job, source, metrics)
+    figures = _figures(job, samples, reference, metrics, counts, frozenset(detector.layers))
+    run = _run(job, samples, detector.name, dict(detector.identity))
+    return recorded(describe_source(run, source), figures, reference)
+
+
+def _check_words(request: QualityRequest) -> None:
+    named = [bool(request.samples), request.model is not None, request.features is not None]
+    if sum(named) != 1:
+        raise UsageError("name the samples by exactly one of --samples, --model and --features")
+    if request.features is None and request.reference_features is not None:
+        raise UsageError("--ref-features goes with --features; images are compared with --ref")
+    if request.features is not None and request.reference:
+        raise UsageError("--ref holds images; compare --features with --ref-features")
+
+
+def _evaluate_features(job: _Job) -> list[Measurement]:
+    request = job.request
+    if not job.world.leads:
+        return []
+    assert request.features is not None
+    samples = _feature_file(request.features)
+    reference = None
+    if request.reference_features is not None:
+        features = _feature_file(request.reference_features)
+        reference = Reference(features.name, features.digest, features.count, features)
+    metrics = [metric_named(name) for name in request.metrics or tuple(METRICS)]
+    counts = _counts(request, samples.count, job.reporter)
+    layers = frozenset(samples.arrays)
+    figures = _figures(job, samples, reference, metrics, counts, layers)
+    return recorded(_run(job, samples, OWN_FEATURES, {}), figures, reference)
+
+
+def _run(job: _Job, samples: FeatureSet, detector: str, identity: Mapping[str, str]) -> Measurement:
+    return run_template(
+        samples,
+        job.request.protocol,
+        detector=detector,
+        identity=identity,
+        device=job.device,
+        world=job.world,
+    )
+
+
+def _feature_file(path: Path) -> ArrayFeatures:
+    arrays = read_features(path)
+    by_layer = {"pool" if key == "features" else key: value for key, value in arrays.items()}
+    return ArrayFeatures(path.name, file_sha256(path), by_layer)
+
+
+def _open_source(job: _Job) -> Source:
+    request = job.request
+    if request.model is not None:
+        return open_model(request.model, job.device)
+    protocol = request.protocol
+    return SetSource(
+        open_image_set(request.samples, crop=protocol.crop, resolution=protocol.resolution)
+    )
+
+
+def _layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:
+    """The layers to ask the detector for: those it has, unless the user named the metrics."""
+    layers = sorted({metric.layer for metric in metrics})
+    have = detector_status(request.protocol.detector).layers
+    if request.metrics or not have:
+        return list(layers)
+    return [layer for layer in layers if layer in have]
+
+
+def _open_reference(job: _Job, source: Source) -> OpenedReference:
+    protocol = job.request.protocol
+    spec = job.request.reference or protocol.reference
+    if not spec:
+        raise UsageError(
+            f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
+        )
+    resolution = protocol.resolution
+    if isinstance(source, ModelSource):
+        resolution = source.card.resolution
+    elif isinstance(source, SetSource):
+        height, width = source.set.size
+        resolution = height if height == width else 0
+    opened = open_reference(
+        spec, detector=protocol.detector, crop=protocol.crop, resolution=resolution
+    )
+    if opened.statistics_note:
+        job.reporter.note(opened.statistics_note)
+    return opened
+
+
+def _reference(
+    job: _Job, opened: OpenedReference, detector: Detector, metrics: Sequence[Metric]
+) -> Reference:
+    """The reference with its features, as far as published statistics do not replace them."""
+    known = published_layers(opened.statistics)
+    needed = {
+        metric.layer
+        for metric in metrics
+        if metric.needs_reference
+        and metric.layer in detector.layers
+        and not (metric.key in ("fid", "sfid") and metric.layer in known)
+    }
+    features: FeatureSet | None = None
+    if opened.images is not None and needed:
+        source = SetSource(opened.images)
+        features = _extract(job, source, detector, sorted(needed), len(opened.images))
+    count = features.count if features else (opened.statistics and opened.statistics.count) or 0
+    return Reference(opened.name, opened.digest, count, features, opened.statistics)
+
+
+def _extract(
+    job: _Job, source: Source, detector: Detector, layers: Sequence[str], count: int
+) -> FeatureSet:
+    root = (job.request.cache or cache_folder()) / "features"
+    return extract_features(
+        source, detector, layers, count, root=root, world=job.world, reporter=job.reporter
+    )
+
+
+def _counts(request: QualityRequest, have: int | None, reporter: Reporter) -> tuple[int, ...]:
+    wanted = tuple(sorted(set(request.counts)))
+    if wanted and wanted[0] < 1:
+        raise UsageError(f"-n {wanted[0]} is not a number of samples: pass at least 1")
+    if have is None:
+        return wanted or tuple(sorted(request.protocol.counts))
+    if wanted and wanted[-1] > have:
+        raise UsageError(
+            f"-n {wanted[-1]} asks for more samples than the {have} there are: pass -n {have} (its "
+            f"figures do not compare with figures at {wanted[-1]}) or bring more samples"
+        )
+    if wanted:
+        return wanted
+    usual = tuple(sorted(count for count in request.protocol.counts if count <= have))
+    if have in usual or request.features is not None:
+        return usual or (have,)
+    reporter.note(
+        f"{have} samples, where protocol {request.protocol.name} takes "
+        f"{' and '.join(map(str, request.protocol.counts))}: figures at {have} do not compare "
+        "with figures at other counts"
+    )
+    return (*usual, have)
+
+
+def _figures(
+    job: _Job,
+    samples: FeatureSet,
+    reference: Reference | None,
+    metrics: Sequence[Metric],
+    counts: Sequence[int],
+    layers: frozenset[str],
+) -> list[Figure]:
+    request = job.request
+    detector = OWN_FEATURES if request.features else request.protocol.detector
+    work = FigureJob(
+        samples, reference, request.protocol, detector, job.reporter, request.interval, layers
+    )
+    possible: list[Metric] = []
+    for metric in metrics:
+        reason = next(filter(None, (work.why_not(metric, count) for count in counts)), "")
+        name = reported_key(metric, detector)
+        if not reason:
+            possible.append(metric)
+        elif request.metrics:
+            raise UsageError(f"{name} cannot be computed: {reason}")
+        else:
+            job.reporter.note(f"{name} left out: {reason}")
+    if not possible:
+        raise UsageError("none of the metrics can be computed: the lines above say why")
+    return work.compute(possible, counts)
+
+
+def _warn_of_sorted_labels(job: _Job, source: Source, metrics: Sequence[Metric]) -> None:
+    if not isinstance(source, SetSource) or job.request.protocol.is_shuffle:
+        return
+    if METRICS["is"] in metrics and labels_are_sorted(source.set.labels):
+        job.reporter.note(
+            f"{source.name} is sorted by class and this protocol does not shuffle: its Inception "
+            "Score is far too low; shuffle the samples before you cite it"
+        )

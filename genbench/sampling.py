@@ -1,0 +1,215 @@
+"""Models as sources of images: an adapter, its checkpoint and a seed, as one indexable stream."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import noise
+from genbench.core import (
+    Adapter,
+    GenbenchError,
+    Generator,
+    LabelSchedule,
+    ModelCard,
+    SampleSpec,
+    UsageError,
+    WeightKind,
+    canonical_digest,
+)
+from genbench.noise import NoiseStream, scheduled_labels
+from genbench.registry import (
+    choose_card,
+    code_digest,
+    find_adapter,
+    load_adapter_class,
+    make_adapter,
+)
+from genbench.weights import WeightFile, file_sha256, obtain
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """A model as the user names it."""
+
+    name: str
+    resolution: int = 0  # 0: that of the first card
+    variant: str = ""
+    checkpoint: str = ""  # path or URL; empty: the card's own
+    options: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    labels: LabelSchedule = "uniform"
+    dtype: str = "float32"
+    batch_size: int = 64
+
+
+class ModelSource:
+    """Images of a generator by index: image i depends on (seed, i), never on how they are asked."""
+
+    def __init__(
+        self, generator: Generator, spec: SampleSpec, card: ModelCard, *, batch_size: int = 64
+    ) -> None:
+        self.generator = generator
+        self.spec = spec
+        self.card = card
+        self.batch_size = batch_size
+        self.name = spec.model
+        self.checkpoint = ""  # file name of the weights; empty for a model without any
+        self.count: int | None = None  # as many as wanted
+        self.device = torch.device(spec.device_type)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything the images depend on."""
+        return {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of `identity`."""
+        return canonical_digest(self.identity())
+
+    def labels(self, start: int, stop: int) -> Tensor | None:
+        """Labels int64 [stop - start] of samples start … stop-1; None without classes."""
+        return scheduled_labels(self.spec.labels, self.card.classes, self._noise(start, stop))
+
+    def _noise(self, start: int, stop: int) -> NoiseStream:
+        return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU."""
+        for first in range(start, stop, self.batch_size):
+            last = min(first + self.batch_size, stop)
+            yield self.sample_with(self.labels(first, last), first, last).cpu()
+
+    def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
+        """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
+        try:
+            with torch.inference_mode():
+                images = self.generator.sample(labels, self._noise(first, last))
+        except torch.OutOfMemoryError as error:
+            raise GenbenchError(
+                f"model {self.name} ran out of memory at batch size {last - first}: "
+                f"pass --batch-size {max(1, (last - first) // 2)}"
+            ) from error
+        except GenbenchError:
+            raise
+        except Exception as error:  # a stranger's code can raise anything
+            raise GenbenchError(
+                f"model {self.name} failed while sampling: {type(error).__name__}: {error}; "
+                f"`genbench check {self.name}` tells more"
+            ) from error
+        return self._checked(images, last - first)
+
+    def _checked(self, images: object, count: int) -> Tensor:
+        wanted = (count, 3, self.card.resolution, self.card.resolution)
+        if not isinstance(images, Tensor):
+            problem = f"a {type(images).__name__}"
+        elif images.dtype != torch.uint8:
+            finite = not images.is_floating_point() or bool(torch.isfinite(images).all())
+            problem = f"{images.dtype} values" + ("" if finite else " with NaN or infinity")
+        elif tuple(images.shape) != wanted:
+            problem = f"shape {tuple(images.shape)}"
+        else:
+            return images
+        raise GenbenchError(
+            f"model {self.name} returned {problem} where uint8 {wanted} is wanted: "
+            "convert with genbench.images.to_uint8 in the adapter"
+        )
+
+
+def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
+    """Find, configure and load a model. Raises GenbenchError or UsageError with the remedy."""
+    if request.dtype not in DTYPES:
+        raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
+    if request.batch_size < 1:
+        raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
+    adapter_class = load_adapter_class(find_adapter(request.name))
+    adapter = make_adapter(adapter_class, request.name, request.options)
+    card = choose_card(adapter.cards, request.name, request.variant, request.resolution)
+    checkpoint, kind = find_checkpoint(adapter_class, card, request)
+    spec = SampleSpec(
+        model=request.name,
+        card=card.name,
+        resolution=card.resolution,
+        checkpoint_digest=file_sha256(checkpoint) if checkpoint else "",
+        weight_kind=kind,
+        options=asdict(adapter) if is_dataclass(adapter) else {},
+        seed=request.seed,
+        labels=request.labels,
+        dtype=request.dtype,
+        device_type=device.type,
+        code_digest=code_digest(adapter_class),
+    )
+    generator = _load(adapter, request, card, checkpoint, device)
+    source = ModelSource(generator, spec, card, batch_size=request.batch_size)
+    source.device = device
+    source.checkpoint = checkpoint.name if checkpoint else ""
+    return source
+
+
+def model_resolution(request: ModelRequest) -> int:
+    """The resolution the request comes down to, without loading any weights."""
+    adapter = load_adapter_class(find_adapter(request.name))
+    return choose_card(adapter.cards, request.name, request.variant, request.resolution).resolution
+
+
+def _load(
+    adapter: Adapter,
+    request: ModelRequest,
+    card: ModelCard,
+    checkpoint: Path | None,
+    device: torch.device,
+) -> Generator:
+    try:
+        return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
+    except GenbenchError:
+        raise
+    except Exception as error:  # a stranger's code can raise anything
+        raise GenbenchError(
+            f"model {request.name} could not be loaded: {type(error).__name__}: {error}; "
+            f"`genbench check {request.name}` tells more"
+        ) from error
+
+
+def find_checkpoint(
+    adapter: type[Adapter], card: ModelCard, request: ModelRequest
+) -> tuple[Path | None, WeightKind]:
+    """The checkpoint file, downloaded when it must be, and its kind; None without weights."""
+    if request.checkpoint:
+        return _given_checkpoint(request.checkpoint), "official"
+    source = card.checkpoint
+    if source is None:
+        return None, "none"
+    if source.bundled:
+        module = importlib.import_module(adapter.__module__)
+        path = Path(module.__file__ or "").parent / source.bundled
+        if not path.exists():
+            raise GenbenchError(f"bundled weights {path} are missing: reinstall {request.name}")
+        return path, source.kind
+    if not source.url:
+        raise GenbenchError(
+            f"no public weights of {card.name} are known: pass --checkpoint PATH with your own"
+        )
+    published = WeightFile(
+        filename=source.filename, url=source.url, sha256=source.sha256, published_at=source.url
+    )
+    return obtain(published), source.kind
+
+
+def _given_checkpoint(given: str) -> Path:
+    if "://" not in given:
+        path = Path(given)
+        if not path.exists():
+            raise UsageError(f"checkpoint {given} does not exist: check the path")
+        return path
+    url, _, digest = given.partition("#sha256=")
+    if not digest:
+        raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
+    name = url.rsplit("/", 1)[-1]
+    return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))

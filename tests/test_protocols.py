@@ -1,0 +1,71 @@
+"""Protocols and references: data with a digest, strict about what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from genbench.core import EvalProtocol, GenbenchError, UsageError
+from genbench.metrics import METRICS
+from genbench.protocols import choose_protocol, load_protocols
+
+
+def test_every_shipped_protocol_is_sound() -> None:
+    protocols = load_protocols()
+    assert {"bundled", "standard", "adm-imagenet128"} <= set(protocols)
+    for protocol in protocols.values():
+        assert set(protocol.metrics) <= set(METRICS)
+        assert protocol.source
+    digests = [protocol.digest() for protocol in protocols.values()]
+    assert len(set(digests)) == len(digests)
+
+
+def test_what_decides_a_figure_changes_the_digest_and_words_do_not() -> None:
+    protocol = load_protocols()["bundled"]
+    for change in (
+        {"detector": "inception"},
+        {"reference": "x"},
+        {"crop": "adm"},
+        {"pr_neighbours": 5},
+        {"pr_half": True},
+        {"is_splits": 1},
+        {"kid_subset_size": 100},
+    ):
+        assert dataclasses.replace(protocol, **change).digest() != protocol.digest()
+    for words in ({"title": "x"}, {"counts": (5,)}, {"metrics": ("fid",)}, {"source": "y"}):
+        assert dataclasses.replace(protocol, **words).digest() == protocol.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[p]\ndetectr = 'x'", "did you mean detector?"),
+        ("[p]\ncounts = 5", "counts"),
+        ("[p]\npr_half = 1", "pr_half"),
+        ("[p\n", "not valid TOML"),
+    ],
+)
+def test_slips_in_the_file_are_named(text: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "protocols.toml"
+    path.write_text(text)
+    with pytest.raises(GenbenchError, match=expected.replace("?", r"\?")):
+        load_protocols(path)
+
+
+def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
+    assert choose_protocol("", model_resolution=32).name == "bundled"
+    assert choose_protocol("", model_resolution=128).name == "adm-imagenet128"
+    assert choose_protocol("", model_resolution=128, reference="mine").name == "standard"
+    assert choose_protocol("", model_resolution=16).name == "standard"
+    assert choose_protocol("").name == "standard"
+    changed = choose_protocol("bundled", detector="vgg16")
+    assert changed.name == "bundled*"
+    assert changed.digest() != choose_protocol("bundled").digest()
+    with pytest.raises(UsageError, match="32 pixels"):
+        choose_protocol("bundled", resolution=64)
+
+
+def test_half_precision_distances_are_no_default() -> None:
+    assert not EvalProtocol(name="x").pr_half
