@@ -19,7 +19,8 @@ from genbench.images import ImageSet, to_channels_first
 from genbench.pictures import SUFFIXES, decode, picture_size
 
 _HEADER = 1 << 16  # bytes that hold a picture's size, but for rare JPEGs
-_THREADS = 4  # PIL decodes without the interpreter lock
+_THREADS = 4  # PIL decodes without the interpreter lock …
+_SMALL = 64 * 64  # … but below this many pixels threads mostly wait for it
 
 
 class _Pictures(ImageSet):
@@ -42,8 +43,7 @@ class _Pictures(ImageSet):
             self.labels = np.array([number[path.parts[0]] for path in paths], np.int64)
 
     def _common_size(self) -> tuple[int, int]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            sizes = list(pool.map(self._size_of, self._names))
+        sizes = [self._size_of(name) for name in self._names]  # threads only wait for each other
         for name, size in zip(self._names, sizes, strict=True):
             if size != sizes[0]:
                 (height, width), (first_height, first_width) = size, sizes[0]
@@ -72,9 +72,13 @@ class _Pictures(ImageSet):
 
     def read(self, start: int, stop: int) -> Tensor:
         """As `ImageSet.read`."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            pictures = list(pool.map(self._decoded, self._names[start:stop]))
-        for name, picture in zip(self._names[start:stop], pictures, strict=True):
+        names = self._names[start:stop]
+        if self._crop == "none" and self.size[0] * self.size[1] < _SMALL:
+            pictures = [self._decoded(name) for name in names]
+        else:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                pictures = list(pool.map(self._decoded, names))
+        for name, picture in zip(names, pictures, strict=True):
             if picture.shape[:2] != self.size:  # the file was replaced after it was opened
                 raise GenbenchError(f"{self._where(name)} changed its size during the run")
         return to_channels_first(np.stack(pictures))
