@@ -86,7 +86,7 @@ def _filled(template: Measurement, figure: Figure, reference: Reference | None) 
         unit=figure.metric.unit,
         samples=figure.count,
         settings=dict(figure.settings),
-        notes=figure.notes,
+        notes=(*template.notes, *figure.notes),
     )
     if not figure.metric.needs_reference or reference is None:
         return filled

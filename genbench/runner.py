@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from genbench.core import EvalProtocol, Measurement, UsageError
-from genbench.detectors import Detector, create_detector, detector_status
+from genbench.detectors import Detector, create_detector, detector_status, detector_weight
 from genbench.distributed import World
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
@@ -20,7 +20,7 @@ from genbench.progress import Reporter
 from genbench.recording import describe_source, recorded, run_template
 from genbench.references import OpenedReference, open_reference, published_layers
 from genbench.sampling import ModelRequest, ModelSource, open_model
-from genbench.weights import cache_folder, file_sha256
+from genbench.weights import cache_folder, file_sha256, matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features
 
@@ -81,6 +81,7 @@ def evaluate(
     _warn_of_sorted_labels(job, source, metrics)
     figures = _figures(job, samples, reference, metrics, counts, frozenset(detector.layers))
     run = _run(job, samples, detector.name, dict(detector.identity))
+    run = replace(run, notes=_weights_note(request))
     return recorded(describe_source(run, source), figures, reference)
 
 
@@ -145,6 +146,18 @@ def _layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:
     if request.metrics or not have:
         return list(layers)
     return [layer for layer in layers if layer in have]
+
+
+def _weights_note(request: QualityRequest) -> tuple[str, ...]:
+    """Names alone do not make a FID: say so when the detector's weights are somebody's own."""
+    published = detector_weight(request.protocol.detector)
+    given = request.detector_weights
+    if given is None or published is None or not given.is_file() or matches(published, given):
+        return ()
+    return (
+        f"{given.name} is not the published weights of {request.protocol.detector} "
+        f"({published.filename}): compare only with figures from the same file",
+    )
 
 
 def _open_reference(job: _Job, source: Source) -> OpenedReference:

@@ -171,7 +171,7 @@ def test_unusual_pictures_are_converted_as_documented(tmp_path: Path) -> None:
     ],
 )
 def test_transparency_is_refused(image: Image.Image, complaint: str, tmp_path: Path) -> None:
-    options = {"transparency": 0} if image.mode == "P" else {}
+    options: dict[str, Any] = {"transparency": 0} if image.mode == "P" else {}
     with pytest.raises(GenbenchError, match=complaint):
         picture(tmp_path, image, **options)
 
