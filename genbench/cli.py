@@ -158,6 +158,7 @@ def ref(
 ) -> None:
     """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
     from genbench.console import ConsoleReporter
+    from genbench.detector_weights import fetch_weights
     from genbench.detectors import create_detector, detector_status
     from genbench.distributed import device_of, joined_world
     from genbench.exports import export_reference
@@ -167,12 +168,15 @@ def ref(
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
+        reporter = ConsoleReporter(leads=world.leads)
+        if detector_weights is None:
+            fetch_weights(detector, reporter)
         extractor = create_detector(
             detector, layers=layers, weights=detector_weights, device=device_of(device, world)
         )
         export_reference(
             opened, extractor, out, cache=cache or cache_folder(), world=world,
-            reporter=ConsoleReporter(leads=world.leads),
+            reporter=reporter,
         )  # fmt: skip
         if world.leads:
             print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)

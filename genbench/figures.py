@@ -17,7 +17,7 @@ from genbench.metrics import Estimate, Metric, reported_key
 from genbench.moments import Moments, stream_moments
 from genbench.neighbours import NeighbourFigures, neighbour_figures
 from genbench.npz_statistics import ReferenceStatistics
-from genbench.progress import Advance, Reporter
+from genbench.progress import Reporter, in_percent
 from genbench.references import published_layers
 from genbench.scores import inception_score, kernel_distance
 
@@ -178,7 +178,7 @@ class FigureJob:
                     dc_neighbours=self.protocol.dc_neighbours,
                     half=self.protocol.pr_half,
                     interval=self.interval,
-                    progress=_in_percent(advance),
+                    progress=in_percent(advance),
                 )
         estimate: Estimate = getattr(self._neighbours[count], metric.key)
         settings: dict[str, Any] = {"neighbours": self.protocol.dc_neighbours}
@@ -191,19 +191,6 @@ class FigureJob:
         assert self.reference is not None
         assert self.reference.features is not None
         return rows(self.reference.features, "pool")
-
-
-def _in_percent(advance: Advance) -> Callable[[int, int], None]:
-    """Turn (done, total) calls into steps of a bar of 100."""
-    shown = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal shown
-        percent = done * 100 // total
-        advance(percent - shown)
-        shown = percent
-
-    return progress
 
 
 def labels_are_sorted(labels: np.ndarray[Any, Any] | None) -> bool:

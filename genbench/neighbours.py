@@ -48,10 +48,10 @@ def neighbour_figures(
     evaluator) count the rim as inside; density and coverage (Naeem et al. 2020, eq. 3-4 and the
     prdc package) do not. float32 products only screen the pairs: whatever they cannot tell is
     measured in float64 from the features as given, so counts are those of exact distances, ties
-    included, on any machine and any number of threads (a radius alone may be off by float32's
-    rounding, where more than 4 others than the k-th are as near to within it). half: the distances of all four are
-    those of the ADM evaluator in float16 instead. progress(done, total) is called after each
-    block of pairs (not with half). GenbenchError when a k is not below N and M, when widths
+    included, on any machine and any number of threads. (A radius alone may be off by float32's
+    rounding, where more than 4 others than the k-th are as near to within it.) half: all four
+    use the float16 distances of the ADM evaluator instead. progress(done, total) is called after
+    each block of pairs (not with half). GenbenchError when a k is not below N and M, when widths
     differ, and for NaN or infinity.
     """
     _check(samples, reference, pr_neighbours, dc_neighbours)

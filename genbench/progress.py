@@ -9,6 +9,19 @@ from typing import Protocol
 Advance = Callable[[int], None]  # called with the number of items finished since the last call
 
 
+def in_percent(advance: Advance) -> Callable[[int, int | None], None]:
+    """Turn calls with (done, total or None where it is not known) into steps of a bar of 100."""
+    shown = 0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal shown
+        percent = done * 100 // total if total else shown
+        advance(percent - shown)
+        shown = percent
+
+    return progress
+
+
 class Reporter(Protocol):
     """Listens to a job. The command line draws bars; tests and libraries may stay silent."""
 

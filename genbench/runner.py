@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from genbench.core import EvalProtocol, Measurement, UsageError
-from genbench.detectors import Detector, create_detector, detector_status, detector_weight
+from genbench.detector_weights import detector_weight, fetch_weights
+from genbench.detectors import Detector, create_detector, detector_status
 from genbench.distributed import World
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
@@ -68,6 +69,8 @@ def evaluate(
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
     opened = _open_reference(job, source) if compares else None
+    if request.detector_weights is None:
+        fetch_weights(request.protocol.detector, reporter)
     detector = create_detector(
         request.protocol.detector,
         layers=_layers(request, metrics),

@@ -14,12 +14,12 @@ from torch import Tensor
 from weight_files import CPU, empty_caches, fails, some_images
 
 from genbench import detectors, detectors_offline
+from genbench.detector_weights import detector_weight
 from genbench.detectors import (
     Detector,
     create_detector,
     detector_names,
     detector_status,
-    detector_weight,
     register_detector,
 )
 from genbench.weights import load_tensors

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from weight_files import CPU, empty_caches, fails, save_random_inception, some_images
 
 from genbench import detectors_fidelity
+from genbench.detector_weights import detector_weight
 from genbench.detectors import (
     Detector,
     create_detector,
     detector_names,
-    detector_weight,
 )
 from genbench.weights import file_sha256, load_tensors
 

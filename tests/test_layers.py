@@ -20,7 +20,7 @@ LAYERS = [
      "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
      "shards", "environment", "protocols"},
     {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
-     "detector_checks", "fidelity_extractors"},
+     "detector_checks", "detector_weights", "fidelity_extractors"},
     {"features", "contract"},
     {"figures", "exports"},
     {"recording", "listing", "doctor"},
@@ -35,7 +35,7 @@ ROOMS = [
      "picture_writing", "crops", "datasets"},
     {"metrics", "moments", "frechet", "neighbours", "neighbour_search", "half_distances", "scores"},
     {"weights", "downloads"},
-    {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks",
+    {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks", "detector_weights",
      "fidelity_extractors"},
 ]  # fmt: skip
 ADAPTERS_MAY_IMPORT = {"core", "noise", "weights", "images", "distributed"}

@@ -63,7 +63,7 @@ def test_inception_score_of_consecutive_parts() -> None:
 
 def _half_distances(one: Floats, two: Floats) -> Floats:
     """Every operation in numpy float16, but sums and products accumulated in float32."""
-    one, two = one.astype(np.float16), two.astype(np.float16)
+    one, two = np.asarray(one, dtype=np.float16), np.asarray(two, dtype=np.float16)
     norms = [
         np.sum(side * side, axis=1, dtype=np.float32).astype(np.float16) for side in (one, two)
     ]

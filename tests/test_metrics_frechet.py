@@ -182,17 +182,17 @@ def _half_widths(sets: list[Tensor], reference: Moments) -> tuple[list[float], l
 
 def test_the_interval_is_that_of_draws_repeated_and_of_the_bootstrap() -> None:
     reference = _moments(_draw(4000, 4, 0) * 1.3 + 0.4)
-    values, widths = _half_widths([_draw(500, 4, seed) for seed in range(1, 201)], reference)
+    values, widths = _half_widths([_draw(500, 4, seed) for seed in range(1, 151)], reference)
     predicted = statistics.mean(widths) / 1.96
-    assert predicted == pytest.approx(statistics.stdev(values), rel=0.15)
+    assert predicted == pytest.approx(statistics.stdev(values), rel=0.2)
 
     sample = _draw(500, 4, 1)
     generator = torch.Generator().manual_seed(3)
     resampled = [
-        sample[torch.randint(500, (500,), generator=generator)].clone() for _ in range(200)
+        sample[torch.randint(500, (500,), generator=generator)].clone() for _ in range(150)
     ]
     boot = [frechet_distance(_moments(features), reference) for features in resampled]
-    assert widths[0] / 1.96 == pytest.approx(statistics.stdev(boot), rel=0.15)
+    assert widths[0] / 1.96 == pytest.approx(statistics.stdev(boot), rel=0.2)
 
 
 def test_the_interval_holds_the_true_distance_as_often_as_it_says() -> None:
@@ -200,7 +200,7 @@ def test_the_interval_holds_the_true_distance_as_often_as_it_says() -> None:
     reference = _moments(_draw(4000, 3, 0) * 1.5 + 0.6)
     truth = frechet_distance(true, reference)
     held = 0
-    for seed in range(200):
+    for seed in range(120):
         features = _draw(600, 3, seed + 1)
         moments = _moments(features)
         value = frechet_distance(moments, reference)
@@ -208,7 +208,7 @@ def test_the_interval_holds_the_true_distance_as_often_as_it_says() -> None:
         assert estimate.low is not None
         assert estimate.high is not None
         held += estimate.low <= truth <= estimate.high
-    assert 0.90 <= held / 200 <= 0.985
+    assert 0.90 <= held / 120 <= 0.985
 
 
 @pytest.mark.parametrize("kind", KINDS)
