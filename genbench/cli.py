@@ -263,6 +263,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which must not be imported here
+            raise
+        _fail(
+            "the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1
+        )
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
     except SystemExit as stop:

@@ -39,8 +39,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def canonical_digest(value: object) -> str:
-    """SHA-256 (hex) of `value` written as JSON with sorted keys: equal values, equal digests."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """SHA-256 (hex) of `value` as JSON with sorted keys (what JSON lacks as text): equal values,
+    equal digests."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -179,7 +180,7 @@ class Measurement:
 
     def to_json(self) -> str:
         """One line of JSON, every digit kept."""
-        return json.dumps(asdict(self), sort_keys=False, allow_nan=False)
+        return json.dumps(asdict(self), allow_nan=False, default=str)
 
     @classmethod
     def from_json(cls, line: str) -> Measurement:

@@ -14,6 +14,7 @@ import genbench
 from genbench.core import UsageError
 from genbench.detectors import Detector
 from genbench.distributed import World
+from genbench.environment import package_versions
 from genbench.features import SetSource, extract_features
 from genbench.filling import fill_shards
 from genbench.images import ImageSet
@@ -37,7 +38,9 @@ def draw_samples(
     source: ModelSource, count: int, *, cache: Path, world: World, reporter: Reporter
 ) -> ShardFolder:
     """Draw the first `count` samples into shards (uint8 [n, 3, H, W]); a killed run resumes."""
-    folder = ShardFolder(cache / "samples", dict(source.identity()))
+    folder = ShardFolder(
+        cache / "samples", {"source": source.identity(), "versions": package_versions()}
+    )
 
     def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
         for batch in source.images(start, stop):

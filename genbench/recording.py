@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from genbench.core import EvalProtocol, Measurement
+from genbench.core import EvalProtocol, GenbenchError, Measurement
 from genbench.distributed import World
 from genbench.environment import describe_environment
 from genbench.features import FeatureSet, SetSource, Source
@@ -76,6 +77,11 @@ def recorded(
 
 
 def _filled(template: Measurement, figure: Figure, reference: Reference | None) -> Measurement:
+    if not math.isfinite(figure.estimate.value):
+        raise GenbenchError(
+            f"{figure.metric.title} at {figure.count} samples is {figure.estimate.value}: look at "
+            "the samples and the features; it is not recorded"
+        )
     filled = replace(
         template,
         metric=reported_key(figure.metric, template.detector),

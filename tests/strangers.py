@@ -12,38 +12,8 @@ from unittest import mock
 
 from genbench.cli import main
 
-GOOD = '''
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar
-
-import torch
-
-from genbench.core import ModelCard
-from genbench.images import to_uint8
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Uniformly coloured images."""
-
-    brightness: float = field(default=1.0, metadata={"help": "scales the colour"})
-    cards: ClassVar[tuple[ModelCard, ...]] = (
-        ModelCard(name="plain-16", resolution=16, license="MIT"),
-    )
-
-    def load(self, card, checkpoint, device, dtype):
-        return PlainGenerator(self.brightness)
-
-
-class PlainGenerator:
-    def __init__(self, brightness):
-        self.brightness = brightness
-
-    def sample(self, labels, noise):
-        colour = noise.normal((3, 1, 1)).clamp(-1, 1) * self.brightness
-        return to_uint8(colour.expand(-1, -1, 16, 16), rounding="truncate")
-'''
+README = (Path(__file__).parent.parent / "README.md").read_text()
+GOOD = README.split("```python\n")[1].split("```")[0]  # the example of "Add a model"
 
 
 def install(folder: Path, distribution: str, name: str, source: str, target: str = "") -> None:

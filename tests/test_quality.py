@@ -197,16 +197,48 @@ def test_two_runs_share_one_cache(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+HOSTS = """
+import os, sys
+from genbench.cli import main
+cache = sys.argv.pop(1) + "/host" + os.environ["RANK"]
+sys.argv += ["--cache", cache]
+main()
+"""
+
+
+@pytest.mark.parametrize(("processes", "shared"), [(2, True), (3, False)])
 def test_torchrun_gives_the_bits_of_one_process(
-    processes: int, cache: Path, tmp_path: Path
+    processes: int, shared: bool, cache: Path, tmp_path: Path
 ) -> None:
-    words = ["--model", "toy", "--res", "32", "-n", "1100", "--ref", "bundled[:600]", *OFFLINE]
+    """On one host all processes share a cache; on several each has its own."""
+    words = ["fid", "--model", "toy", "--res", "32", "-n", "1100", "--ref", "bundled[:600]"]
+    words += [*OFFLINE, "--json", "--records", str(tmp_path / "records.jsonl")]
+    script = tmp_path / "hosts.py"
+    script.write_text(HOSTS)
+    if shared:
+        program = ["-m", "genbench", *words, "--cache", str(tmp_path)]
+    else:
+        program = [str(script), str(tmp_path), *words]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "-m", "genbench", "fid", *words, "--json"]
-    command += ["--cache", str(tmp_path), "--records", str(tmp_path / "records.jsonl")]
+    command += [f"--nproc-per-node={processes}", *program]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    shared = [json.loads(line) for line in run.stdout.splitlines()]
-    assert values(shared) == values(measured(*words, cache=cache))
-    assert shared[0]["environment"]["processes"] == processes
+    found = [json.loads(line) for line in run.stdout.splitlines()]
+    alone = measured(*words[1:9], *OFFLINE, cache=cache)
+    assert values(found) == values(alone)
+    assert found[0]["environment"]["processes"] == processes
+
+
+def test_ctrl_c_is_one_line_and_resumes(tmp_path: Path) -> None:
+    words = ["--samples", "bundled[:3000]", "--ref", "bundled[3000:3100]", *OFFLINE]
+    command = [sys.executable, "-m", "genbench", "fid", *words, "--metric", "fd"]
+    command += ["--cache", str(tmp_path), "--records", str(tmp_path / "r")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(list(tmp_path.rglob("*.npz"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("error: interrupted")
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("*.tmp"))
