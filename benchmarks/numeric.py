@@ -10,7 +10,6 @@ inputs (Linux only).
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -112,12 +111,17 @@ def measure(stage: str, name: str, count: int, width: int) -> None:
     """One call; how far the peak of this process rose above its inputs, in GiB, and its time."""
     call = CALLS[stage](count, width)[name]
     Path("/proc/self/clear_refs").write_text("5")  # making the inputs had a peak too: forget it
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     start = time.perf_counter()
     call()
     seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{(after - before) / 2**20:9.2f} GiB above its inputs   ({seconds:.1f} s)")
+    print(f"{(_peak() - before) / 2**20:9.2f} GiB above its inputs   ({seconds:.1f} s)")
+
+
+def _peak() -> int:
+    """Peak resident memory in KiB. Not getrusage's, which starts at the parent's peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
 
 
 def _moments(rows: Tensor) -> Moments:

@@ -266,9 +266,7 @@ def main() -> None:
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which must not be imported here
             raise
-        _fail(
-            "the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1
-        )
+        _fail("the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1)
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
     except SystemExit as stop:

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from genbench.core import GenbenchError
-from genbench.metrics import Estimate
+from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import Moments, require_finite
 
 EPSILON = torch.finfo(torch.float64).eps
 TOLERANCE = 1e-6  # relative; a fast result that may be further off is computed again
 PANEL = 256  # columns of a triangular product done at once
-NORMAL_95 = 1.959963984540054
 
 
 def frechet_distance(samples: Moments, reference: Moments) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.core import GenbenchError
+from genbench.core import UsageError, suggestion
 
 Layer = Literal["pool", "spatial", "logits"]
+NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,12 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_named(key: str) -> Metric:
-    """The metric of a key ("fid") or a generic key ("fd"); GenbenchError when there is none."""
+    """The metric of a key ("fid") or a generic key ("fd"); UsageError when there is none."""
     for metric in METRICS.values():
         if key in (metric.key, metric.generic_key):
             return metric
-    known = sorted({*METRICS, *(metric.generic_key for metric in METRICS.values())})
-    near = difflib.get_close_matches(key.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "choose one of the known:"
-    raise GenbenchError(f"there is no metric {key!r}; {hint} ({', '.join(known)})")
+    known = {*METRICS, *(metric.generic_key for metric in METRICS.values())}
+    raise UsageError(f"there is no metric {key}; {suggestion(key.lower(), known)}")
 
 
 def reported_key(metric: Metric, detector: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from genbench.core import GenbenchError
 
 BLOCK = 2048  # rows and columns of a block of distances: 16 MiB, the fastest of those tried
-STRIP = 256  # rows of a block looked at together
+STRIP = 1024  # rows of a block looked at together: bounds memory where every pair is a hit
 PAIRS = 256  # pairs measured exactly together: the temporaries stay in the cache
 SPARE = 4  # neighbours kept beyond the k wanted, in case float32 puts them in the wrong order
 
@@ -157,9 +157,25 @@ def _radii(screened: _Screened, wanted: Sequence[int], advance: Callable[[], Non
                 _keep_nearest(near[j : j + BLOCK], index[j : j + BLOCK], distances.T, i)
             _keep_nearest(near[i : i + BLOCK], index[i : i + BLOCK], distances, j)
             advance()
-    rows = torch.arange(count).repeat_interleave(kept)
-    exact = _measured(screened, rows, screened, index.flatten())
-    return exact.reshape(count, kept).sort(dim=1).values[:, [k - 1 for k in wanted]]
+    return _sharpened(screened, near, index, wanted)
+
+
+def _sharpened(screened: _Screened, near: Tensor, index: Tensor, wanted: Sequence[int]) -> Tensor:
+    """Radii float64 [N, len(wanted)] from float32 distances `near` of rows `index`, [N, kept].
+
+    Only neighbours that float32 cannot tell from the k-th are measured; the others keep its order.
+    """
+    order = near.sort(dim=1)
+    distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
+    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)
+    margin = margin * _slack(screened.features.shape[1]) + screened.floor
+    unsure = torch.zeros_like(distances, dtype=torch.bool)
+    for column in (k - 1 for k in wanted):
+        apart = (distances - distances[:, column, None]).abs()
+        unsure |= apart <= margin + margin[:, column, None]
+    rows = unsure.nonzero(as_tuple=True)[0]
+    distances[unsure] = _measured(screened, rows, screened, others[unsure])
+    return distances.sort(dim=1).values[:, [k - 1 for k in wanted]]
 
 
 def _keep_nearest(near: Tensor, index: Tensor, distances: Tensor, first_column: int) -> None:

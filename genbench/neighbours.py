@@ -11,11 +11,9 @@ from torch import Tensor
 
 from genbench.core import GenbenchError
 from genbench.half_distances import half_radii, half_verdicts
-from genbench.metrics import Estimate
+from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import require_finite
 from genbench.neighbour_search import Verdicts, exact_verdicts
-
-NORMAL_95 = 1.959963984540054
 
 Progress = Callable[[int, int], None]
 

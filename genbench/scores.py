@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from genbench.core import GenbenchError
-from genbench.metrics import Estimate
+from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import require_finite
 
 SHUFFLE_SEED = 2020  # of torch-fidelity
+_INFLUENCES = 10_000  # rows from which the kernel's means are taken: enough for a variance
+_ROWS = 1000  # at once
 
 
 def inception_score(
@@ -25,7 +27,9 @@ def inception_score(
     many parts of nearly equal size, as torch-fidelity's isc_features_to_metric cuts them. splits
     0: consecutive parts of `split_size`, a shorter last one counted like any other, as
     compute_inception_score of the ADM evaluator. shuffle: by numpy's RandomState(2020), as
-    torch-fidelity does. GenbenchError for fewer samples than splits, or NaN.
+    torch-fidelity does. The interval is the delta method's: the score of a split moves with one
+    sample as its divergence from the split's classes. GenbenchError for fewer samples than splits,
+    or NaN.
     """
     count = len(logits)
     if logits.ndim != 2 or count == 0 or splits > count or (splits < 1 and split_size < 1):
@@ -41,10 +45,12 @@ def inception_score(
         cuts = [*range(0, count, split_size), count]
     order = np.random.RandomState(SHUFFLE_SEED).permutation(count) if shuffle else np.arange(count)
     rows = torch.from_numpy(order).to(logits.device)
-    scores = [_split_score(logits[rows[start:stop]]) for start, stop in pairwise(cuts)]
+    found = [_split_score(logits[rows[start:stop]]) for start, stop in pairwise(cuts)]
+    value = float(np.mean([score for score, _ in found]))
     if not interval:
-        return Estimate(float(np.mean(scores)))
-    return _t_interval(float(np.mean(scores)), scores, f"{len(scores)} splits of the samples")
+        return Estimate(value)
+    variance = sum(variance for _, variance in found) / len(found) ** 2
+    return _normal_interval(value, variance, "over the samples, splits fixed")
 
 
 def kernel_distance(
@@ -60,11 +66,15 @@ def kernel_distance(
 
     samples: float32 [N, D], reference: float32 [M, D]. The value is torch-fidelity's
     kid_features_to_metric, may be slightly negative, and draws its subsets from
-    RandomState(seed). The interval is Student's over disjoint blocks of `subset_size` samples and
-    as many references, around the value. GenbenchError when either side has fewer than
-    `subset_size` rows, or NaN.
+    RandomState(seed). The interval adds two variances: the delta method's over the samples (twice
+    the kernel's mean over the samples less its mean over the reference, at each sample), and that
+    of drawing subsets. GenbenchError when either side has fewer than `subset_size` rows, or NaN.
     """
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+    from torch_fidelity.metric_kid import (
+        KEY_METRIC_KID_MEAN,
+        KEY_METRIC_KID_STD,
+        kid_features_to_metric,
+    )
 
     fewest = min(len(samples), len(reference))
     if subset_size < 2 or subsets < 1 or fewest < subset_size:
@@ -81,31 +91,35 @@ def kernel_distance(
     value = float(result[KEY_METRIC_KID_MEAN])
     if not interval:
         return Estimate(value)
-    blocks = []
-    for start in range(0, fewest - subset_size + 1, subset_size):
-        pair = (side[start : start + subset_size] for side in (samples, reference))
-        block = kid_features_to_metric(*pair, kid_subsets=1, rng_seed=seed, **shared)
-        blocks.append(float(block[KEY_METRIC_KID_MEAN]))
-    drawn_from = f"{len(blocks)} disjoint blocks of {subset_size} samples and references"
-    return _t_interval(value, blocks, drawn_from)
+    drawing = float(result[KEY_METRIC_KID_STD]) ** 2 / subsets
+    variance = drawing + _kernel_variance(samples, reference)
+    return _normal_interval(value, variance, "over the samples and the subsets, reference fixed")
 
 
-def _split_score(logits: Tensor) -> float:
-    """exp of the mean Kullback-Leibler divergence of each row's classes from the split's."""
+def _split_score(logits: Tensor) -> tuple[float, float]:
+    """exp of the mean Kullback-Leibler divergence of each row's classes from the split's, and the
+    variance of that score by the delta method."""
     log_p = logits.to(torch.float64).log_softmax(dim=1)
     # In logarithms: a class that no row of the split holds would else be 0 * (log 0 - log 0).
     log_q = log_p.logsumexp(dim=0) - math.log(len(log_p))
-    return float((log_p.exp() * (log_p - log_q)).sum(dim=1).mean().exp())
+    divergences = (log_p.exp() * (log_p - log_q)).sum(dim=1)
+    score = float(divergences.mean().exp())
+    return score, score**2 * float(divergences.var(correction=0)) / len(log_p)
 
 
-def _t_interval(value: float, figures: list[float], drawn_from: str) -> Estimate:
-    """Student's 95% interval of a mean from independent `figures`, around `value`."""
-    from scipy.special import stdtrit
+def _kernel_variance(samples: Tensor, reference: Tensor) -> float:
+    """Delta-method variance of the squared MMD over the samples; at most _INFLUENCES rows of each
+    side stand for all in the kernel's means."""
+    some, others = samples[:_INFLUENCES].float(), reference[:_INFLUENCES].float()
+    width = some.shape[1]
+    influences = []
+    for rows in some.split(_ROWS):
+        own = (rows @ some.T / width + 1) ** 3
+        cross = (rows @ others.T / width + 1) ** 3
+        influences.append(own.mean(dim=1).double() - cross.mean(dim=1).double())
+    return 4 * float(torch.cat(influences).var()) / len(samples)
 
-    if len(figures) < 2:
-        return Estimate(value, interval=f"not available: {drawn_from}, at least 2 are needed")
-    spread = float(np.std(figures, ddof=1)) / math.sqrt(len(figures))
-    half_width = float(stdtrit(len(figures) - 1, 0.975)) * spread
-    return Estimate(
-        value, value - half_width, value + half_width, f"95% t-interval over {drawn_from}"
-    )
+
+def _normal_interval(value: float, variance: float, held: str) -> Estimate:
+    half_width = NORMAL_95 * math.sqrt(variance)
+    return Estimate(value, value - half_width, value + half_width, f"95% delta method {held}")

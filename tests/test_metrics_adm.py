@@ -64,9 +64,10 @@ def test_inception_score_of_consecutive_parts() -> None:
 def _half_distances(one: Floats, two: Floats) -> Floats:
     """Every operation in numpy float16, but sums and products accumulated in float32."""
     one, two = np.asarray(one, dtype=np.float16), np.asarray(two, dtype=np.float16)
-    norms = [
-        np.sum(side * side, axis=1, dtype=np.float32).astype(np.float16) for side in (one, two)
-    ]
+    norms: list[Floats] = []
+    for side in (one, two):
+        squares: Floats = side * side
+        norms.append(squares.sum(axis=1, dtype=np.float32).astype(np.float16))
     product = (one.astype(np.float32) @ two.astype(np.float32).T).astype(np.float16)
     sums: Floats = norms[0][:, None] - np.float16(2) * product + norms[1]
     return np.maximum(sums, np.float16(0))
@@ -114,6 +115,19 @@ def test_precision_and_recall_in_half(size: float, monkeypatch: pytest.MonkeyPat
     assert (figures.precision.value, figures.recall.value) == pytest.approx(expected, abs=1e-12)
     finite = [np.isfinite(_half_distances(side, side)).all() for side in (samples.numpy(),)]
     assert finite == [size == 1.0]
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("size", [1.0, 40.0])
+def test_a_block_is_half_or_full_as_a_whole(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(half_distances, "STRIP", 70)
+    left, right = _activations(200, 1), _activations(150, 2)
+    left[180:] *= size  # overflows in the last strip alone
+    strips = [strip for _, strip in half_distances.half_distances(left, right)]
+    found = torch.cat(strips).numpy()
+    np.testing.assert_allclose(found, _blocks(left.numpy(), right.numpy(), 1000), rtol=2e-5)
+    assert np.array_equal(found, found.astype(np.float16)) == (size == 1)
 
 
 def test_half_is_coarser_than_exact() -> None:

@@ -195,6 +195,22 @@ def test_the_interval_is_that_of_draws_repeated_and_of_the_bootstrap() -> None:
     assert widths[0] / 1.96 == pytest.approx(statistics.stdev(boot), rel=0.2)
 
 
+def test_the_interval_has_closed_forms() -> None:
+    features = _draw(500, 5, 1)
+    moments = _moments(features)
+    # The same covariance, moved: T = I, and of the influence remains 2 (mu1 - mu2)^T c.
+    offset = torch.arange(5, dtype=torch.float64)
+    moved = Moments(500, moments.mean + offset, moments.scatter)
+    estimate = frechet_interval([features], moments, moved, 30.0)
+    deviation = 2 * float(offset @ moments.covariance() @ offset) ** 0.5
+    assert estimate.high == pytest.approx(30 + 1.959964 * deviation / 500**0.5, rel=1e-6)
+    # The same mean, three times as wide: T = 3 I, and of it remains -2 |c|^2.
+    wide = Moments(500, moments.mean, 9 * moments.scatter)
+    estimate = frechet_interval([features], moments, wide, 30.0)
+    deviation = 2 * float((features - moments.mean).square().sum(1).std())
+    assert estimate.high == pytest.approx(30 + 1.959964 * deviation / 500**0.5, rel=1e-6)
+
+
 def test_the_interval_holds_the_true_distance_as_often_as_it_says() -> None:
     true = _moments(_draw(200_000, 3, 1234))
     reference = _moments(_draw(4000, 3, 0) * 1.5 + 0.6)
