@@ -20,6 +20,8 @@ def check_crop(crop: str, resolution: int) -> None:
     """Raise UsageError for an unknown crop, or one without a resolution."""
     if crop not in CROPS:
         raise UsageError(f"there is no --crop {crop}; {suggestion(crop, CROPS)}")
+    if resolution < 0:
+        raise UsageError(f"--res {resolution} must be at least 1")
     if crop != "none" and not resolution:
         raise UsageError(f"--crop {crop} needs to know the size: pass --res")
 

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
+import threading
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from genbench.core import GenbenchError
-from genbench.images import ImageSet, to_channels_first
+from genbench.images import ImageSet
 from genbench.pictures import SUFFIXES, decode, picture_size
 
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _HEADER = 1 << 16  # bytes that hold a picture's size, but for rare JPEGs
-_THREADS = 4  # PIL decodes without the interpreter lock …
+_FEWEST_THREADS, _MOST_THREADS = 4, 16  # PIL decodes without the interpreter lock …
 _SMALL = 64 * 64  # … but below this many pixels threads mostly wait for it
 
 
 class _Pictures(ImageSet):
     """Named pictures, in the order of their names."""
 
-    def _take(self, names: Sequence[str], crop: str, resolution: int) -> None:
+    def _take(self, names: list[str], crop: str, resolution: int) -> None:
         where = self._where("")
         if not names:
             raise GenbenchError(f"{where} holds no PNG, JPEG or WebP images: check the path")
-        self._names = sorted(names)
+        self._names = names
         self._crop, self._resolution = crop, resolution
         self._label()
         self.size = self._common_size() if crop == "none" else (resolution, resolution)
 
     def _label(self) -> None:
-        paths = [PurePosixPath(name) for name in self._names]
-        if all(len(path.parts) > 1 for path in paths):
-            self.class_names = tuple(sorted({path.parts[0] for path in paths}))
+        if all("/" in name for name in self._names):
+            classes = [name.split("/", 1)[0] for name in self._names]
+            self.class_names = tuple(sorted(set(classes)))
             number = {name: label for label, name in enumerate(self.class_names)}
-            self.labels = np.array([number[path.parts[0]] for path in paths], np.int64)
+            self.labels = np.array([number[name] for name in classes], np.int64)
 
     def _common_size(self) -> tuple[int, int]:
         sizes = [self._size_of(name) for name in self._names]  # threads only wait for each other
@@ -73,61 +78,113 @@ class _Pictures(ImageSet):
     def read(self, start: int, stop: int) -> Tensor:
         """As `ImageSet.read`."""
         names = self._names[start:stop]
-        if self._crop == "none" and self.size[0] * self.size[1] < _SMALL:
-            pictures = [self._decoded(name) for name in names]
-        else:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                pictures = list(pool.map(self._decoded, names))
-        for name, picture in zip(names, pictures, strict=True):
-            if picture.shape[:2] != self.size:  # the file was replaced after it was opened
-                raise GenbenchError(f"{self._where(name)} changed its size during the run")
-        return to_channels_first(np.stack(pictures))
+        batch = torch.empty(len(names), 3, *self.size, dtype=torch.uint8)
+        planes = batch.numpy()
 
-    def _decoded(self, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return decode(
-            self._bytes(name), self._where(name), crop=self._crop, resolution=self._resolution
-        )
+        def decode_one(number: int) -> None:
+            name = names[number]
+            where = self._where(name)
+            picture = decode(self._bytes(name), where, crop=self._crop, resolution=self._resolution)
+            if picture.shape[:2] != self.size:  # the file was replaced after it was opened
+                raise GenbenchError(f"{where} changed its size during the run: run it again")
+            planes[number] = picture.transpose(2, 0, 1)
+
+        small = self._crop == "none" and self.size[0] * self.size[1] < _SMALL
+        _for_each(decode_one, len(names), threads=1 if small else _thread_count())
+        return batch
 
     def content_digest(self) -> str:
         """Digest of names and files in order, and of the crop."""
         hasher = hashlib.sha256(f"{self._crop} {self._resolution}\n".encode())
         for name in self._names:
             data = self._bytes(name)
-            hasher.update(f"{name} {len(data)}\n".encode())
+            hasher.update(f"{name} {len(data)}\n".encode(errors="surrogateescape"))
             hasher.update(data)
         return hasher.hexdigest()
 
 
-def _is_side_file(path: PurePosixPath) -> bool:
+def _thread_count() -> int:
+    """One for each core this process may use; four at the least, some of which wait for files."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(max(_FEWEST_THREADS, cores or 1), _MOST_THREADS)
+
+
+def _for_each(work: Callable[[int], None], count: int, *, threads: int) -> None:
+    """work(0) … work(count - 1) in threads, each taking the next number when it is free.
+
+    The first failure ends all of them; of several, that of the lowest number is raised.
+    """
+    if threads == 1:
+        for number in range(count):
+            work(number)
+        return
+    numbers = iter(range(count))
+    failures: dict[int, GenbenchError] = {}
+    stopped = threading.Event()
+
+    def take() -> None:
+        for number in numbers:
+            if stopped.is_set():
+                return
+            try:
+                work(number)
+            except GenbenchError as error:
+                failures[number] = error
+                stopped.set()
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for future in [pool.submit(take) for _ in range(min(threads, count))]:
+                future.result()
+        finally:
+            stopped.set()  # on KeyboardInterrupt too
+    if failures:
+        raise failures[min(failures)]
+
+
+def _is_side_file(name: str) -> bool:
     """Files and folders that systems leave behind; everything else must be a picture."""
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return hidden or path.name in ("Thumbs.db", "desktop.ini")
+    parts = name.split("/")
+    return any(map(_is_hidden, parts)) or parts[-1] in ("Thumbs.db", "desktop.ini")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _picture_names(names: Sequence[str], where: str) -> list[str]:
-    found = []
-    for name in names:
-        path = PurePosixPath(name)
-        if _is_side_file(path):
-            continue
-        if path.suffix.lower() not in SUFFIXES:
+    """The pictures among `names`, sorted by code points, whatever the system's language."""
+    found = sorted(name for name in names if not _is_side_file(name))
+    for name in found:
+        if os.path.splitext(name)[1].lower() not in SUFFIXES:
             raise GenbenchError(
-                f"{where} holds {name}, which is no PNG, JPEG or WebP image: move it elsewhere"
+                f"{where} holds {name}, which is no PNG, JPEG or WebP image: move or convert it"
             )
-        found.append(name)
     return found
 
 
 class PictureFolder(_Pictures):
-    """The pictures of a folder and its sub-folders."""
+    """The pictures of a folder and its sub-folders, links followed.
+
+    Hidden files and folders, __MACOSX, Thumbs.db and desktop.ini are passed over; any other file
+    that is no picture is an error. When every picture lies in a sub-folder, the sub-folders of the
+    root, sorted, are the classes.
+    """
 
     def __init__(self, path: Path, *, crop: str = "none", resolution: int = 0) -> None:
         self.path, self.name = path, path.resolve().name
         names: list[str] = []
-        for folder, _, files in os.walk(path, onerror=self._unreadable, followlinks=True):
-            relative = Path(folder).relative_to(path)
-            names += [(relative / file).as_posix() for file in files]
+        for folder, folders, files in os.walk(path, onerror=self._unreadable, followlinks=True):
+            folders[:] = [name for name in folders if not _is_hidden(name)]
+            self._check_loops(Path(folder), folders)
+            relative = Path(folder).relative_to(path).as_posix()
+            names += files if relative == "." else [f"{relative}/{file}" for file in files]
         self._take(_picture_names(names, str(path)), crop, resolution)
+
+    def _check_loops(self, folder: Path, folders: Sequence[str]) -> None:
+        for link in (folder / name for name in folders):
+            if link.is_symlink() and folder.resolve().is_relative_to(link.resolve()):
+                raise GenbenchError(f"{link} links to a folder it lies in: remove the link")
 
     def _unreadable(self, error: OSError) -> None:
         raise GenbenchError(
@@ -135,11 +192,11 @@ class PictureFolder(_Pictures):
         ) from error
 
     def _where(self, name: str) -> str:
-        return str(self.path / name)
+        return f"{self.path}/{name}" if name else str(self.path)
 
     def _bytes(self, name: str, limit: int = -1) -> bytes:
         try:
-            with (self.path / name).open("rb") as file:
+            with open(f"{self.path}/{name}", "rb") as file:
                 return file.read(limit)
         except OSError as error:
             self._unreadable(error)
@@ -157,6 +214,8 @@ class PictureZip(_Pictures):
             raise GenbenchError(f"{path} is damaged or no zip ({error}): make it again") from error
         members = [info.filename for info in self._archive.infolist() if not info.is_dir()]
         names = _picture_names(members, str(path))
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise GenbenchError(f"{path} holds {twice[0]} twice: zip it again")
         self._root = _common_root(names)
         self._take([name.removeprefix(self._root) for name in names], crop, resolution)
 
@@ -167,12 +226,14 @@ class PictureZip(_Pictures):
         try:
             with self._archive.open(self._root + name) as member:
                 return member.read(limit)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise GenbenchError(
                 f"{self._where(name)} is damaged ({error}): zip it again"
             ) from error
         except RuntimeError as error:  # what zipfile raises for an encrypted member
             raise GenbenchError(f"{self.path} is encrypted: zip it without a password") from error
+        except OSError as error:
+            raise GenbenchError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def __del__(self) -> None:
         if archive := getattr(self, "_archive", None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -118,15 +119,22 @@ def _combined(*parts: str) -> str:
 
 
 def to_channels_first(pictures: NDArray[np.uint8]) -> Tensor:
-    """uint8 [N, H, W, 3] -> contiguous uint8 [N, 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
+    """uint8 [N, H, W, 3] -> contiguous uint8 [N, 3, H, W], always a copy."""
+    return torch.from_numpy(np.array(pictures.transpose(0, 3, 1, 2), order="C"))
 
 
 def batches(images: ImageSet, start: int, stop: int, size: int, ahead: int = 4) -> Iterator[Tensor]:
     """Images start … stop-1 in batches of `size`, at most `ahead` of them read in advance.
 
     Reading happens in another thread, which ends when the iterator is closed, exhausted or dropped.
+    Raises GenbenchError for images that the set does not have, and what `ImageSet.read` raises.
     """
+    if not 0 <= start <= stop <= len(images):
+        raise GenbenchError(
+            f"images {start} to {stop} of {images.name} were asked for, which holds {len(images)}: "
+            "ask for fewer"
+        )
+    ahead = max(1, ahead)
     spans = [(first, min(first + size, stop)) for first in range(start, stop, size)]
     pool = ThreadPoolExecutor(1, thread_name_prefix="genbench-read")
     try:
@@ -153,7 +161,7 @@ def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> Ima
     from genbench.crops import check_crop
 
     check_crop(crop, resolution)
-    if not Path(spec).exists() and (part := _SLICE.match(spec)):
+    if (part := _SLICE.match(spec)) and not _exists(spec):
         whole = open_image_set(part["spec"], crop=crop, resolution=resolution)
         return _part_of(whole, spec, part["start"], part["stop"])
     found = _open_whole(spec, crop, resolution)
@@ -168,6 +176,15 @@ def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> Ima
     return found
 
 
+def _exists(spec: str) -> bool:
+    try:
+        return bool(spec) and Path(spec).exists()
+    except OSError as error:  # a name too long, or a folder that must not be looked into
+        raise GenbenchError(
+            f"cannot read {spec[:200]}: {error.strerror}; check the path"
+        ) from error
+
+
 def _part_of(whole: ImageSet, spec: str, start: str, stop: str) -> ImageSet:
     first, last, _ = slice(int(start) if start else None, int(stop) if stop else None).indices(
         len(whole)
@@ -178,6 +195,8 @@ def _part_of(whole: ImageSet, spec: str, start: str, stop: str) -> ImageSet:
         raise UsageError(
             f"{spec} goes beyond the {len(whole)} images of {whole.name}: end it there"
         )
+    if last - first == len(whole):
+        return whole
     return Part(whole, first, last)
 
 
@@ -188,15 +207,16 @@ def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
 
     if spec in NAMED:
         return open_named(spec)
+    if not _exists(spec):
+        raise UsageError(
+            f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has that "
+            f"name; {suggestion(spec, [*NAMED, *_neighbours(spec)])}; a part of a set is "
+            "SET[a:b]"
+        )
     path = Path(spec)
     try:
         if path.is_dir():
             return PictureFolder(path, crop=crop, resolution=resolution)
-        if not path.exists():
-            raise UsageError(
-                f"{spec} is neither a file nor a folder, and no image set has that name; "
-                f"{suggestion(spec, NAMED)}"
-            )
         if path.suffix.lower() == ".npz":
             return NpzImages(path)
         if path.suffix.lower() == ".zip":
@@ -208,18 +228,36 @@ def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
     raise UsageError(f"{spec} is not an .npz, a .zip or a folder: convert it to one of them")
 
 
+def _neighbours(spec: str) -> list[str]:
+    """What lies in the folder of a path that does not exist, the nearest names alone."""
+    path = Path(spec)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except (OSError, ValueError):  # no such folder either, or no possible path
+        return []
+    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, names)]
+
+
 def to_uint8(x: Tensor, rounding: Literal["truncate", "nearest"] = "truncate") -> Tensor:
     """Images in [-1, 1] (float [N, 3, H, W]; beyond is clipped) as uint8 0 … 255.
 
     "truncate" is ADM's ((x + 1) * 127.5).clamp(0, 255).to(uint8) (scripts/image_sample.py);
     "nearest" is EDM's (x * 127.5 + 128).clip(0, 255) (generate.py). They differ by a grey level, so
-    the choice belongs to the model. Raises GenbenchError for NaN and infinity.
+    the choice belongs to the model. Half precision is widened first, so that it costs no grey
+    level. Raises GenbenchError for NaN, infinity and anything that is not floating-point.
     """
+    if rounding not in ("truncate", "nearest"):
+        raise UsageError(f"there is no rounding {rounding!r}: use truncate or nearest")
+    if not x.is_floating_point():
+        raise GenbenchError(
+            f"images are {x.dtype}, not floating-point in [-1, 1]: scale them first"
+        )
     if not bool(torch.isfinite(x).all()):
         count = int((~torch.isfinite(x)).flatten(1).any(dim=1).sum())
         raise GenbenchError(
             f"{count} of {x.shape[0]} images hold NaN or infinity: check the weights and the dtype "
             "(float16 overflows where bfloat16 and float32 do not)"
         )
+    x = x.float() if x.dtype.itemsize < 4 else x
     scaled = (x + 1) * 127.5 if rounding == "truncate" else x * 127.5 + 128
     return scaled.clamp(0, 255).to(torch.uint8)

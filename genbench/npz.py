@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import math
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,7 +23,9 @@ from genbench.core import GenbenchError
 from genbench.images import ImageSet, Labels, to_channels_first
 
 _CHUNK = 1 << 22  # bytes read at once
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error, NotImplementedError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error,
+           NotImplementedError)  # fmt: skip
+_NPY_VERSIONS = ((1, 0), (2, 0), (3, 0))
 
 
 @contextmanager
@@ -58,6 +63,8 @@ def array_header(path: Path, archive: zipfile.ZipFile, name: str) -> ArrayHeader
         return None
     with archive.open(name + ".npy") as member:
         version = np.lib.format.read_magic(member)
+        if version not in _NPY_VERSIONS:
+            raise _damaged(path, ValueError(f"{name} has the unknown .npy version {version}"))
         # Version 3 differs from 2 in the header's encoding alone (UTF-8), which only matters to
         # the field names of structured arrays.
         read = (
@@ -78,6 +85,7 @@ class NpzImages(ImageSet):
     """An ADM sample batch: `arr_0` uint8 [N, H, W, 3], optionally `arr_1`, the labels [N].
 
     Stored arrays (numpy.savez) are read by position; deflated ones (savez_compressed) in a stream.
+    The zip's checksum is verified by `content_digest`, which sees all of the array.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,6 +112,13 @@ class NpzImages(ImageSet):
         wanted = f"{self.path}: arr_0 must be uint8 NHWC [N, H, W, 3], not {dtype} {list(shape)}"
         if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
             raise GenbenchError(f"{wanted}: the channels come second; use transpose(0, 2, 3, 1)")
+        if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+            grey = "x[..., None]" if len(shape) == 3 else "x"
+            raise GenbenchError(
+                f"{wanted}: make grey images RGB with numpy.repeat({grey}, 3, axis=3)"
+            )
+        if len(shape) == 4 and shape[3] == 4:
+            raise GenbenchError(f"{wanted}: put the images on a background and save RGB alone")
         if len(shape) != 4 or shape[3] != 3:
             raise GenbenchError(f"{wanted}: convert to RGB images of one size")
         if dtype != np.uint8:
@@ -114,6 +129,9 @@ class NpzImages(ImageSet):
             raise GenbenchError(
                 f"{self.path}: arr_0 is empty {list(shape)}: save at least one image"
             )
+        # Reading by position must not run on into what follows the array.
+        if archive.getinfo("arr_0.npy").file_size != header.offset + math.prod(shape):
+            raise _damaged(self.path, EOFError("arr_0 is not as long as its header says"))
         return header
 
     def _about_values(self, header: ArrayHeader, archive: zipfile.ZipFile) -> str:
@@ -185,12 +203,17 @@ class _Stream:
 
     def __init__(self, path: Path, skip: int) -> None:
         self._path, self._skip = path, skip
+        self._alone = threading.Lock()  # the position is shared by all who read
         self._archive: zipfile.ZipFile | None = None
         self._member: IO[bytes] | None = None
         self._position = 0
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes start … stop-1 of the array's data."""
+        with self._alone:
+            return self._read(start, stop)
+
+    def _read(self, start: int, stop: int) -> bytes:
         try:
             if self._member is None or start < self._position:
                 self._restart()

@@ -113,7 +113,7 @@ def _kernel_variance(samples: Tensor, reference: Tensor) -> float:
     some, others = samples[:_INFLUENCES].float(), reference[:_INFLUENCES].float()
     width = some.shape[1]
     influences = []
-    for rows in some.split(_ROWS):
+    for rows in torch.split(some, _ROWS):
         own = (rows @ some.T / width + 1) ** 3
         cross = (rows @ others.T / width + 1) ** 3
         influences.append(own.mean(dim=1).double() - cross.mean(dim=1).double())
