@@ -64,10 +64,11 @@ def half_distances(left: Tensor, right: Tensor) -> Iterator[tuple[int, Tensor]]:
 
     The arithmetic of DistanceBlock: features, squares, norms, products and sums rounded to
     float16 (a sum of many terms once, at its end); when any number of the whole block is not
-    finite, the whole block in float32 instead.
+    finite, the whole block in float32 instead. Sums of float16 products are exact in float64, so
+    the order in which a machine adds them changes no bit.
     """
-    rounded = [side.to(torch.float16).to(torch.float32) for side in (left, right)]
-    norms = [_rounded(_rounded(side.square()).sum(1)) for side in rounded]
+    rounded = [side.to(torch.float16).to(torch.float64) for side in (left, right)]
+    norms = [_rounded(_rounded(side.square()).double().sum(1)) for side in rounded]
     strips = []
     for start in range(0, len(left), STRIP):
         product = 2 * _rounded(rounded[0][start : start + STRIP] @ rounded[1].T)
@@ -88,4 +89,5 @@ def half_distances(left: Tensor, right: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 def _rounded(values: Tensor) -> Tensor:
-    return values.to(torch.float16).to(torch.float32)
+    """float32 of float16 precision; from float64 by way of float32."""
+    return values.to(torch.float32).to(torch.float16).to(torch.float32)

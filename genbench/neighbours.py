@@ -106,6 +106,7 @@ def _fraction(hits: Tensor, held: str) -> Estimate:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half_width = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     half_width *= z / (1 + z * z / count)
-    return Estimate(
-        share, max(middle - half_width, 0.0), min(middle + half_width, 1.0), f"95% Wilson {held}"
-    )
+    # At the ends the formula's own end is 0 or 1 but for rounding.
+    low = max(middle - half_width, 0.0) if share > 0 else 0.0
+    high = min(middle + half_width, 1.0) if share < 1 else 1.0
+    return Estimate(share, low, high, f"95% Wilson {held}")

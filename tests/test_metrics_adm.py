@@ -62,13 +62,15 @@ def test_inception_score_of_consecutive_parts() -> None:
 
 
 def _half_distances(one: Floats, two: Floats) -> Floats:
-    """Every operation in numpy float16, but sums and products accumulated in float32."""
+    """Every operation in numpy float16, but sums of products exact, rounded through float32."""
     one, two = np.asarray(one, dtype=np.float16), np.asarray(two, dtype=np.float16)
     norms: list[Floats] = []
     for side in (one, two):
         squares: Floats = side * side
-        norms.append(squares.sum(axis=1, dtype=np.float32).astype(np.float16))
-    product = (one.astype(np.float32) @ two.astype(np.float32).T).astype(np.float16)
+        exact = squares.sum(axis=1, dtype=np.float64)
+        norms.append(exact.astype(np.float32).astype(np.float16))
+    exact_product: Floats = one.astype(np.float64) @ two.astype(np.float64).T
+    product: Floats = exact_product.astype(np.float32).astype(np.float16)
     sums: Floats = norms[0][:, None] - np.float16(2) * product + norms[1]
     return np.maximum(sums, np.float16(0))
 
