@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,12 @@ class ModelSource:
     def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
         """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
         try:
-            with torch.inference_mode():
+            with _blaming(self.name, "failed while sampling"), torch.inference_mode():
                 images = self.generator.sample(labels, self._noise(first, last))
         except torch.OutOfMemoryError as error:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at batch size {last - first}: "
                 f"pass --batch-size {max(1, (last - first) // 2)}"
-            ) from error
-        except GenbenchError:
-            raise
-        except Exception as error:  # a stranger's code can raise anything
-            raise GenbenchError(
-                f"model {self.name} failed while sampling: {type(error).__name__}: {error}; "
-                f"`genbench check {self.name}` tells more"
             ) from error
         return self._checked(images, last - first)
 
@@ -166,14 +160,21 @@ def _load(
     checkpoint: Path | None,
     device: torch.device,
 ) -> Generator:
-    try:
+    with _blaming(request.name, "could not be loaded"):
         return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
-    except GenbenchError:
+
+
+@contextmanager
+def _blaming(model: str, what: str) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into one line that names the model."""
+    try:
+        yield
+    except (GenbenchError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a stranger's code can raise anything
+    except Exception as error:
         raise GenbenchError(
-            f"model {request.name} could not be loaded: {type(error).__name__}: {error}; "
-            f"`genbench check {request.name}` tells more"
+            f"model {model} {what}: {type(error).__name__}: {error}; `genbench check {model}` "
+            "tells more"
         ) from error
 
 
