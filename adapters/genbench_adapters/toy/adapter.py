@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from genbench.images import to_uint8
 from torch import Tensor
 from torch.nn import functional
 
 from genbench.core import ModelCard
+from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 
 CLASSES = 10
