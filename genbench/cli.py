@@ -30,6 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
+from genbench.cli_train import train
 from genbench.core import GenbenchError
 
 app = typer.Typer(
@@ -237,6 +238,9 @@ def doctor(json_lines: Json = False) -> None:
             print(json.dumps(asdict(finding)))
         else:
             show_check(finding.subject, finding.good, finding.text)
+
+
+app.command()(train)
 
 
 def _version(wanted: bool) -> None:

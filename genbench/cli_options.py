@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.core import LabelSchedule, UsageError, suggestion
+from genbench.core import UsageError, suggestion
 
 if TYPE_CHECKING:
     from genbench.sampling import ModelRequest
@@ -20,7 +20,7 @@ Resolution = Annotated[int, typer.Option("--res", help="Resolution in pixels.", 
 Variant = Annotated[str, typer.Option(help="Variant of the model (`genbench ls MODEL`).")]
 Checkpoint = Annotated[str, typer.Option(help="Weights: a path, or URL#sha256=DIGEST.")]
 Seed = Annotated[int, typer.Option(help="Seed; sample i depends on (seed, i) alone.")]
-Labels = Annotated[LabelSchedule, typer.Option(help="Class labels of the samples.")]
+Labels = Annotated[str, typer.Option(help="Classes: uniform, balanced, or numbers in turn: 3,17.")]
 Batch = Annotated[int, typer.Option(help="Samples a network call; changes no figure.", min=1)]
 Dtype = Annotated[str, typer.Option(help="Arithmetic of the model: float32, float16, bfloat16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
@@ -61,7 +61,7 @@ def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
 
 def model_request(
     ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
-    labels: LabelSchedule, dtype: str, batch_size: int,
+    labels: str, dtype: str, batch_size: int,
 ) -> ModelRequest:  # fmt: skip
     """The model as the user named it, with the options it alone knows."""
     from genbench.sampling import ModelRequest

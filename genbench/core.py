@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import torch
 
+    from genbench.distributed import World
     from genbench.noise import NoiseStream
+    from genbench.progress import Reporter
 
-WeightKind = Literal["official", "converted", "trained-here", "random-init", "none"]
-LabelSchedule = Literal["uniform", "balanced"]
+# "given": a file that the user named, of which no more is known
+WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
 
 
 class GenbenchError(Exception):
@@ -47,7 +49,10 @@ def canonical_digest(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSource:
-    """Where the weights of a card come from; `url` may be empty when the file ships bundled."""
+    """Where the weights of a card come from; `url` may be empty when the file ships bundled.
+
+    Where no digest of a published file is known, `sha256` is empty, and the user must vouch for it.
+    """
 
     filename: str
     url: str = ""
@@ -96,6 +101,30 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainRun:
+    """One training run as the user asked for it."""
+
+    config: Path  # the recipe, TOML
+    data: str  # image-set spec
+    out: Path  # folder of checkpoints, log, previews and the finished weights
+    world: World
+    device: torch.device
+    reporter: Reporter
+    crop: str = "none"
+    seed: int = 0
+    steps: int = 0  # 0: as many as the recipe says
+
+
+class Trainable(Protocol):
+    """The optional second contract: a family that brings its training recipe."""
+
+    @staticmethod
+    def train(run: TrainRun) -> Path:
+        """Train, or go on where a killed run stopped; returns the finished weights' path."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleSpec:
     """Everything that decides which images a model draws; sample i depends on (seed, i) alone."""
 
@@ -103,10 +132,11 @@ class SampleSpec:
     card: str
     resolution: int
     checkpoint_digest: str = ""
+    config_digest: str = ""  # of the configuration file beside the weights, if there is one
     weight_kind: WeightKind = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    labels: LabelSchedule = "uniform"
+    labels: str = "uniform"  # a schedule of genbench.noise.scheduled_labels
     dtype: str = "float32"
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources

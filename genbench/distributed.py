@@ -51,6 +51,12 @@ class World:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def average(self, values: torch.Tensor) -> None:
+        """Replace `values` by its mean over the processes, the same bits on each."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+
     def gather(self, value: T) -> list[T]:
         """Every process's `value` in order of rank, on rank 0; an empty list elsewhere."""
         if self.size == 1:

@@ -85,9 +85,7 @@ def build_dino(name: str, model: str, path: Path, weight: WeightFile, features: 
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="xFormers is")
-            network = torch.hub.load(  # type: ignore[no-untyped-call]
-                str(dino_code()), model, source="local", pretrained=False
-            )
+            network = torch.hub.load(str(dino_code()), model, source="local", pretrained=False)
     except Exception as error:  # whatever the code in the hub folder raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise GenbenchError(
@@ -148,6 +146,6 @@ def _archive_state(path: Path, weight: WeightFile) -> Mapping[str, Tensor]:
     with warnings.catch_warnings():  # torch.jit.load is deprecated; OpenAI publishes nothing else
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        archive = torch.jit.load(path, map_location="cpu")
     state: Mapping[str, Tensor] = archive.state_dict()
     return state

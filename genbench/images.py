@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from genbench.core import GenbenchError, UsageError, suggestion
 
 Labels = NDArray[np.int64]
+Rounding = Literal["truncate", "nearest", "floor256"]
 _BATCH = 64
 _SLICE = re.compile(r"^(?P<spec>.+?)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]$")
 
@@ -238,16 +239,18 @@ def _neighbours(spec: str) -> list[str]:
     return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, names)]
 
 
-def to_uint8(x: Tensor, rounding: Literal["truncate", "nearest"] = "truncate") -> Tensor:
+def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
     """Images in [-1, 1] (float [N, 3, H, W]; beyond is clipped) as uint8 0 … 255.
 
     "truncate" is ADM's ((x + 1) * 127.5).clamp(0, 255).to(uint8) (scripts/image_sample.py);
-    "nearest" is EDM's (x * 127.5 + 128).clip(0, 255) (generate.py). They differ by a grey level, so
-    the choice belongs to the model. Half precision is widened first, so that it costs no grey
-    level. Raises GenbenchError for NaN, infinity and anything that is not floating-point.
+    "nearest" is EDM's (x * 127.5 + 128).clip(0, 255) (generate.py); "floor256" is
+    clip((x + 1) / 2 * 256, 0, 255) of pytorch-pretrained-BigGAN (utils.py). They differ by a grey
+    level, so the choice belongs to the model. Half precision is widened first, so that it costs no
+    grey level. Raises GenbenchError for NaN, infinity and anything that is not floating-point.
     """
-    if rounding not in ("truncate", "nearest"):
-        raise UsageError(f"there is no rounding {rounding!r}: use truncate or nearest")
+    if rounding not in get_args(Rounding):
+        known = ", ".join(get_args(Rounding))
+        raise UsageError(f"there is no rounding {rounding!r}: use one of {known}")
     if not x.is_floating_point():
         raise GenbenchError(
             f"images are {x.dtype}, not floating-point in [-1, 1]: scale them first"
@@ -259,5 +262,8 @@ def to_uint8(x: Tensor, rounding: Literal["truncate", "nearest"] = "truncate") -
             "(float16 overflows where bfloat16 and float32 do not)"
         )
     x = x.float() if x.dtype.itemsize < 4 else x
-    scaled = (x + 1) * 127.5 if rounding == "truncate" else x * 127.5 + 128
+    if rounding == "truncate":
+        scaled = (x + 1) * 127.5
+    else:
+        scaled = x * 127.5 + 128 if rounding == "nearest" else (x + 1) / 2 * 256
     return scaled.clamp(0, 255).to(torch.uint8)

@@ -15,7 +15,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from genbench.core import LabelSchedule, UsageError
+from genbench.core import UsageError
 
 SCHEME = "philox4x32-10/as241/1"  # recorded with every sample; changes when the numbers do
 
@@ -154,14 +154,36 @@ class NoiseStream:
         return torch.cat(blocks).reshape(len(self), *shape)
 
 
-def scheduled_labels(schedule: LabelSchedule, classes: int, noise: NoiseStream) -> Tensor | None:
+def scheduled_labels(schedule: str, classes: int, noise: NoiseStream) -> Tensor | None:
     """Labels int64 [N] of the samples of `noise`; None for an unconditional model (classes 0).
 
     "uniform": drawn from (seed, i), as the ADM scripts do; "balanced": i modulo classes, so that
-    every prefix holds each class equally often to within one.
+    every prefix holds each class equally often to within one; "3,17": these classes in turn.
+    Raises UsageError for any other schedule and for classes that the model does not have.
     """
+    given = _given_classes(schedule, classes)
     if classes == 0:
         return None
+    if given:
+        cycle = torch.tensor(given, device=noise.device)
+        return cycle[noise.indices % len(given)]
     if schedule == "balanced":
         return noise.indices % classes
     return noise.labels(classes)
+
+
+def _given_classes(schedule: str, classes: int) -> list[int]:
+    if schedule in ("uniform", "balanced"):
+        return []
+    try:
+        given = [int(word) for word in schedule.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"--labels {schedule!r}: use uniform, balanced, or class numbers such as 3,17"
+        ) from error
+    if classes == 0:
+        raise UsageError(f"--labels {schedule}: this model is unconditional, leave the labels out")
+    wrong = [number for number in given if not 0 <= number < classes]
+    if wrong:
+        raise UsageError(f"--labels: class {wrong[0]} is not one of 0 … {classes - 1}")
+    return given

@@ -7,14 +7,14 @@ import hashlib
 import importlib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genbench.core import Adapter, GenbenchError, ModelCard, UsageError, suggestion
+from genbench.core import Adapter, GenbenchError, ModelCard, TrainRun, UsageError, suggestion
 
 GROUP = "genbench.adapters"
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -86,6 +86,15 @@ def load_adapter_class(entry: AdapterEntry) -> type[Adapter]:
             "see 'Add a model' in the README"
         )
     return typing.cast(type[Adapter], found)
+
+
+def training_of(name: str) -> Callable[[TrainRun], Path]:
+    """A family's recipe (`genbench.core.Trainable`). Raises UsageError for one without."""
+    adapter = load_adapter_class(find_adapter(name))
+    recipe: Callable[[TrainRun], Path] | None = getattr(adapter, "train", None)
+    if recipe is None:
+        raise UsageError(f"model {name} brings no training recipe")
+    return recipe
 
 
 def _shape_problem(found: object) -> str:

@@ -17,7 +17,6 @@ from genbench.core import (
     Adapter,
     GenbenchError,
     Generator,
-    LabelSchedule,
     ModelCard,
     SampleSpec,
     UsageError,
@@ -32,7 +31,7 @@ from genbench.registry import (
     load_adapter_class,
     make_adapter,
 )
-from genbench.weights import WeightFile, file_sha256, obtain
+from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -47,7 +46,7 @@ class ModelRequest:
     checkpoint: str = ""  # path or URL; empty: the card's own
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
-    labels: LabelSchedule = "uniform"
+    labels: str = "uniform"
     dtype: str = "float32"
     batch_size: int = 64
 
@@ -132,6 +131,7 @@ def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
         card=card.name,
         resolution=card.resolution,
         checkpoint_digest=file_sha256(checkpoint) if checkpoint else "",
+        config_digest=_config_digest(checkpoint),
         weight_kind=kind,
         options=asdict(adapter) if is_dataclass(adapter) else {},
         seed=request.seed,
@@ -140,6 +140,8 @@ def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
         device_type=device.type,
         code_digest=code_digest(adapter_class),
     )
+    # Bad labels and seeds fail here, before the loading.
+    scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
     generator = _load(adapter, request, card, checkpoint, device)
     source = ModelSource(generator, spec, card, batch_size=request.batch_size)
     source.device = device
@@ -182,9 +184,11 @@ def find_checkpoint(
     adapter: type[Adapter], card: ModelCard, request: ModelRequest
 ) -> tuple[Path | None, WeightKind]:
     """The checkpoint file, downloaded when it must be, and its kind; None without weights."""
-    if request.checkpoint:
-        return _given_checkpoint(request.checkpoint), "official"
     source = card.checkpoint
+    if request.checkpoint:
+        path = _given_checkpoint(request.checkpoint)
+        published = bool(source and source.sha256 and file_sha256(path) == source.sha256.lower())
+        return path, "official" if published else weights_origin(path)
     if source is None:
         return None, "none"
     if source.bundled:
@@ -197,10 +201,16 @@ def find_checkpoint(
         raise GenbenchError(
             f"no public weights of {card.name} are known: pass --checkpoint PATH with your own"
         )
-    published = WeightFile(
+    if not source.sha256:
+        raise GenbenchError(
+            f"{card.name} needs {source.filename}, published at {source.url} without a digest: "
+            "download it and pass --checkpoint PATH, or, knowing its SHA-256, --checkpoint "
+            f"{source.url}#sha256=…"
+        )
+    published_file = WeightFile(
         filename=source.filename, url=source.url, sha256=source.sha256, published_at=source.url
     )
-    return obtain(published), source.kind
+    return obtain(published_file), source.kind
 
 
 def _given_checkpoint(given: str) -> Path:
@@ -208,9 +218,15 @@ def _given_checkpoint(given: str) -> Path:
         path = Path(given)
         if not path.exists():
             raise UsageError(f"checkpoint {given} does not exist: check the path")
-        return path
+        return weights_of(path)
     url, _, digest = given.partition("#sha256=")
     if not digest:
         raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
     name = url.rsplit("/", 1)[-1]
     return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))
+
+
+def _config_digest(checkpoint: Path | None) -> str:
+    """A configuration beside the weights decides the images as they do."""
+    config = checkpoint.with_name("config.json") if checkpoint else None
+    return file_sha256(config) if config and config.is_file() else ""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.core import GenbenchError
+from genbench.core import GenbenchError, WeightKind
 from genbench.downloads import download
 
 if TYPE_CHECKING:
@@ -166,6 +166,33 @@ def file_sha256(path: Path) -> str:
 def _sha256_of(path: str, size: int, modified: int, inode: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_of(path: Path) -> Path:
+    """The weights in a model's folder (a file is itself): model.safetensors, else
+    pytorch_model.bin. Raises GenbenchError naming both when neither is there."""
+    if not path.is_dir():
+        return path
+    names = ("model.safetensors", "pytorch_model.bin")
+    for name in names:
+        if (path / name).is_file():
+            return path / name
+    raise GenbenchError(f"{path} holds neither {' nor '.join(names)}: name the weights file itself")
+
+
+def weights_origin(path: Path) -> WeightKind:
+    """What a file that the user named says of itself: genbench writes "genbench.kind" into the
+    metadata of the safetensors it trains or converts; anything else is just "given"."""
+    if path.suffix != ".safetensors":
+        return "given"
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            kind = (file.metadata() or {}).get("genbench.kind", "")
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+    return kind if kind in ("trained-here", "converted") else "given"
 
 
 def load_checkpoint(path: Path) -> Any:

@@ -26,6 +26,7 @@ LAYERS = [
     {"recording", "listing", "doctor"},
     {"runner", "console"},
     {"cli_options"},
+    {"cli_train"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -38,7 +39,10 @@ ROOMS = [
     {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks", "detector_weights",
      "fidelity_extractors"},
 ]  # fmt: skip
-ADAPTERS_MAY_IMPORT = {"core", "noise", "weights", "images", "distributed"}
+ADAPTERS_MAY_IMPORT = {
+    *("core", "noise", "weights", "images", "distributed"),
+    *("files", "picture_writing"),  # training writes its states and previews
+}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -1,0 +1,131 @@
+"""BigGAN-deep as genbench runs it: the published variants, the bundled one, and the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
+from genbench_adapters.biggan_deep.folded import FoldedBigGAN
+from genbench_adapters.biggan_deep.latents import truncated_normal
+from genbench_adapters.biggan_deep.network import BigGANDeep
+
+_PAPER = "arXiv:1809.11096"
+
+
+def _published(resolution: int, parameters: int) -> ModelCard:
+    url = PUBLISHED.format(resolution)
+    return ModelCard(
+        name=f"biggan-deep-{resolution}",
+        resolution=resolution,
+        classes=1000,
+        parameters=parameters,
+        checkpoint=CheckpointSource(filename=url.rsplit("/", 1)[-1], url=url),
+        license="MIT (code and converted weights, huggingface/pytorch-pretrained-BigGAN)",
+        paper=_PAPER,
+        note="ImageNet; weights converted from TF-Hub deepmind/biggan-deep",
+    )
+
+
+@dataclass(frozen=True)
+class BigGANDeepAdapter:
+    """BigGAN-deep: class-conditional, one network evaluation a sample."""
+
+    truncation: float = field(
+        default=1.0,
+        metadata={"help": "scales the latents and picks the batch-norm statistics, in (0, 1]"},
+    )
+    plain: bool = field(
+        default=False, metadata={"help": "run the network as published, nothing folded"}
+    )
+    compile: bool = field(
+        default=False, metadata={"help": "torch.compile the network (a minute at the start)"}
+    )
+
+    cards: ClassVar[tuple[ModelCard, ...]] = (
+        ModelCard(
+            name="biggan-deep-32",
+            resolution=32,
+            classes=10,
+            parameters=409_505,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors", bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
+            paper=_PAPER,
+            note="Fashion-MNIST; a small network trained by `genbench train biggan-deep`",
+        ),
+        _published(128, 50_388_609),
+        _published(256, 55_880_833),
+        _published(512, 56_163_905),
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.truncation <= 1.0:
+            raise ValueError(f"truncation {self.truncation} is outside (0, 1]")
+
+    def load(
+        self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> BigGANGenerator:
+        """The generator of a card with its checkpoint. Raises GenbenchError with the remedy."""
+        if checkpoint is None:
+            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        network = load_network(checkpoint, card)
+        return BigGANGenerator(network, self, device, dtype)
+
+    @staticmethod
+    def train(run: TrainRun) -> Path:
+        """Train by a recipe file, or resume; returns the finished weights' path."""
+        from genbench_adapters.biggan_deep.train import train_biggan
+
+        return train_biggan(run)
+
+
+class BigGANGenerator:
+    """A loaded BigGAN-deep at one truncation."""
+
+    def __init__(
+        self,
+        network: BigGANDeep,
+        options: BigGANDeepAdapter,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.config, self.truncation = network.config, options.truncation
+        self.network: torch.nn.Module
+        if options.plain:
+            self.network = _AtTruncation(network, options.truncation)
+        else:
+            self.network = FoldedBigGAN(network, options.truncation)
+        self.network = self.network.to(device=device, dtype=dtype).eval()
+        if options.compile:
+            self.network.compile()
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """uint8 [N, 3, R, R] for int64 labels [N]."""
+        if labels is None:
+            raise GenbenchError("BigGAN-deep is class-conditional: it needs labels")
+        z = self.truncation * truncated_normal(noise, self.config.z_dim)
+        return to_uint8(self.network(z, labels), rounding="floor256")
+
+
+class _AtTruncation(torch.nn.Module):
+    """The plain network with the folded one's way of being called."""
+
+    def __init__(self, network: BigGANDeep, truncation: float) -> None:
+        super().__init__()
+        self.network, self.truncation = network, truncation
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images [N, 3, R, R] in (-1, 1)."""
+        dtype = self.network.embeddings.weight.dtype
+        images: Tensor = self.network(z.to(dtype), labels, self.truncation)
+        return images

@@ -1,0 +1,65 @@
+"""BigGAN-deep checkpoints: pytorch_model.bin or safetensors, with the config.json beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from genbench.core import GenbenchError, ModelCard
+from genbench.weights import load_state_strictly, load_tensors
+from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
+
+# The published files (huggingface/pytorch-pretrained-BigGAN, model.py); no digest of them is.
+PUBLISHED = "https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-{}-pytorch_model.bin"
+
+
+def read_config(checkpoint: Path, card: ModelCard) -> BigGANConfig:
+    """The configuration of a checkpoint: config.json (or NAME-config.json, as published) beside
+    it, else the official one of the card's resolution. Raises GenbenchError for a broken file."""
+    for path in _configurations(checkpoint):
+        try:
+            values = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise GenbenchError(f"{path} is not a JSON file ({error}): fetch it again") from error
+        if not isinstance(values, dict):
+            raise GenbenchError(f"{path} holds no configuration: fetch it again")
+        return BigGANConfig.from_mapping(values)
+    if card.resolution not in OFFICIAL:
+        raise GenbenchError(
+            f"there is no config.json beside {checkpoint}, and no published BigGAN-deep has "
+            f"{card.resolution} pixels: put the configuration there"
+        )
+    return OFFICIAL[card.resolution]
+
+
+def _configurations(checkpoint: Path) -> list[Path]:
+    published = checkpoint.name.replace("-pytorch_model.bin", "-config.json")
+    names = ["config.json"] if published == checkpoint.name else [published, "config.json"]
+    return [checkpoint.with_name(name) for name in names if checkpoint.with_name(name).is_file()]
+
+
+def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
+    """The generator of a checkpoint in eval mode, float32, on the CPU.
+
+    Raises GenbenchError for another resolution or number of classes than the card's, and for
+    missing, extra and misshapen tensors.
+    """
+    config = read_config(checkpoint, card)
+    if config.output_dim != card.resolution:
+        raise GenbenchError(
+            f"{checkpoint} is a BigGAN-deep of {config.output_dim} pixels, not {card.resolution}: "
+            f"pass --res {config.output_dim}"
+        )
+    state = load_tensors(checkpoint)
+    with torch.device("meta"):
+        network = BigGANDeep(config)
+    network = network.to_empty(device="cpu")
+    load_state_strictly(network, state, what=f"BigGAN-deep at {config.output_dim} pixels")
+    broken = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise GenbenchError(
+            f"{checkpoint} holds NaN or infinity in {broken[0]}: fetch or train it again"
+        )
+    return network.eval()

@@ -1,0 +1,66 @@
+"""The BigGAN-deep discriminator (arXiv:1809.11096, appendix B.2): bottlenecks and a projection."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genbench_adapters.biggan_deep.network import SNConv2d, SNLinear
+
+_REDUCTION = 4
+
+
+class DiscBlock(nn.Module):
+    """The generator's bottleneck without norms; the skip gains channels by a 1x1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int, *, down: bool) -> None:
+        super().__init__()
+        middle = outputs // _REDUCTION
+        self.down = down
+        self.conv_0 = SNConv2d(inputs, middle, 1)
+        self.conv_1 = SNConv2d(middle, middle, 3)
+        self.conv_2 = SNConv2d(middle, middle, 3)
+        self.conv_3 = SNConv2d(middle, outputs, 1)
+        self.gain = SNConv2d(inputs, outputs - inputs, 1) if outputs > inputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, H, W] -> [N, outputs, H, W], both sides halved where the block goes down."""
+        h = self.conv_0(functional.relu(x))
+        h = self.conv_1(functional.relu(h))
+        h = functional.relu(self.conv_2(functional.relu(h)))
+        if self.down:
+            h, x = functional.avg_pool2d(h, 2), functional.avg_pool2d(x, 2)
+        if self.gain is not None:
+            x = torch.cat([x, self.gain(x)], dim=1)
+        return x + self.conv_3(h)
+
+
+class Discriminator(nn.Module):
+    """Images [N, 3, R, R] in [-1, 1] and labels int64 [N] -> logits [N], positive for real.
+
+    widths: channels after the first convolution and after each block that halves the sides; a
+    block that keeps them follows each of those.
+    """
+
+    def __init__(self, widths: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.first = SNConv2d(3, widths[0], 3)
+        blocks: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            blocks += [
+                DiscBlock(inputs, outputs, down=True),
+                DiscBlock(outputs, outputs, down=False),
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        self.score = SNLinear(widths[-1], 1)
+        self.embed = SNLinear(classes, widths[-1], bias=False)  # projection: arXiv:1802.05637
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Logits [N]."""
+        pooled = functional.relu(self.blocks(self.first(images))).sum(dim=(2, 3))
+        classes = self.embed.weight().T[labels]
+        logits: Tensor = self.score(pooled)[:, 0] + (pooled * classes).sum(dim=1)
+        return logits

@@ -1,0 +1,222 @@
+"""The fast form of a BigGAN-deep generator at one truncation: fewer operations, equal images.
+
+What is folded, all of it exact but for rounding:
+- spectral norm into the weights, and the attention's gain into its last convolution;
+- the truncation's statistics, the class-conditional scales and offsets, and the bias of the
+  convolution before a norm into one multiply and one add a channel, all norms from one product;
+- nearest upsampling and the 3x3 convolution after it into one 2x2 convolution that makes the four
+  phases at the low resolution (16 products a pixel for 36);
+- of the last convolution the three channels that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genbench_adapters.biggan_deep.network import (
+    BigGANDeep,
+    ConditionalNorm,
+    GenBlock,
+    PlainNorm,
+    SelfAttention,
+    SNConv2d,
+    at_truncation,
+)
+
+
+class _Conv(nn.Module):
+    """A convolution with a fixed weight, channels last."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.padding = weight.shape[-1] // 2
+        self.weight = _fixed(weight.contiguous(memory_format=torch.channels_last))
+        self.bias = None if bias is None else _fixed(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight, self.bias, padding=self.padding)
+
+
+class _UpConv(nn.Module):
+    """Nearest upsampling by two and a 3x3 convolution, as one 2x2 convolution of four phases.
+
+    Output row 2i sees the low rows i-1 and i with the kernel rows (0) and (1+2), output row 2i+1
+    the low rows i and i+1 with (0+1) and (2); columns alike.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        first, middle, last = weight.unbind(2)
+        rows = [torch.stack([first, middle + last], 2), torch.stack([first + middle, last], 2)]
+        phases = []
+        for row in rows:
+            left, centre, right = row.unbind(3)
+            phases.append(torch.stack([left, centre + right], 3))
+            phases.append(torch.stack([left + centre, right], 3))
+        stacked = torch.cat(phases)
+        self.weight = _fixed(stacked.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, _, height, width = x.shape
+        phases = functional.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
+        made = x.new_empty((count, height, 2, width, 2, phases.shape[3]))
+        for down in range(2):
+            for right in range(2):
+                part = phases[:, down, right, :, down : down + height, right : right + width]
+                made[:, :, down, :, right] = part.permute(0, 2, 3, 1)
+        return made.view(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+class _Block(nn.Module):
+    """A GenBlock whose norms arrive as gains and shifts."""
+
+    def __init__(self, block: GenBlock) -> None:
+        super().__init__()
+        self.up, self.drop = block.up, block.drop
+        weight = block.conv_1.weight()
+        self.convs = nn.ModuleList(
+            [
+                _Conv(block.conv_0.weight(), None),
+                _UpConv(weight) if block.up else _Conv(weight, None),
+                _Conv(block.conv_2.weight(), None),
+                _Conv(block.conv_3.weight(), block.conv_3.bias),
+            ]
+        )
+
+    def forward(self, x: Tensor, affines: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        h = x
+        for conv, (gain, shift) in zip(self.convs, affines, strict=True):
+            h = conv(torch.addcmul(shift, h, gain).relu_())
+        skip = x[:, : x.shape[1] // 2] if self.drop else x
+        if not self.up:
+            return h + skip
+        count, _, height, width = skip.shape
+        spread = h.permute(0, 2, 3, 1).unflatten(1, (height, 2)).unflatten(3, (width, 2))
+        spread = spread + skip.permute(0, 2, 3, 1)[:, :, None, :, None]
+        return spread.view(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+class _Attention(nn.Module):
+    """SelfAttention with its three projections in one convolution."""
+
+    def __init__(self, attention: SelfAttention) -> None:
+        super().__init__()
+        parts = [
+            layer.weight()
+            for layer in (
+                attention.snconv1x1_theta,
+                attention.snconv1x1_phi,
+                attention.snconv1x1_g,
+            )
+        ]
+        self.sizes = [part.shape[0] for part in parts]
+        self.project = _Conv(torch.cat(parts), None)
+        self.out = _Conv(attention.gamma * attention.snconv1x1_o_conv.weight(), None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        theta, phi, values = self.project(x).split(self.sizes, dim=1)
+        # Rows of the matrices are pixels: with channels last these are views.
+        queries = theta.permute(0, 2, 3, 1).flatten(1, 2)
+        keys = functional.max_pool2d(phi, 2).permute(0, 2, 3, 1).flatten(1, 2)
+        held = functional.max_pool2d(values, 2).permute(0, 2, 3, 1).flatten(1, 2)
+        weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)), dim=-1)
+        attended = torch.bmm(weights, held).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return x + self.out(attended)
+
+
+class FoldedBigGAN(nn.Module):
+    """`network` (in eval mode) at one truncation; dtype and device are `to(...)`'s to change."""
+
+    def __init__(self, network: BigGANDeep, truncation: float) -> None:
+        super().__init__()
+        trunk = network.generator
+        self.start = trunk.start
+        self.embeddings = _fixed(network.embeddings.weight.T.contiguous())
+        with torch.no_grad():
+            self.first_weight = _fixed(trunk.gen_z.weight())
+            self.first_bias = _fixed(_bias(trunk.gen_z.bias))
+            affines = _Affines(truncation)
+            layers: list[nn.Module] = []
+            for layer in trunk.layers:
+                if isinstance(layer, GenBlock):
+                    affines.add(layer.bn_0, None)
+                    affines.add(layer.bn_1, layer.conv_0)
+                    affines.add(layer.bn_2, layer.conv_1)
+                    affines.add(layer.bn_3, layer.conv_2)
+                    layers.append(_Block(layer))
+                elif isinstance(layer, SelfAttention):
+                    layers.append(_Attention(layer))
+            self.layers = nn.ModuleList(layers)
+            self.channels = affines.channels
+            self.affine_weight = _fixed(torch.cat(affines.weights))
+            self.affine_bias = _fixed(torch.cat(affines.biases))
+            gain, shift = _plain_affine(trunk.bn, truncation)
+            self.last_gain, self.last_shift = _fixed(gain), _fixed(shift)
+            rgb = trunk.conv_to_rgb
+            self.to_rgb = _Conv(rgb.weight()[:3], _bias(rgb.bias)[:3])
+        self.requires_grad_(False)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images [N, 3, R, R] in (-1, 1) of latents [N, z] times the truncation, labels int64."""
+        condition = torch.cat([z.to(self.embeddings.dtype), self.embeddings[labels]], dim=1)
+        x = functional.linear(condition, self.first_weight, self.first_bias)
+        x = x.view(-1, 4, 4, self.start).permute(0, 3, 1, 2)
+        packed = functional.linear(condition, self.affine_weight, self.affine_bias)
+        parts = packed[:, :, None, None].split([2 * size for size in self.channels], dim=1)
+        affines = [part.chunk(2, dim=1) for part in parts]
+        for layer in self.layers:
+            if isinstance(layer, _Block):
+                x, affines = layer(x, affines[:4]), affines[4:]
+            else:
+                x = layer(x)
+        x = torch.addcmul(self.last_shift, x, self.last_gain).relu_()
+        return torch.tanh(self.to_rgb(x))
+
+
+class _Affines:
+    """Gains and shifts of every conditional norm as one linear map of the condition.
+
+    Norm: (x + bias - mean) * inverse * (1 + S c) + O c  =  x * gain + shift  with
+    gain = inverse + (inverse S) c and shift = (bias - mean) * gain + O c.
+    """
+
+    def __init__(self, truncation: float) -> None:
+        self.truncation = truncation
+        self.channels: list[int] = []
+        self.weights: list[Tensor] = []
+        self.biases: list[Tensor] = []
+
+    def add(self, norm: ConditionalNorm, before: SNConv2d | None) -> None:
+        """Take in the next norm, and the bias of the convolution before it."""
+        mean, inverse = _statistics(norm, self.truncation)
+        centre = -mean if before is None else _bias(before.bias) - mean
+        gain = inverse[:, None] * norm.scale.weight()
+        shift = centre[:, None] * gain + norm.offset.weight()
+        self.channels.append(len(mean))
+        self.weights += [gain, shift]
+        self.biases += [inverse, centre * inverse]
+
+
+def _statistics(norm: ConditionalNorm | PlainNorm, truncation: float) -> tuple[Tensor, Tensor]:
+    mean = at_truncation(norm.running_means, truncation)
+    variance = at_truncation(norm.running_vars, truncation)
+    return mean, 1 / torch.sqrt(variance + norm.eps)
+
+
+def _plain_affine(norm: PlainNorm, truncation: float) -> tuple[Tensor, Tensor]:
+    mean, inverse = _statistics(norm, truncation)
+    gain = inverse * norm.weight
+    return gain[None, :, None, None], (norm.bias - mean * gain)[None, :, None, None]
+
+
+def _bias(bias: Tensor | None) -> Tensor:
+    assert bias is not None
+    return bias
+
+
+def _fixed(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach().clone(), requires_grad=False)

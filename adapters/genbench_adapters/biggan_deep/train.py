@@ -1,0 +1,224 @@
+"""The training recipe of BigGAN-deep (arXiv:1809.11096): hinge loss, spectral norm, EMA.
+
+After training, standing statistics are computed for every tabulated truncation, as the published
+checkpoints hold them.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from genbench.core import TrainRun
+from genbench.files import replacing
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.biggan_deep.discriminator import Discriminator
+from genbench_adapters.biggan_deep.latents import truncated_normal
+from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
+from genbench_adapters.training import (
+    Ema,
+    Pace,
+    TrainingImages,
+    average_gradients,
+    read_recipe,
+    step_noise,
+    train,
+)
+
+_PREVIEW_SEED = 1  # the preview's latents, the same at every step
+_PREVIEW = 100
+_REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further critic step adds two
+
+
+@dataclass(frozen=True, kw_only=True)
+class BigGANRecipe:
+    """The keys of a recipe file. Learning rates are Adam's, with betas (0, 0.999)."""
+
+    resolution: int
+    classes: int
+    layers: list[list[int]]  # [upsample, in, out] a block, in units of channel_width
+    channel_width: int
+    z_dim: int
+    discriminator_widths: list[int]
+    steps: int
+    batch: int
+    attention_layer_position: int = 8
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
+    discriminator_steps: int = 1  # 1 or 2
+    ema: float = 0.999
+    ema_start: int = 0
+    statistics_batches: int = 16
+    statistics_batch: int = 256
+    save_every: int = 500
+    preview_every: int = 1000
+
+    def network(self) -> BigGANConfig:
+        """The generator's configuration."""
+        return BigGANConfig.from_mapping(
+            {
+                "output_dim": self.resolution,
+                "layers": self.layers,
+                "channel_width": self.channel_width,
+                "z_dim": self.z_dim,
+                "class_embed_dim": self.z_dim,
+                "num_classes": self.classes,
+                "attention_layer_position": self.attention_layer_position,
+            }
+        )
+
+
+class BigGANTraining:
+    """The recipe at work; one step is the discriminator's updates and one of the generator."""
+
+    def __init__(self, recipe: BigGANRecipe, run: TrainRun, data: TrainingImages) -> None:
+        torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
+        self.recipe, self.run, self.data = recipe, run, data
+        self.generator = BigGANDeep(recipe.network()).to(run.device)
+        widths = tuple(recipe.discriminator_widths)
+        self.discriminator = Discriminator(widths, recipe.classes).to(run.device)
+        self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
+        self.generator_adam = _adam(self.generator, recipe.generator_rate)
+        self.discriminator_adam = _adam(self.discriminator, recipe.discriminator_rate)
+
+    def parts(self) -> Mapping[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "ema": self.ema.averaged,
+            "generator_adam": self.generator_adam,
+            "discriminator_adam": self.discriminator_adam,
+        }
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """One step; returns the hinge losses, averaged over the batch of this process."""
+        loss = torch.zeros(())
+        for turn in range(self.recipe.discriminator_steps):
+            loss = self._discriminator_step(number, turn)
+        self.discriminator.requires_grad_(False)
+        fake, labels = self._fakes(number, _GENERATOR)
+        generator_loss = -self.discriminator(fake, labels).mean()
+        self.discriminator.requires_grad_(True)
+        self.generator_adam.zero_grad(set_to_none=True)
+        generator_loss.backward()
+        average_gradients(self.generator.parameters(), self.run)
+        self.generator_adam.step()
+        self.ema.update(self.generator, number)
+        return {"discriminator": float(loss), "generator": float(generator_loss.detach())}
+
+    def _discriminator_step(self, number: int, turn: int) -> Tensor:
+        real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))
+        with torch.no_grad():
+            fake, fake_labels = self._fakes(number, _FAKE + 3 * turn)
+        logits = self.discriminator(torch.cat([real, fake]), torch.cat([real_labels, fake_labels]))
+        on_real, on_fake = logits.chunk(2)
+        loss = functional.relu(1 - on_real).mean() + functional.relu(1 + on_fake).mean()
+        self.discriminator_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(self.discriminator.parameters(), self.run)
+        self.discriminator_adam.step()
+        return loss.detach()
+
+    def _noise(self, number: int, purpose: int) -> NoiseStream:
+        return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
+
+    def _fakes(self, number: int, purpose: int) -> tuple[Tensor, Tensor]:
+        noise = self._noise(number, purpose)
+        labels = noise.labels(self.recipe.classes)
+        return self.generator(noise.normal((self.recipe.z_dim,)), labels), labels
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """A column a class, by the averaged weights with the statistics of this very batch."""
+        noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
+        labels = noise.indices % self.recipe.classes
+        network = copy.deepcopy(self.ema.averaged).train()
+        return to_uint8(network(truncated_normal(noise, self.recipe.z_dim), labels)).cpu()
+
+    def finished(self) -> BigGANDeep:
+        """The averaged generator with its standing statistics."""
+        network = copy.deepcopy(self.ema.averaged)
+        fill_statistics(
+            network,
+            batches=self.recipe.statistics_batches,
+            batch=self.recipe.statistics_batch,
+            seed=self.run.seed,
+        )
+        return network.eval()
+
+
+def _adam(module: torch.nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=(0.0, 0.999), eps=1e-6)
+
+
+@torch.no_grad()
+def fill_statistics(network: BigGANDeep, *, batches: int, batch: int, seed: int) -> None:
+    """Fill the table of means and variances by truncation from batches of generated images.
+
+    Every norm sees the batch's own statistics while they are collected; over the batches means
+    and (biased) variances are averaged, as the standing statistics of the paper (section 3.1,
+    appendix C). The spectral norms are left as they are.
+    """
+    config = network.config
+    vectors = {key: value.clone() for key, value in network.state_dict().items()}
+    norms = list(network.norms())
+    device = network.embeddings.weight.device
+    network.train()
+    for row in range(config.n_stats):
+        truncation = row / (config.n_stats - 1)
+        for norm in norms:
+            norm.observed = []
+        for number in range(batches):
+            first = number * batch
+            noise = NoiseStream(seed, torch.arange(first, first + batch), device)
+            z = truncation * truncated_normal(noise, config.z_dim)
+            network(z, noise.labels(config.num_classes))
+        for norm in norms:
+            assert norm.observed is not None
+            norm.running_means[row] = torch.stack([mean for mean, _ in norm.observed]).mean(0)
+            norm.running_vars[row] = torch.stack([variance for _, variance in norm.observed]).mean(
+                0
+            )
+    filled = network.state_dict()
+    for norm in norms:
+        norm.observed = None
+    kept = {key: vectors[key] for key in vectors if ".weight_" in key}
+    network.load_state_dict({**filled, **kept})
+    network.eval()
+
+
+def save_weights(network: BigGANDeep, folder: Path) -> Path:
+    """Write model.safetensors (float16) and config.json; returns the former's path."""
+    path = folder / "model.safetensors"
+    tensors = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"genbench.kind": "trained-here"})
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(network.config), indent=2) + "\n")
+    return path
+
+
+def train_biggan(run: TrainRun) -> Path:
+    """Train, or resume, BigGAN-deep; returns the path of the finished weights."""
+    recipe = read_recipe(run.config, BigGANRecipe, steps=run.steps)
+    data = TrainingImages.open(run, recipe.resolution)
+    training = BigGANTraining(recipe, run, data)
+    pace = Pace(
+        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
+    )
+    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
+    identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
+    train(training, run, pace, identity)
+    return save_weights(training.finished(), run.out)

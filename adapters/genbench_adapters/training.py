@@ -1,0 +1,220 @@
+"""What the families' training recipes share: data, averages, the loop, its checkpoints and log.
+
+Every random number of a step is a function of (seed, step, place in the batch), and the whole
+state is in the checkpoint, so a killed run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from genbench.core import GenbenchError, TrainRun, UsageError, suggestion
+from genbench.files import replacing
+from genbench.images import ImageSet, open_image_set
+from genbench.noise import NoiseStream
+from genbench.picture_writing import save_grid
+from genbench.weights import load_checkpoint
+
+_IN_MEMORY = 4 << 30  # bytes of images that are read once and kept
+_GRID = 100  # images of a preview
+
+Recipe = TypeVar("Recipe")
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Training(Protocol):
+    """A recipe at work: what the loop asks of it."""
+
+    def parts(self) -> Mapping[str, Any]:
+        """Everything with state_dict and load_state_dict that a resumed run needs, by name."""
+        ...
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """Do step `number` (0, 1, ...) and return its losses by name."""
+        ...
+
+    def preview(self) -> Tensor:
+        """Sample images uint8 [N, 3, R, R] of the weights that would be kept now."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a run goes on and how often it writes. `steps` counts generator updates."""
+
+    steps: int
+    save_every: int = 500
+    log_every: int = 10
+    preview_every: int = 1000
+
+
+def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
+    """A recipe (a dataclass) from a TOML file; unknown and missing keys are errors.
+
+    steps: replaces the file's own number of steps, unless 0. Raises UsageError with the remedy.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; pass --config FILE") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML ({error}): correct it") from error
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{path}: there is no key {key}; {suggestion(key, known)}")
+    if steps:
+        values["steps"] = steps
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"{path}: {error}; add the key") from error
+
+
+class TrainingImages:
+    """A labelled image set from which batches are drawn by (seed, step)."""
+
+    def __init__(self, images: ImageSet, device: torch.device) -> None:
+        if images.labels is None:
+            raise UsageError(
+                f"{images.name} has no labels and this recipe is class-conditional: put the images "
+                "into one folder a class, or add arr_1 to the .npz"
+            )
+        self.images, self.device = images, device
+        self.labels = torch.from_numpy(images.labels).to(device)
+        small = len(images) * 3 * images.size[0] * images.size[1] <= _IN_MEMORY
+        self._kept = images.read(0, len(images)).to(device) if small else None
+
+    @classmethod
+    def open(cls, run: TrainRun, resolution: int) -> TrainingImages:
+        """The image set a run names, at its resolution."""
+        return cls(open_image_set(run.data, crop=run.crop, resolution=resolution), run.device)
+
+    def batch(self, noise: NoiseStream, *, step: int = 0) -> tuple[Tensor, Tensor]:
+        """Images float [N, 3, R, R] in [-1, 1] and labels int64 [N], one a row of `noise`."""
+        rows = noise.integers(len(self.images), step=step)
+        if self._kept is None:
+            read = [self.images.read(row, row + 1) for row in rows.tolist()]
+            pictures = torch.cat(read).to(self.device)
+        else:
+            pictures = self._kept[rows]
+        return pictures.float() / 127.5 - 1, self.labels[rows]
+
+
+def step_noise(run: TrainRun, step: int, batch: int, *, purpose: int = 0) -> NoiseStream:
+    """The noise of this process's part of the batch of one step.
+
+    batch: images of one step over all processes. purpose: 0 … 7, for draws that must not be alike.
+    Raises UsageError when the processes cannot share the batch evenly.
+    """
+    if batch % run.world.size:
+        raise UsageError(f"batch {batch} cannot be shared by {run.world.size} processes evenly")
+    share = batch // run.world.size
+    first = (step * 8 + purpose) * batch + run.world.rank * share
+    return NoiseStream(run.seed, torch.arange(first, first + share), run.device)
+
+
+class Ema(Generic[Network]):
+    """An exponential moving average of a module's parameters; buffers are copied."""
+
+    def __init__(self, averaged: Network, decay: float, start: int = 0) -> None:
+        self.averaged, self.decay, self.start = averaged, decay, start
+
+    @torch.no_grad()
+    def update(self, module: Network, step: int) -> None:
+        """Move the average towards `module`; before step `start` it is a copy."""
+        weight = 1 - self.decay if step >= self.start else 1.0
+        pairs = zip(self.averaged.parameters(), module.parameters(), strict=True)
+        for mean, value in pairs:
+            mean.lerp_(value, weight)
+        for kept, now in zip(self.averaged.buffers(), module.buffers(), strict=True):
+            kept.copy_(now)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], run: TrainRun) -> None:
+    """Replace every gradient by its mean over the processes of the run."""
+    if run.world.size == 1:
+        return
+    gradients = [item.grad for item in parameters if item.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    run.world.average(flat)
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def train(training: Training, run: TrainRun, pace: Pace, identity: Mapping[str, Any]) -> None:
+    """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
+
+    identity: what must be the same for a run to be resumed. Raises GenbenchError when the folder
+    holds another run and when a loss is no longer finite.
+    """
+    state, log = run.out / "state.pt", run.out / "log.jsonl"
+    done = _resume(training, state, identity)
+    lines = _kept_lines(log, done)
+    if run.world.leads and done:
+        run.reporter.note(f"resuming {run.out} at step {done} of {pace.steps}")
+    with run.reporter.task("training", pace.steps) as advance:
+        advance(done)
+        for number in range(done, pace.steps):
+            losses = training.step(number)
+            wrong = [name for name, value in losses.items() if not abs(value) < float("inf")]
+            if wrong:
+                raise GenbenchError(
+                    f"step {number}: {', '.join(wrong)} is no longer finite; the last good state "
+                    f"is in {state}: lower the learning rate"
+                )
+            advance(1)
+            finished = number + 1
+            if run.world.leads and finished % pace.log_every == 0:
+                lines.append(json.dumps({"step": finished, **losses}))
+            if not run.world.leads:
+                continue
+            if finished % pace.preview_every == 0 or finished == pace.steps:
+                save_grid(run.out / f"preview-{finished:07d}.png", training.preview()[:_GRID])
+            if finished % pace.save_every == 0 or finished == pace.steps:
+                _save(training, state, finished, identity)
+                _write_lines(log, lines)
+                last = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+                run.reporter.note(f"step {finished}: {last}")
+    run.world.barrier()
+
+
+def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:
+    if not path.exists():
+        return 0
+    held = load_checkpoint(path)
+    if held["identity"] != json.dumps(identity, sort_keys=True):
+        raise UsageError(
+            f"{path.parent} holds a run with other settings: pass another --out, or delete it"
+        )
+    for name, part in training.parts().items():
+        part.load_state_dict(held["parts"][name])
+    return int(held["step"])
+
+
+def _save(training: Training, path: Path, step: int, identity: Mapping[str, Any]) -> None:
+    parts = {name: part.state_dict() for name, part in training.parts().items()}
+    held = {"step": step, "identity": json.dumps(identity, sort_keys=True), "parts": parts}
+    with replacing(path) as temporary:
+        torch.save(held, temporary)
+
+
+def _kept_lines(path: Path, step: int) -> list[str]:
+    """The lines of the log up to a step: what came after it will be done again."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("".join(line + os.linesep for line in lines))

@@ -1,0 +1,68 @@
+"""What every family's parity checks share: opening a case and stating a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class UnknownCaseError(Exception):
+    """A file that is no parity case, or one that nobody checks."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: the largest error against what is allowed."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.tolerance  # False for NaN
+
+    def __str__(self) -> str:
+        verdict = "pass" if self.passed else "FAIL"
+        return f"{self.name}: error {self.error:.3g}, tolerance {self.tolerance:.3g}: {verdict}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case: its arrays by name, its meta data, and the state dict among the arrays."""
+
+    path: Path
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+    def tensor(self, name: str) -> Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    def state(self, prefix: str = "sd/") -> dict[str, Tensor]:
+        names = [name for name in self.arrays if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.tensor(name) for name in names}
+
+
+def open_case(path: Path) -> Case:
+    """The case at a path; a folder is one without arrays."""
+    if path.is_dir():
+        return Case(path)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if "__meta__" not in arrays:
+        raise UnknownCaseError(f"{path.name}: holds no __meta__, so it is no parity case")
+    return Case(path, json.loads(str(arrays.pop("__meta__"))), arrays)
+
+
+def largest(ours: Tensor, theirs: Tensor) -> float:
+    """Largest absolute difference; infinite for other shapes."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return float((ours.double() - theirs.double()).abs().max())

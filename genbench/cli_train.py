@@ -1,0 +1,41 @@
+"""`genbench train`: a family's own recipe on any image set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench.cli_options import Crop, Device, Seed
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="Model family to train.")],
+    config: Annotated[Path, typer.Option(help="Recipe file (TOML).")],
+    out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    data: Annotated[str, typer.Option(help="Training images, labelled.")] = "fashion-mnist:train",
+    crop: Crop = "none",
+    steps: Annotated[int, typer.Option(help="Steps in all; 0: the recipe's.", min=0)] = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a model by its recipe; a killed run resumes where its last checkpoint stands.
+
+    Under torchrun the processes share each batch.
+    """
+    from genbench.console import ConsoleReporter
+    from genbench.core import TrainRun
+    from genbench.distributed import device_of, joined_world
+    from genbench.registry import training_of
+
+    begin = training_of(model)
+    with joined_world() as world:
+        run = TrainRun(
+            config=config, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
+            device=device_of(device, world), reporter=ConsoleReporter(leads=world.leads),
+        )  # fmt: skip
+        weights = begin(run)
+        if world.leads:
+            print(f"trained {model}: {weights}", file=sys.stderr)
