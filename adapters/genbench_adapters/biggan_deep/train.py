@@ -169,13 +169,14 @@ def fill_statistics(network: BigGANDeep, *, batches: int, batch: int, seed: int)
 
     Every norm sees the batch's own statistics while they are collected; over the batches means
     and (biased) variances are averaged, as the standing statistics of the paper (section 3.1,
-    appendix C). The spectral norms are left as they are.
+    appendix C). The network is left in eval mode.
     """
     config = network.config
-    vectors = {key: value.clone() for key, value in network.state_dict().items()}
     norms = list(network.norms())
     device = network.embeddings.weight.device
-    network.train()
+    network.eval()
+    for norm in norms:
+        norm.training = True  # not its children: their spectral norms would iterate
     for row in range(config.n_stats):
         truncation = row / (config.n_stats - 1)
         for norm in norms:
@@ -191,11 +192,8 @@ def fill_statistics(network: BigGANDeep, *, batches: int, batch: int, seed: int)
             norm.running_vars[row] = torch.stack([variance for _, variance in norm.observed]).mean(
                 0
             )
-    filled = network.state_dict()
     for norm in norms:
         norm.observed = None
-    kept = {key: vectors[key] for key in vectors if ".weight_" in key}
-    network.load_state_dict({**filled, **kept})
     network.eval()
 
 

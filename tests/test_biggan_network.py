@@ -1,0 +1,111 @@
+"""BigGAN-deep's network: parity, golden numbers, sizes, the folded form, latents."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from biggan_files import CONFIG, small_network
+
+from genbench.noise import NoiseStream
+from genbench_adapters.biggan_deep.folded import FoldedBigGAN
+from genbench_adapters.biggan_deep.latents import truncated_normal
+from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANDeep, statistics_position
+
+ROOT = Path(__file__).parent.parent
+PARITY = sorted((ROOT.parent / "shared" / "parity").glob("biggan_*"))
+
+
+@pytest.mark.skipif(not PARITY, reason="the official outputs lie outside the repository")
+def test_official_outputs_are_reproduced() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "parity.py"), *map(str, PARITY)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count(": pass") >= 20
+
+
+def test_parity_fails_on_other_weights(tmp_path: Path) -> None:
+    import numpy as np
+
+    network = small_network()
+    z, labels = torch.ones(1, 6), torch.tensor([3])
+    with torch.inference_mode():
+        image = network(0.4 * z, labels, 0.4)
+    config = dataclasses.asdict(CONFIG)
+    meta = {"family": "biggan-deep", "config": config}
+    state = {f"sd/{key}": value.numpy() for key, value in network.state_dict().items()}
+    arrays = {"z": z.numpy(), "labels": labels.numpy(), **state}
+    for name, shift, code in (("same", 0.0, 0), ("other", 1e-3, 1)):
+        path = tmp_path / f"{name}.npz"
+        theirs = {"image/0.4": image.numpy() + np.float32(shift)}
+        np.savez(path, __meta__=np.array(json.dumps(meta)),
+                 **arrays, **theirs)  # fmt: skip
+        command = [sys.executable, str(ROOT / "benchmarks" / "parity.py"), str(path)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == code, run.stdout + run.stderr
+
+
+GOLDEN = {
+    0.4: [0.960761, 0.166991, -0.209635, 0.950506, 0.314064, -0.100288],
+    0.407: [0.878734, 0.078875, -0.422619, 0.966964, 0.119141, -0.018663],
+    1.0: [1.0, 1.0, 1.0, 0.999993, 0.994093, 0.999875],
+}  # pixels [0, :, 5, 9] and [1, :, 20, 16] of the network that passed the parity checks
+
+
+@pytest.mark.parametrize("truncation", sorted(GOLDEN))
+def test_golden_pixels(truncation: float) -> None:
+    network = small_network()
+    z = NoiseStream(0, torch.arange(2)).normal((6,))
+    with torch.inference_mode():
+        images = network(truncation * z, torch.tensor([1, 8]), truncation)
+    seen = torch.cat([images[0, :, 5, 9], images[1, :, 20, 16]])
+    torch.testing.assert_close(seen, torch.tensor(GOLDEN[truncation]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "parameters", "buffers"),
+    [(128, 50_388_609, 2_298_816), (256, 55_880_833, 2_692_352), (512, 56_163_905, 2_744_960)],
+)
+def test_published_sizes(resolution: int, parameters: int, buffers: int) -> None:
+    with torch.device("meta"):
+        network = BigGANDeep(OFFICIAL[resolution])
+    assert sum(item.numel() for item in network.parameters()) == parameters
+    assert sum(item.numel() for item in network.buffers()) == buffers
+
+
+def test_floating_point_decides_the_row_of_the_statistics() -> None:
+    # From the official lookup: 0.58 / (1 / 50) is 28.999…, 0.14 / (1 / 50) is 7.000…1.
+    assert statistics_position(0.58, 51)[1] == 28
+    assert statistics_position(0.14, 51)[1] == 7
+    assert 0 < statistics_position(0.14, 51)[0] < 1e-12
+    assert statistics_position(1.0, 51) == (0.0, 50)
+    assert statistics_position(0.5, 51) == (0.0, 25)
+
+
+@pytest.mark.parametrize("truncation", [0.14, 0.407, 0.5, 1.0])
+@pytest.mark.parametrize("attention", [2, 99])
+def test_the_folded_form_equals_the_plain_one(truncation: float, attention: int) -> None:
+    network = small_network(dataclasses.replace(CONFIG, attention_layer_position=attention))
+    folded = FoldedBigGAN(network, truncation)
+    z, labels = NoiseStream(1, torch.arange(5)).normal((6,)), torch.arange(5)
+    with torch.inference_mode():
+        plain = network(truncation * z, labels, truncation)
+        assert plain.std() > 0.1
+        torch.testing.assert_close(folded(truncation * z, labels), plain, rtol=0, atol=1e-4)
+        half = folded.to(torch.bfloat16)(truncation * z, labels).float()
+    assert (half - plain).abs().mean() < 0.03  # approximate: 8 bits of mantissa
+
+
+def test_latents_are_a_truncated_normal_by_sample() -> None:
+    latents = truncated_normal(NoiseStream(3, torch.arange(2000)), 100)
+    assert latents.abs().max() <= 2
+    assert abs(float(latents.mean())) < 0.01
+    assert float(latents.var()) == pytest.approx(0.773741, abs=0.01)  # of the truncated normal
+    assert (latents.abs() > 1.99).float().mean() < 0.004  # drawn again, not clipped to the bound
+    alone = truncated_normal(NoiseStream(3, torch.tensor([1234])), 100)
+    assert torch.equal(alone[0], latents[1234])

@@ -1,0 +1,137 @@
+"""Training: resumed after a kill as if nothing had happened, shared by processes, then measured."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from biggan_files import small_network
+from safetensors.torch import load_file
+from strangers import error_line, genbench
+
+from genbench.noise import NoiseStream
+from genbench_adapters.biggan_deep.latents import truncated_normal
+from genbench_adapters.biggan_deep.train import fill_statistics
+
+RECIPE = """
+resolution = 32
+classes = 10
+channel_width = 8
+z_dim = 4
+layers = [[1, 2, 2], [1, 2, 2], [1, 2, 1]]
+discriminator_widths = [8, 16, 16]
+batch = 8
+steps = 6
+ema = 0.9
+statistics_batches = 1
+statistics_batch = 4
+save_every = 2
+preview_every = 3
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def words(recipe: Path, out: Path) -> tuple[str | Path, ...]:
+    return ("train", "biggan-deep", "--config", recipe, "--data", "bundled[:200]", "--out", out)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert genbench(*words(recipe, whole)).returncode == 0
+    command = [sys.executable, "-m", "genbench", *map(str, words(recipe, broken))]
+    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (broken / "state.pt").exists():  # written first after step 2 of 6
+        assert killed.poll() is None
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    resumed = genbench(*words(recipe, broken))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming" in resumed.stderr
+    for key, value in weights(whole).items():
+        assert torch.equal(value, weights(broken)[key]), key
+    assert (broken / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    assert (whole / "preview-0000006.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shared"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "genbench", *map(str, words(recipe, out)), "--steps", "2"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert all(value.isfinite().all() for value in weights(out).values())
+
+
+def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    run = genbench(
+        "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
+        "--out", tmp_path / "x.npz", "--cache", tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
+        assert file["arr_0"].std() > 1
+
+
+def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    other = genbench(*words(recipe, out), "--steps", "4", "--seed", "1")
+    assert "holds a run with other settings" in error_line(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("batch", "bacth"), "there is no key bacth; did you mean batch?"),
+        (("batch = 8", ""), "missing 1 required keyword-only argument: 'batch'"),
+        (("[[1, 2, 2], ", "["), "the layers make 16 pixels, not output_dim 32"),
+        (("= 8", "= "), "is not TOML"),
+    ],
+)
+def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+    recipe.write_text(RECIPE.replace(*change))
+    assert expected in error_line(genbench(*words(recipe, tmp_path / "run")))
+
+
+def test_a_model_without_a_recipe_and_images_without_labels(recipe: Path, tmp_path: Path) -> None:
+    run = genbench("train", "toy", "--config", recipe, "--out", tmp_path / "run")
+    assert "toy brings no training recipe" in error_line(run)
+    np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
+    words_ = ("train", "biggan-deep", "--config", recipe, "--out", tmp_path / "run")
+    assert "has no labels" in error_line(genbench(*words_, "--data", tmp_path / "bare.npz"))
+
+
+def test_standing_statistics_are_those_of_the_generated_batches() -> None:
+    network = small_network()
+    fill_statistics(network, batches=1, batch=32, seed=5)
+    noise = NoiseStream(5, torch.arange(32))
+    labels, unit = noise.labels(10), truncated_normal(noise, 6)
+    for truncation in (0.4, 1.0):
+        with torch.inference_mode():
+            standing = network.eval()(truncation * unit, labels, truncation)
+            for norm in network.norms():
+                norm.training = True  # not its children: spectral norm must not iterate
+            own = network(truncation * unit, labels, truncation)
+        torch.testing.assert_close(standing, own, rtol=0, atol=1e-3)
