@@ -10,6 +10,7 @@ N ?= 10000
 tables: setup
 	.venv/bin/genbench fid --samples "bundled[:5000]" --ref "bundled[5000:]" --protocol bundled -n 5000 --ci --records $(RECORDS)
 	.venv/bin/genbench fid --model toy --res 32 -n $(N) --ci --records $(RECORDS)
+	.venv/bin/genbench fid --model biggan-deep --res 32 -n $(N) --ci --records $(RECORDS)
 
 test: setup
 	$(RUN) -m pytest
@@ -28,6 +29,7 @@ bench: setup
 	$(RUN) benchmarks/decode.py
 	$(RUN) benchmarks/detectors.py
 	$(RUN) benchmarks/quality.py
+	$(RUN) benchmarks/biggan_deep.py
 
 # The copy of what was installed is written last, so a broken-off installation is done again.
 setup:

@@ -28,9 +28,9 @@ def _published(resolution: int, parameters: int) -> ModelCard:
         classes=1000,
         parameters=parameters,
         checkpoint=CheckpointSource(filename=url.rsplit("/", 1)[-1], url=url),
-        license="MIT (code and converted weights, huggingface/pytorch-pretrained-BigGAN)",
+        license="MIT",
         paper=_PAPER,
-        note="ImageNet; weights converted from TF-Hub deepmind/biggan-deep",
+        note="ImageNet; huggingface/pytorch-pretrained-BigGAN, from TF-Hub deepmind/biggan-deep",
     )
 
 
