@@ -167,3 +167,21 @@ def test_published_weights_that_nobody_has_named(tmp_path: Path) -> None:
     assert "--checkpoint" in line
     empty = genbench(*SAMPLE, "--checkpoint", tmp_path, "--out", tmp_path / "x.npz")
     assert "holds neither model.safetensors nor pytorch_model.bin" in error_line(empty)
+
+
+def test_the_bundled_weights_draw_garments(tmp_path: Path) -> None:
+    run = genbench(
+        "fid", "--model", "biggan-deep", "--res", "32", "--labels", "balanced", "-n", "200",
+        "--ref", "bundled[:400]", "--protocol", "bundled", "--metric", "precision", "--json",
+        "--cache", tmp_path, "--records", tmp_path / "records.jsonl",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    record = json.loads(run.stdout)
+    assert (record["weight_kind"], record["card"]) == ("trained-here", "biggan-deep-32")
+    assert record["value"] > 0.3  # the toy model has 0
+
+
+def test_the_contract_holds() -> None:
+    run = genbench("check", "biggan-deep", "--res", "32")
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("✓") == 10

@@ -51,6 +51,8 @@ def test_the_wheel_carries_its_data(wheel: Path) -> None:
         names = archive.namelist()
     assert "genbench/_tables/protocols.toml" in names
     assert "genbench/py.typed" in names
+    for name in ("fashion-mnist-32.toml", "weights/model.safetensors", "weights/config.json"):
+        assert f"genbench_adapters/biggan_deep/{name}" in names
     bundled = [name for name in names if name.startswith("genbench/data/")]
     assert any(name.endswith(".npz") for name in bundled)
     assert any("LICENSE" in name.upper() for name in bundled)
