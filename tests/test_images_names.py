@@ -205,7 +205,7 @@ def test_uint8_takes_floating_point_in_a_named_rounding() -> None:
     for images in (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.zeros(1, 3, 2, 2).long()):
         with pytest.raises(GenbenchError, match="not floating-point"):
             to_uint8(images)
-    with pytest.raises(UsageError, match="truncate or nearest"):
+    with pytest.raises(UsageError, match="truncate, nearest, floor256"):
         to_uint8(torch.zeros(1, 3, 2, 2), "round")  # type: ignore[arg-type]
 
 

@@ -233,7 +233,11 @@ def test_ctrl_c_is_one_line_and_resumes(tmp_path: Path) -> None:
     words = ["--samples", "bundled[:3000]", "--ref", "bundled[3000:3100]", *OFFLINE]
     command = [sys.executable, "-m", "genbench", "fid", *words, "--metric", "fd"]
     command += ["--cache", str(tmp_path), "--records", str(tmp_path / "r")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background makes its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     while process.poll() is None and len(list(tmp_path.rglob("*.npz"))) < 2:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
