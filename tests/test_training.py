@@ -94,6 +94,13 @@ def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
         assert file["arr_0"].std() > 1
 
 
+def test_a_foreign_state_is_not_gone_on_with(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "run" / "state.pt")
+    line = error_line(genbench(*words(recipe, tmp_path / "run")))
+    assert "is not the state of a training run" in line
+
+
 def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert genbench(*words(recipe, out), "--steps", "2").returncode == 0

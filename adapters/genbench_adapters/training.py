@@ -192,6 +192,8 @@ def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:
     if not path.exists():
         return 0
     held = load_checkpoint(path)
+    if not isinstance(held, dict) or set(held) != {"step", "identity", "parts"}:
+        raise UsageError(f"{path} is not the state of a training run: pass another --out")
     if held["identity"] != json.dumps(identity, sort_keys=True):
         raise UsageError(
             f"{path.parent} holds a run with other settings: pass another --out, or delete it"
@@ -204,8 +206,9 @@ def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:
 def _save(training: Training, path: Path, step: int, identity: Mapping[str, Any]) -> None:
     parts = {name: part.state_dict() for name, part in training.parts().items()}
     held = {"step": step, "identity": json.dumps(identity, sort_keys=True), "parts": parts}
-    with replacing(path) as temporary:
-        torch.save(held, temporary)
+    # Through an open file, so that a full disk is an OSError and not torch's own.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(held, file)
 
 
 def _kept_lines(path: Path, step: int) -> list[str]:

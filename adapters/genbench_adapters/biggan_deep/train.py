@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
@@ -202,7 +202,7 @@ def save_weights(network: BigGANDeep, folder: Path) -> Path:
     path = folder / "model.safetensors"
     tensors = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"genbench.kind": "trained-here"})
+        temporary.write_bytes(save(tensors, metadata={"genbench.kind": "trained-here"}))
     with replacing(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(network.config), indent=2) + "\n")
     return path
