@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import parity_adm
 import parity_biggan
 from parity_cases import Case, Check, UnknownCaseError, open_case
 
-FAMILIES = (parity_biggan.checks,)
+FAMILIES = (parity_biggan.checks, parity_adm.checks)
 
 
 def cases(paths: list[Path]) -> Iterator[Path]:

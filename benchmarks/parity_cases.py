@@ -39,7 +39,7 @@ class Case:
     """A case: its arrays by name, its meta data, and the state dict among the arrays."""
 
     path: Path
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)  # of the file's __meta__, if it has one
     arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def tensor(self, name: str) -> Tensor:
@@ -56,9 +56,8 @@ def open_case(path: Path) -> Case:
         return Case(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    if "__meta__" not in arrays:
-        raise UnknownCaseError(f"{path.name}: holds no __meta__, so it is no parity case")
-    return Case(path, json.loads(str(arrays.pop("__meta__"))), arrays)
+    meta = json.loads(str(arrays.pop("__meta__"))) if "__meta__" in arrays else {}
+    return Case(path, meta, arrays)
 
 
 def largest(ours: Tensor, theirs: Tensor) -> float:

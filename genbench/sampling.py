@@ -133,7 +133,7 @@ def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
         checkpoint_digest=file_sha256(checkpoint) if checkpoint else "",
         config_digest=_config_digest(checkpoint),
         weight_kind=kind,
-        options=asdict(adapter) if is_dataclass(adapter) else {},
+        options=_options(adapter),
         seed=request.seed,
         labels=request.labels,
         dtype=request.dtype,
@@ -224,6 +224,18 @@ def _given_checkpoint(given: str) -> Path:
         raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
     name = url.rsplit("/", 1)[-1]
     return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))
+
+
+def _options(adapter: Adapter) -> dict[str, Any]:
+    """The adapter's options; of a file its digest, since its name does not decide the images."""
+    options: dict[str, Any] = asdict(adapter) if is_dataclass(adapter) else {}
+    for name, value in options.items():
+        if isinstance(value, Path):
+            if not value.is_file():
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value} is not a file: check the path")
+            options[name] = f"{value.name} {file_sha256(value)}"
+    return options
 
 
 def _config_digest(checkpoint: Path | None) -> str:

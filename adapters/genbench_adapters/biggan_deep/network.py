@@ -181,15 +181,16 @@ class TruncationNorm(nn.Module):
         self.register_buffer("running_means", torch.zeros(config.n_stats, channels))
         self.register_buffer("running_vars", torch.ones(config.n_stats, channels))
 
-    def statistics(self, x: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
-        """Mean and variance [C] to normalise x [N, C, H, W] with."""
-        if not self.training:
-            means = at_truncation(self.running_means, truncation)
-            return means, at_truncation(self.running_vars, truncation)
-        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        if self.observed is not None:
-            self.observed.append((mean.detach(), variance.detach()))
-        return mean, variance
+    def normalised(self, x: Tensor, truncation: float) -> Tensor:
+        """x [N, C, H, W] less the mean, by the deviation, of its channels."""
+        if self.training:
+            if self.observed is not None:
+                variance, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), correction=0)
+                self.observed.append((mean, variance))
+            return functional.batch_norm(x, None, None, training=True, eps=self.eps)
+        mean = at_truncation(self.running_means, truncation)[:, None, None]
+        variance = at_truncation(self.running_vars, truncation)[:, None, None]
+        return (x - mean) / torch.sqrt(variance + self.eps)
 
 
 class ConditionalNorm(TruncationNorm):
@@ -202,11 +203,9 @@ class ConditionalNorm(TruncationNorm):
 
     def forward(self, x: Tensor, condition: Tensor, truncation: float) -> Tensor:
         """[N, C, H, W] with condition [N, 2 z] -> the same shape."""
-        mean, variance = self.statistics(x, truncation)
         scale = 1 + self.scale(condition)[:, :, None, None]
         offset = self.offset(condition)[:, :, None, None]
-        deviation = torch.sqrt(variance + self.eps)[:, None, None]
-        return (x - mean[:, None, None]) / deviation * scale + offset
+        return self.normalised(x, truncation) * scale + offset
 
 
 class PlainNorm(TruncationNorm):
@@ -219,9 +218,7 @@ class PlainNorm(TruncationNorm):
 
     def forward(self, x: Tensor, truncation: float) -> Tensor:
         """[N, C, H, W] -> the same shape."""
-        mean, variance = self.statistics(x, truncation)
-        deviation = torch.sqrt(variance + self.eps)[:, None, None]
-        normal = (x - mean[:, None, None]) / deviation
+        normal = self.normalised(x, truncation)
         return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
 

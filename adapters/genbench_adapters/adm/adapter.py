@@ -1,0 +1,243 @@
+"""ADM with classifier guidance as genbench runs it: published variants, options, sampling."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from genbench.core import CheckpointSource, GenbenchError, ModelCard, UsageError
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.adm.checkpoint import load_network
+from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
+from genbench_adapters.adm.sampler import Noise, Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.schedule import Schedule, respaced
+from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
+
+Network = TypeVar("Network", UNet, SuperResUNet, Classifier)
+
+_DDIM_STEPS = 25  # of the paper's fast samples
+_UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
+
+
+def _card(variant: Variant) -> ModelCard:
+    guided = f"guided by {variant.classifier_file}" if variant.classifier else "not guided"
+    return ModelCard(
+        name=variant.name,
+        resolution=variant.resolution,
+        classes=1000 if variant.classifier else 0,
+        parameters=variant.parameters,
+        nfe=variant.steps,
+        checkpoint=CheckpointSource(filename=variant.file, url=PUBLISHED + variant.file),
+        license="MIT",
+        paper="arXiv:2105.05233",
+        note=f"{variant.data}; {variant.steps} steps, {guided}, scale {variant.classifier_scale}",
+    )
+
+
+@dataclass(frozen=True)
+class AdmGuided:
+    """ADM (Diffusion Models Beat GANs) with classifier guidance."""
+
+    steps: int = field(default=0, metadata={"help": "steps kept of the 1000; 0: the variant's"})
+    sampler: Literal["variant", "ddpm", "ddim"] = field(
+        default="variant", metadata={"help": "ancestral or DDIM; ddim alone means 25 steps"}
+    )
+    respacing: str = field(
+        default="", metadata={"help": "official timestep respacing, such as ddim25 or 10,15,20"}
+    )
+    eta: float = field(default=0.0, metadata={"help": "noise of DDIM, 0 … 1"})
+    classifier_scale: float | None = field(
+        default=None, metadata={"help": "of the guidance; 0: none; not given: the variant's"}
+    )
+    classifier: Path | None = field(
+        default=None, metadata={"help": "weights of the noisy classifier"}
+    )
+    upsample: bool = field(
+        default=False,
+        metadata={"help": "ADM-U at 256 and 512: sample small, then upsample; --checkpoint is "
+                  "the small model's"},
+    )  # fmt: skip
+    upsampler: Path | None = field(default=None, metadata={"help": "weights of the upsampler"})
+    clip: bool = field(default=True, metadata={"help": "clip predictions of x_0 to [-1, 1]"})
+    attention: Literal["auto", "plain", "fused"] = field(
+        default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU"}
+    )
+
+    cards: ClassVar[tuple[ModelCard, ...]] = tuple(map(_card, VARIANTS))
+
+    def __post_init__(self) -> None:
+        if self.steps and self.respacing:
+            raise ValueError("--steps and --respacing both say which steps to keep: give one")
+        if self.steps < 0:
+            raise ValueError(f"steps {self.steps} is negative")
+        if not 0.0 <= self.eta <= 1.0:
+            raise ValueError(f"eta {self.eta} is outside [0, 1]")
+        if self.classifier_scale is not None and not 0.0 <= self.classifier_scale < float("inf"):
+            raise ValueError(f"classifier scale {self.classifier_scale} is not 0 or more")
+
+    def load(
+        self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> AdmGenerator:
+        """The generator of a card with its networks. Raises GenbenchError with the remedy."""
+        variant = next(variant for variant in VARIANTS if variant.name == card.name)
+        upsampler = self._upsampler(card) if self.upsample else None
+        if upsampler is not None:
+            variant = next(v for v in VARIANTS if v.resolution == upsampler.small)
+        if checkpoint is None:
+            raise GenbenchError(f"{variant.name} needs its weights: pass --checkpoint PATH")
+        stages = _Settings(device, dtype, self.attention)
+        sampling = self.sampling(variant)
+        guidance = self._guidance(variant, stages)
+        unet = stages.ready(load_network(UNet, variant.unet, checkpoint, variant.name))
+        generator = AdmGenerator(unet, sampling, variant.resolution, guidance)
+        if upsampler is not None:
+            assert self.upsampler is not None
+            what = f"the {card.resolution} pixel upsampler"
+            large = load_network(SuperResUNet, upsampler.unet, self.upsampler, what)
+            generator.add_upsampler(stages.ready(large), self._upsampling(), card.resolution)
+        return generator
+
+    def sampling(self, variant: Variant) -> Sampling:
+        """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""
+        kind = variant.sampler if self.sampler == "variant" else self.sampler
+        usual = variant.steps if kind == variant.sampler else _DDIM_STEPS
+        return Sampling(
+            schedule=self._respaced(variant.schedule, variant.diffusion_steps, kind, usual),
+            kind=kind,
+            eta=self.eta,
+            clip=self.clip,
+        )
+
+    def _upsampling(self) -> Sampling:
+        """super_res_sample.py always samples ancestrally, 250 steps in the paper."""
+        return Sampling(schedule=self._respaced("linear", 1000, "ddpm", 250), clip=self.clip)
+
+    def _respaced(self, schedule: str, total: int, kind: str, usual: int) -> Schedule:
+        steps = self.steps or usual
+        spacing = self.respacing or (f"ddim{steps}" if kind == "ddim" else str(steps))
+        return respaced(schedule, total, spacing)
+
+    def _upsampler(self, card: ModelCard) -> Upsampler:
+        if card.resolution not in UPSAMPLERS:
+            sizes = " and ".join(map(str, UPSAMPLERS))
+            raise UsageError(
+                f"--upsample makes {sizes} pixels, not {card.resolution}: choose with --res"
+            )
+        upsampler = UPSAMPLERS[card.resolution]
+        if self.upsampler is None:
+            raise UsageError(
+                f"--upsample needs {upsampler.file}, published at {PUBLISHED}{upsampler.file}: "
+                "download it and pass --upsampler PATH"
+            )
+        return upsampler
+
+    def _guidance(self, variant: Variant, stages: _Settings) -> tuple[Classifier, float] | None:
+        scale = variant.classifier_scale if self.classifier_scale is None else self.classifier_scale
+        if scale == 0.0:
+            return None
+        if variant.classifier is None:
+            raise UsageError(f"{variant.name} has no classifier: pass --classifier-scale 0")
+        if self.classifier is None:
+            raise UsageError(
+                f"guidance needs {variant.classifier_file}, published at "
+                f"{PUBLISHED}{variant.classifier_file}: download it and pass --classifier PATH, or "
+                "sample without guidance, --classifier-scale 0"
+            )
+        what = f"the classifier of {variant.name}"
+        loaded = load_network(Classifier, variant.classifier, self.classifier, what)
+        return stages.ready(loaded), scale
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Where and how the networks compute."""
+
+    device: torch.device
+    dtype: torch.dtype
+    attention: str
+
+    def ready(self, network: Network) -> Network:
+        """The network there, in that dtype."""
+        network = network.to(self.device).to(memory_format=torch.channels_last)
+        network.convolutions_to(self.dtype)
+        fused = self.attention == "fused"
+        if self.attention == "auto":
+            fused = self.device.type == "cuda"
+        network.use_fused_attention(fused)
+        return network
+
+
+class AdmGenerator:
+    """A loaded denoiser with its guidance, and perhaps an upsampler after it.
+
+    evaluations: calls of the denoisers for one sample, counted in the last `sample`.
+    """
+
+    def __init__(
+        self,
+        unet: UNet,
+        sampling: Sampling,
+        resolution: int,
+        guidance: tuple[Classifier, float] | None,
+    ) -> None:
+        self.unet, self.sampling, self.resolution = unet, sampling, resolution
+        self.guidance = guidance
+        self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
+        self.evaluations = 0
+
+    def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
+        """Bring every sample to `resolution` by the upsampler (ADM-U)."""
+        self.upsampler = (network, sampling, resolution)
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""
+        self.evaluations = 0
+        images = self._base(labels, noise)
+        if self.upsampler is not None:
+            images = self._enlarged(images, labels, noise)
+        return images
+
+    def _base(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        chosen = labels if self.unet.config.num_classes is not None else None
+        guide = None
+        if self.guidance is not None:
+            if labels is None:
+                raise GenbenchError("classifier guidance needs labels")
+            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
+
+        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+            self.evaluations += 1
+            return self.unet(x, timesteps, chosen)
+
+        draw = _draws(noise, self.resolution, 0)
+        x = _last(x for x, _ in trajectory(denoise, self.sampling, draw, guide=guide))
+        return to_uint8(x, rounding="truncate")
+
+    def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """As super_res_sample.py, which reads the small images back from uint8."""
+        assert self.upsampler is not None
+        network, sampling, resolution = self.upsampler
+        low_res = small.float() / 127.5 - 1
+
+        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+            self.evaluations += 1
+            return network(x, timesteps, labels, low_res)
+
+        draw = _draws(noise, resolution, _UPSAMPLING_DRAWS)
+        return to_uint8(_last(x for x, _ in trajectory(denoise, sampling, draw)))
+
+
+def _last(tensors: Iterator[Tensor]) -> Tensor:
+    """The last of at least one."""
+    return deque(tensors, maxlen=1)[0]
+
+
+def _draws(noise: NoiseStream, resolution: int, first: int) -> Noise:
+    return lambda number: noise.normal((3, resolution, resolution), step=first + number)

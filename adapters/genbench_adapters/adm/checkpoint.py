@@ -1,0 +1,33 @@
+"""ADM checkpoints: the published `.pt` state dicts, or the same tensors as safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from genbench.core import GenbenchError
+from genbench.weights import load_state_strictly, load_tensors
+from genbench_adapters.adm.network import UNetConfig
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_network(kind: type[Network], config: UNetConfig, checkpoint: Path, what: str) -> Network:
+    """A network of `kind` with the tensors of a file, in eval mode, float32, on the CPU; none of
+    its parameters wants a gradient.
+
+    what: the network, for the errors. Raises GenbenchError for missing, extra, misshapen and
+    non-finite tensors.
+    """
+    state = load_tensors(checkpoint)
+    with torch.device("meta"):
+        network = kind(config)
+    network = network.to_empty(device="cpu")
+    load_state_strictly(network, state, what=f"{what} ({checkpoint})")
+    for key, value in state.items():
+        if not value.isfinite().all():
+            raise GenbenchError(f"{checkpoint} holds NaN or infinity in {key}: fetch it again")
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,179 @@
+"""ADM's networks: parity, golden numbers, sizes, half precision, attention orders."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from adm_files import CLASSIFIER, UNET, filled
+from torch import nn
+
+from genbench.core import GenbenchError
+from genbench.noise import NoiseStream
+from genbench_adapters.adm.network import (
+    Classifier,
+    SuperResUNet,
+    UNet,
+    UNetConfig,
+    attend,
+    timestep_embedding,
+)
+from genbench_adapters.adm.variants import UPSAMPLERS, VARIANTS
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "parity"
+PARITY = sorted(SHARED.glob("adm_*"))
+
+
+@pytest.mark.skipif(not PARITY, reason="the official outputs lie outside the repository")
+def test_official_outputs_are_reproduced() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "parity.py"), *map(str, PARITY)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count(": pass") >= 40
+
+
+def published() -> dict[str, tuple[type[nn.Module], UNetConfig]]:
+    """Every published file with the network it belongs to."""
+    files: dict[str, tuple[type[nn.Module], UNetConfig]] = {}
+    for variant in VARIANTS:
+        files[variant.file] = (UNet, variant.unet)
+        if variant.classifier is not None:
+            files[variant.classifier_file] = (Classifier, variant.classifier)
+    for upsampler in UPSAMPLERS.values():
+        files[upsampler.file] = (SuperResUNet, upsampler.unet)
+    return files
+
+
+def empty(file: str) -> nn.Module:
+    kind, config = published()[file]
+    with torch.device("meta"):
+        return kind(config)
+
+
+SIZES = {
+    "64x64_diffusion.pt": 295_904_454,
+    "128x128_diffusion.pt": 421_529_606,
+    "256x256_diffusion.pt": 553_838_086,
+    "256x256_diffusion_uncond.pt": 552_814_086,
+    "512x512_diffusion.pt": 558_997_638,
+    "lsun_bedroom.pt": 552_814_086,
+    "lsun_cat.pt": 552_814_086,
+    "lsun_horse.pt": 552_814_086,
+    "64x64_classifier.pt": 65_438_568,
+    "128x128_classifier.pt": 42_568_040,
+    "256x256_classifier.pt": 54_096_360,
+    "512x512_classifier.pt": 54_448_360,
+    "64_256_upsampler.pt": 311_795_910,
+    "128_512_upsampler.pt": 308_835_270,
+}  # REFERENCE_MODELS.md, counted on the official networks
+
+
+def test_published_sizes() -> None:
+    assert set(published()) == set(SIZES)
+    for file, size in SIZES.items():
+        assert sum(item.numel() for item in empty(file).parameters()) == size, file
+    for variant in VARIANTS:
+        assert variant.parameters == SIZES[variant.file]
+
+
+@pytest.mark.skipif(not PARITY, reason="the official key lists lie outside the repository")
+def test_every_key_and_shape_of_the_published_files() -> None:
+    keys = json.loads(gzip.decompress((SHARED / "keys_full_torch.json.gz").read_bytes()))["keys"]
+    compared = 0
+    for file in set(published()) & set(keys):
+        ours = {key: list(value.shape) for key, value in empty(file).state_dict().items()}
+        assert ours == {key: shape for key, (_, shape) in keys[file].items()}, file
+        compared += 1
+    assert compared == 11
+
+
+def test_golden_outputs() -> None:
+    """Of the networks that passed the parity checks, for checkouts without the official outputs."""
+    x = NoiseStream(0, torch.arange(2)).normal((3, 16, 16))
+    timesteps, labels = torch.tensor([999, 40]), torch.tensor([3, 7])
+    low_res = NoiseStream(1, torch.arange(2)).normal((3, 4, 4))
+    with torch.inference_mode():
+        out = filled(UNet(UNET))(x, timesteps, labels)
+        large = filled(SuperResUNet(UNET))(x, timesteps, labels, low_res)
+        logits = filled(Classifier(CLASSIFIER))(x, timesteps)
+    seen = [*out[0, :3, 5, 9].tolist(), *large[1, 3:, 0, 2].tolist(), *logits[1, :3].tolist()]
+    golden = [
+        0.193063,
+        0.129916,
+        0.453898,
+        -0.51937,
+        0.356074,
+        -1.003688,
+        -0.045526,
+        0.229871,
+        -0.029912,
+    ]
+    assert seen == pytest.approx(golden, abs=1e-4)
+
+
+def test_half_precision_keeps_the_float32_islands() -> None:
+    network = filled(UNet(UNET))
+    x = NoiseStream(0, torch.arange(2)).normal((3, 16, 16))
+    given = (x, torch.tensor([500, 3]), torch.tensor([1, 2]))
+    with torch.inference_mode():
+        whole = network(*given)
+        network.convolutions_to(torch.bfloat16)
+        half = network(*given)
+    kinds = {key: value.dtype for key, value in network.state_dict().items()}
+    assert kinds["input_blocks.1.0.in_layers.2.weight"] == torch.bfloat16
+    block = "input_blocks.1.0"
+    for island in ("out.2", "time_embed.0", "label_emb", f"{block}.in_layers.0",
+                   f"{block}.emb_layers.1"):  # fmt: skip
+        assert kinds[f"{island}.weight"] == torch.float32
+    assert half.dtype == torch.float32
+    assert 0 < (half - whole).abs().max() < 0.1 * whole.abs().max()
+
+
+def test_attention_by_hand_in_both_orders() -> None:
+    count, heads, width, length = 2, 3, 4, 5
+    qkv = NoiseStream(0, torch.arange(count)).normal((3 * heads * width, length)).double()
+    for new_order in (True, False):
+        expected = torch.empty(count, heads * width, length, dtype=torch.float64)
+        for sample in range(count):
+            for head in range(heads):
+                starts = [
+                    (part * heads + head if new_order else head * 3 + part) * width
+                    for part in range(3)
+                ]
+                q, k, v = (qkv[sample, start : start + width] for start in starts)
+                weights = torch.softmax(q.T @ k / width**0.5, dim=-1)
+                expected[sample, head * width : (head + 1) * width] = v @ weights.T
+        for fused in (True, False):
+            ours = attend(qkv, heads, new_order=new_order, fused=fused)
+            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+
+
+def test_timestep_embedding_has_cosines_first_and_takes_fractions() -> None:
+    embedded = timestep_embedding(torch.tensor([0.0, 2.5]), 7)
+    assert embedded.shape == (2, 7)
+    assert embedded[0].tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert embedded[1, 0] == pytest.approx(torch.tensor(2.5).cos().item())
+    assert embedded[1, 4] == pytest.approx((torch.tensor(2.5) * 10_000 ** (-1 / 3)).sin().item())
+
+
+def test_labels_fit_the_network() -> None:
+    x, timesteps = torch.zeros(1, 3, 16, 16), torch.tensor([1])
+    with pytest.raises(GenbenchError, match="takes labels"):
+        filled(UNet(UNET))(x, timesteps)
+    unconditional = filled(UNet(replace(UNET, num_classes=None)))
+    with pytest.raises(GenbenchError, match="takes no labels"):
+        unconditional(x, timesteps, torch.tensor([1]))
+
+
+def test_unknown_configuration_keys_are_refused() -> None:
+    with pytest.raises(GenbenchError, match="use_fp17"):
+        UNetConfig.from_mapping({"use_fp17": True})
+    with pytest.raises(GenbenchError, match="complete it"):
+        UNetConfig.from_mapping({"image_size": 32})
