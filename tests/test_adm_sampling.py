@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genbench.core import UsageError
 from genbench.noise import NoiseStream
-from genbench_adapters.adm.adapter import AdmGenerator
+from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling, classifier_guide, trajectory
 from genbench_adapters.adm.schedule import betas_of, kept_steps, respaced

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import torch
-from torch import Tensor
 
-from genbench.core import CheckpointSource, GenbenchError, ModelCard, UsageError
-from genbench.images import to_uint8
-from genbench.noise import NoiseStream
+from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun, UsageError
+from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network
+from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
-from genbench_adapters.adm.sampler import Noise, Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
 from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
 
 Network = TypeVar("Network", UNet, SuperResUNet, Classifier)
 
 _DDIM_STEPS = 25  # of the paper's fast samples
-_UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
 
 
 def _card(variant: Variant) -> ModelCard:
@@ -70,7 +66,19 @@ class AdmGuided:
         default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU"}
     )
 
-    cards: ClassVar[tuple[ModelCard, ...]] = tuple(map(_card, VARIANTS))
+    cards: ClassVar[tuple[ModelCard, ...]] = (
+        ModelCard(
+            name="adm-guided-32",
+            resolution=32,
+            classes=10,
+            nfe=25,
+            checkpoint=CheckpointSource(filename="model.safetensors", kind="trained-here"),
+            license="MIT",
+            paper="arXiv:2105.05233",
+            note="for models of `genbench train adm-guided`, with their classifier; DDIM-25",
+        ),
+        *map(_card, VARIANTS),
+    )
 
     def __post_init__(self) -> None:
         if self.steps and self.respacing:
@@ -86,16 +94,17 @@ class AdmGuided:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> AdmGenerator:
         """The generator of a card with its networks. Raises GenbenchError with the remedy."""
-        variant = next(variant for variant in VARIANTS if variant.name == card.name)
-        upsampler = self._upsampler(card) if self.upsample else None
-        if upsampler is not None:
-            variant = next(v for v in VARIANTS if v.resolution == upsampler.small)
         if checkpoint is None:
-            raise GenbenchError(f"{variant.name} needs its weights: pass --checkpoint PATH")
+            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        upsampler = self._upsampler(card) if self.upsample else None
+        resolution = card.resolution if upsampler is None else upsampler.small
+        variant, own = _variant(card, checkpoint, resolution)
         stages = _Settings(device, dtype, self.attention)
         sampling = self.sampling(variant)
-        guidance = self._guidance(variant, stages)
-        unet = stages.ready(load_network(UNet, variant.unet, checkpoint, variant.name))
+        guidance = self._guidance(variant, stages, checkpoint if own else None)
+        prefix = "unet/" if own else ""
+        loaded = load_network(UNet, variant.unet, checkpoint, variant.name, prefix=prefix)
+        unet = stages.ready(loaded)
         generator = AdmGenerator(unet, sampling, variant.resolution, guidance)
         if upsampler is not None:
             assert self.upsampler is not None
@@ -103,6 +112,13 @@ class AdmGuided:
             large = load_network(SuperResUNet, upsampler.unet, self.upsampler, what)
             generator.add_upsampler(stages.ready(large), self._upsampling(), card.resolution)
         return generator
+
+    @staticmethod
+    def train(run: TrainRun) -> Path:
+        """Train denoiser and classifier by a recipe file, or resume; returns the weights' path."""
+        from genbench_adapters.adm.train import train_adm
+
+        return train_adm(run)
 
     def sampling(self, variant: Variant) -> Sampling:
         """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""
@@ -138,21 +154,46 @@ class AdmGuided:
             )
         return upsampler
 
-    def _guidance(self, variant: Variant, stages: _Settings) -> tuple[Classifier, float] | None:
+    def _guidance(
+        self, variant: Variant, stages: _Settings, own: Path | None
+    ) -> tuple[Classifier, float] | None:
+        """The classifier, from `own` when the denoiser's file holds it, and its scale."""
         scale = variant.classifier_scale if self.classifier_scale is None else self.classifier_scale
         if scale == 0.0:
             return None
         if variant.classifier is None:
             raise UsageError(f"{variant.name} has no classifier: pass --classifier-scale 0")
-        if self.classifier is None:
+        path, prefix = self.classifier or own, "" if self.classifier else "classifier/"
+        if path is None:
             raise UsageError(
                 f"guidance needs {variant.classifier_file}, published at "
                 f"{PUBLISHED}{variant.classifier_file}: download it and pass --classifier PATH, or "
                 "sample without guidance, --classifier-scale 0"
             )
         what = f"the classifier of {variant.name}"
-        loaded = load_network(Classifier, variant.classifier, self.classifier, what)
+        loaded = load_network(Classifier, variant.classifier, path, what, prefix=prefix)
         return stages.ready(loaded), scale
+
+
+def _variant(card: ModelCard, checkpoint: Path, resolution: int) -> tuple[Variant, bool]:
+    """What a checkpoint is by its card, or by the configuration beside it, and whether by that."""
+    model = read_bundle(checkpoint)
+    if model is None:
+        fitting = [v for v in VARIANTS if v.resolution == resolution]
+        named = [v for v in fitting if v.name == card.name]
+        if not fitting:
+            raise GenbenchError(
+                f"there is no config.json beside {checkpoint}, and no published ADM has "
+                f"{resolution} pixels: pass the folder that genbench trained"
+            )
+        return (named or fitting)[0], False
+    variant = as_variant(model, card.name)
+    if variant.resolution != resolution or model.unet.num_classes != card.classes:
+        raise GenbenchError(
+            f"{checkpoint} is an ADM of {variant.resolution} pixels and {model.unet.num_classes} "
+            f"classes, not of {resolution} and {card.classes}: choose its variant"
+        )
+    return variant, True
 
 
 @dataclass(frozen=True)
@@ -172,72 +213,3 @@ class _Settings:
             fused = self.device.type == "cuda"
         network.use_fused_attention(fused)
         return network
-
-
-class AdmGenerator:
-    """A loaded denoiser with its guidance, and perhaps an upsampler after it.
-
-    evaluations: calls of the denoisers for one sample, counted in the last `sample`.
-    """
-
-    def __init__(
-        self,
-        unet: UNet,
-        sampling: Sampling,
-        resolution: int,
-        guidance: tuple[Classifier, float] | None,
-    ) -> None:
-        self.unet, self.sampling, self.resolution = unet, sampling, resolution
-        self.guidance = guidance
-        self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
-        self.evaluations = 0
-
-    def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
-        """Bring every sample to `resolution` by the upsampler (ADM-U)."""
-        self.upsampler = (network, sampling, resolution)
-
-    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""
-        self.evaluations = 0
-        images = self._base(labels, noise)
-        if self.upsampler is not None:
-            images = self._enlarged(images, labels, noise)
-        return images
-
-    def _base(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        chosen = labels if self.unet.config.num_classes is not None else None
-        guide = None
-        if self.guidance is not None:
-            if labels is None:
-                raise GenbenchError("classifier guidance needs labels")
-            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
-
-        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
-            self.evaluations += 1
-            return self.unet(x, timesteps, chosen)
-
-        draw = _draws(noise, self.resolution, 0)
-        x = _last(x for x, _ in trajectory(denoise, self.sampling, draw, guide=guide))
-        return to_uint8(x, rounding="truncate")
-
-    def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """As super_res_sample.py, which reads the small images back from uint8."""
-        assert self.upsampler is not None
-        network, sampling, resolution = self.upsampler
-        low_res = small.float() / 127.5 - 1
-
-        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
-            self.evaluations += 1
-            return network(x, timesteps, labels, low_res)
-
-        draw = _draws(noise, resolution, _UPSAMPLING_DRAWS)
-        return to_uint8(_last(x for x, _ in trajectory(denoise, sampling, draw)))
-
-
-def _last(tensors: Iterator[Tensor]) -> Tensor:
-    """The last of at least one."""
-    return deque(tensors, maxlen=1)[0]
-
-
-def _draws(noise: NoiseStream, resolution: int, first: int) -> Noise:
-    return lambda number: noise.normal((3, resolution, resolution), step=first + number)

@@ -15,14 +15,21 @@ from genbench_adapters.adm.network import UNetConfig
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_network(kind: type[Network], config: UNetConfig, checkpoint: Path, what: str) -> Network:
+def load_network(
+    kind: type[Network], config: UNetConfig, checkpoint: Path, what: str, *, prefix: str = ""
+) -> Network:
     """A network of `kind` with the tensors of a file, in eval mode, float32, on the CPU; none of
     its parameters wants a gradient.
 
-    what: the network, for the errors. Raises GenbenchError for missing, extra, misshapen and
-    non-finite tensors.
+    what: the network, for the errors. prefix: of the network's tensors in a file that holds more
+    (see `bundle`), whose others are passed over. Raises GenbenchError for missing, extra,
+    misshapen and non-finite tensors.
     """
-    state = load_tensors(checkpoint)
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in load_tensors(checkpoint).items()
+        if key.startswith(prefix)
+    }
     with torch.device("meta"):
         network = kind(config)
     network = network.to_empty(device="cpu")

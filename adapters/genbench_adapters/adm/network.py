@@ -48,6 +48,14 @@ class UNetConfig:
     use_new_attention_order: bool = False
     pool: Literal["attention", "adaptive"] = "attention"
 
+    def __post_init__(self) -> None:
+        uneven = [width for width in map(self.width, self.channel_mult) if width % _GROUPS]
+        if uneven or not self.channel_mult:
+            raise GenbenchError(
+                f"ADM's widths must be multiples of {_GROUPS}, not {uneven}: change the number of "
+                "channels or their multiples"
+            )
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> UNetConfig:
         """From official keyword arguments. Raises GenbenchError naming what does not fit."""

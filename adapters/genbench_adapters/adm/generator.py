@@ -1,0 +1,85 @@
+"""A loaded ADM: base samples under guidance, and perhaps the upsampler after them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from genbench.core import GenbenchError
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
+from genbench_adapters.adm.sampler import Noise, Sampling, classifier_guide, trajectory
+
+_UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
+
+
+class AdmGenerator:
+    """A loaded denoiser with its guidance, and perhaps an upsampler after it.
+
+    evaluations: calls of the denoisers for one sample, counted in the last `sample`.
+    """
+
+    def __init__(
+        self,
+        unet: UNet,
+        sampling: Sampling,
+        resolution: int,
+        guidance: tuple[Classifier, float] | None,
+    ) -> None:
+        self.unet, self.sampling, self.resolution = unet, sampling, resolution
+        self.guidance = guidance
+        self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
+        self.evaluations = 0
+
+    def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
+        """Bring every sample to `resolution` by the upsampler (ADM-U)."""
+        self.upsampler = (network, sampling, resolution)
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""
+        self.evaluations = 0
+        images = self._base(labels, noise)
+        if self.upsampler is not None:
+            images = self._enlarged(images, labels, noise)
+        return images
+
+    def _base(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        chosen = labels if self.unet.config.num_classes is not None else None
+        guide = None
+        if self.guidance is not None:
+            if labels is None:
+                raise GenbenchError("classifier guidance needs labels")
+            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
+
+        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+            self.evaluations += 1
+            return self.unet(x, timesteps, chosen)
+
+        draw = _draws(noise, self.resolution, 0)
+        x = _last(x for x, _ in trajectory(denoise, self.sampling, draw, guide=guide))
+        return to_uint8(x, rounding="truncate")
+
+    def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """As super_res_sample.py, which reads the small images back from uint8."""
+        assert self.upsampler is not None
+        network, sampling, resolution = self.upsampler
+        low_res = small.float() / 127.5 - 1
+
+        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+            self.evaluations += 1
+            return network(x, timesteps, labels, low_res)
+
+        draw = _draws(noise, resolution, _UPSAMPLING_DRAWS)
+        return to_uint8(_last(x for x, _ in trajectory(denoise, sampling, draw)))
+
+
+def _last(tensors: Iterator[Tensor]) -> Tensor:
+    """The last of at least one."""
+    return deque(tensors, maxlen=1)[0]
+
+
+def _draws(noise: NoiseStream, resolution: int, first: int) -> Noise:
+    return lambda number: noise.normal((3, resolution, resolution), step=first + number)

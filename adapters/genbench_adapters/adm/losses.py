@@ -1,0 +1,89 @@
+"""The training losses of ADM: noise prediction and the bound that trains the learned variance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench_adapters.adm.schedule import Floats, Schedule
+
+_HALF_LEVEL = 1 / 255  # half a grey level of images in [-1, 1]
+
+
+class HybridLoss:
+    """L_simple + L_vlb / 1000 steps (arXiv:2102.09672, equation 16) on one diffusion.
+
+    The bound is in bits a dimension and reaches the variance alone: the predicted noise is
+    detached in it, as gaussian_diffusion.py does.
+    """
+
+    def __init__(self, schedule: Schedule, device: torch.device) -> None:
+        def table(values: Floats) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
+
+        self.steps = len(schedule)
+        self.signal = table(np.sqrt(schedule.alphas_cumprod))
+        self.noise = table(np.sqrt(1 - schedule.alphas_cumprod))
+        self.recip = table(schedule.sqrt_recip_alphas_cumprod)
+        self.recipm1 = table(schedule.sqrt_recipm1_alphas_cumprod)
+        self.mean_start = table(schedule.posterior_mean_coef1)
+        self.mean_noisy = table(schedule.posterior_mean_coef2)
+        self.log_least = table(schedule.posterior_log_variance_clipped)
+        self.log_most = table(np.log(schedule.betas))
+
+    def noised(self, start: Tensor, index: Tensor, noise: Tensor) -> Tensor:
+        """q(x_t | x_0): images [N, C, H, W] at steps index int64 [N] under standard noise."""
+        return _at(self.signal, index) * start + _at(self.noise, index) * noise
+
+    def __call__(
+        self, out: Tensor, start: Tensor, noisy: Tensor, noise: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(L_simple, scaled bound), scalars, of a network's output [N, 2 C, H, W]."""
+        eps, spread = out.chunk(2, dim=1)
+        simple = ((eps - noise) ** 2).mean()
+        bound = self._bound(eps.detach(), spread, start, noisy, index).mean()
+        return simple, bound * (self.steps / 1000)
+
+    def _bound(
+        self, eps: Tensor, spread: Tensor, start: Tensor, noisy: Tensor, index: Tensor
+    ) -> Tensor:
+        """Bits a dimension [N]: the KL divergence of a step, at index 0 the likelihood of x_0."""
+        least = _at(self.log_least, index)
+        share = (spread + 1) / 2
+        log_variance = share * _at(self.log_most, index) + (1 - share) * least
+        found = _at(self.recip, index) * noisy - _at(self.recipm1, index) * eps
+        mean = self._posterior_mean(found, noisy, index)
+        true_mean = self._posterior_mean(start, noisy, index)
+        divergence = 0.5 * (
+            log_variance
+            - least
+            - 1
+            + torch.exp(least - log_variance)
+            + (true_mean - mean) ** 2 * torch.exp(-log_variance)
+        )
+        likelihood = -discretised_log_likelihood(start, mean, 0.5 * log_variance)
+        chosen = torch.where(index[:, None, None, None] == 0, likelihood, divergence)
+        return chosen.flatten(1).mean(dim=1) / math.log(2)
+
+    def _posterior_mean(self, start: Tensor, noisy: Tensor, index: Tensor) -> Tensor:
+        return _at(self.mean_start, index) * start + _at(self.mean_noisy, index) * noisy
+
+
+def _at(table: Tensor, index: Tensor) -> Tensor:
+    return table[index][:, None, None, None]
+
+
+def discretised_log_likelihood(x: Tensor, mean: Tensor, log_deviation: Tensor) -> Tensor:
+    """log p of 8-bit images x, in [-1, 1], under a Gaussian rounded to grey levels; elementwise.
+
+    The darkest and the brightest level take everything beyond them (arXiv:2006.11239, section
+    3.3).
+    """
+    inverse = torch.exp(-log_deviation)
+    above = torch.special.ndtr((x - mean + _HALF_LEVEL) * inverse)
+    below = torch.special.ndtr((x - mean - _HALF_LEVEL) * inverse)
+    mass = torch.where(x < -0.999, above, torch.where(x > 0.999, 1 - below, above - below))
+    return torch.log(mass.clamp(min=1e-12))

@@ -1,0 +1,225 @@
+"""The training recipe of ADM: the denoiser by the hybrid loss, then the classifier of noisy images.
+
+One run trains both, one after the other, so that one folder and one file hold a guided model.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genbench.core import TrainRun, UsageError
+from genbench.files import replacing
+from genbench.noise import NoiseStream
+from genbench_adapters.adm.bundle import GuidedModel
+from genbench_adapters.adm.generator import AdmGenerator
+from genbench_adapters.adm.losses import HybridLoss
+from genbench_adapters.adm.network import Classifier, UNet, UNetConfig
+from genbench_adapters.adm.sampler import Sampling
+from genbench_adapters.adm.schedule import respaced
+from genbench_adapters.training import (
+    Ema,
+    Pace,
+    TrainingImages,
+    average_gradients,
+    read_recipe,
+    step_noise,
+    train,
+)
+
+_PREVIEW = 100
+_PREVIEW_SEED = 1
+_DATA, _NOISE = 0, 1  # purposes of a step's noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmRecipe:
+    """The keys of a recipe file, under the official names; resolutions of attention in pixels.
+
+    steps: of the denoiser; classifier_steps come after them. Rates are AdamW's, weight decay
+    `weight_decay` for the denoiser and 0.05 for the classifier as in classifier_train.py.
+    """
+
+    resolution: int
+    classes: int
+    num_channels: int
+    channel_mult: list[int]
+    num_res_blocks: int
+    attention_resolutions: list[int]
+    num_head_channels: int
+    steps: int
+    batch: int
+    classifier_steps: int
+    classifier_width: int
+    classifier_depth: int
+    noise_schedule: Literal["linear", "cosine"] = "cosine"
+    diffusion_steps: int = 1000
+    dropout: float = 0.0
+    rate: float = 1e-4
+    classifier_rate: float = 3e-4
+    weight_decay: float = 0.0
+    ema: float = 0.9999
+    precision: Literal["float32", "bfloat16"] = "float32"
+    save_every: int = 500
+    preview_every: int = 2000
+
+    def _common(self) -> dict[str, Any]:
+        factors = tuple(self.resolution // side for side in self.attention_resolutions)
+        return {
+            "image_size": self.resolution,
+            "attention_resolutions": factors,
+            "channel_mult": tuple(self.channel_mult),
+            "num_head_channels": self.num_head_channels,
+            "use_scale_shift_norm": True,
+            "resblock_updown": True,
+        }
+
+    def model(self) -> GuidedModel:
+        """The networks and the diffusion."""
+        return GuidedModel(
+            noise_schedule=self.noise_schedule,
+            diffusion_steps=self.diffusion_steps,
+            unet=UNetConfig(
+                model_channels=self.num_channels,
+                out_channels=6,
+                num_res_blocks=self.num_res_blocks,
+                num_classes=self.classes,
+                dropout=self.dropout,
+                **self._common(),
+            ),
+            classifier=UNetConfig(
+                model_channels=self.classifier_width,
+                out_channels=self.classes,
+                num_res_blocks=self.classifier_depth,
+                **self._common(),
+            ),
+        )
+
+
+class AdmTraining:
+    """The recipe at work: the first `recipe.steps` train the denoiser, the rest the classifier."""
+
+    def __init__(self, recipe: AdmRecipe, run: TrainRun, data: TrainingImages) -> None:
+        torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
+        self.recipe, self.run, self.data, self.model = recipe, run, data, recipe.model()
+        schedule = respaced(recipe.noise_schedule, recipe.diffusion_steps, "")
+        self.loss = HybridLoss(schedule, run.device)
+        self.unet = _placed(UNet(self.model.unet), run)
+        self.classifier = _placed(Classifier(self.model.classifier), run)
+        self.ema = Ema(copy.deepcopy(self.unet), recipe.ema)
+        self.unet_adam = torch.optim.AdamW(
+            self.unet.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        )
+        self.classifier_adam = torch.optim.AdamW(
+            self.classifier.parameters(), lr=recipe.classifier_rate, weight_decay=0.05
+        )
+
+    def parts(self) -> Mapping[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "unet": self.unet,
+            "classifier": self.classifier,
+            "ema": self.ema.averaged,
+            "unet_adam": self.unet_adam,
+            "classifier_adam": self.classifier_adam,
+        }
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """One optimiser step of the network whose turn it is; its losses by name."""
+        noise = step_noise(self.run, number, self.recipe.batch, purpose=_NOISE)
+        images, labels = self.data.batch(
+            step_noise(self.run, number, self.recipe.batch, purpose=_DATA)
+        )
+        index = noise.integers(self.recipe.diffusion_steps)
+        drawn = noise.normal(images.shape[1:])
+        noisy = self.loss.noised(images, index, drawn)
+        if number >= self.recipe.steps:
+            return self._classifier_step(noisy, index, labels)
+        with self._autocast():
+            out = self.unet(noisy, index, labels)
+        simple, bound = self.loss(out.float(), images, noisy, drawn, index)
+        self._descend(self.unet, self.unet_adam, simple + bound)
+        self.ema.update(self.unet, number)
+        return {"mse": float(simple.detach()), "bound": float(bound.detach())}
+
+    def _classifier_step(self, noisy: Tensor, index: Tensor, labels: Tensor) -> Mapping[str, float]:
+        with self._autocast():
+            logits = self.classifier(noisy, index)
+        loss = functional.cross_entropy(logits.float(), labels)
+        self._descend(self.classifier, self.classifier_adam, loss)
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
+
+    def _descend(self, network: nn.Module, adam: torch.optim.AdamW, loss: Tensor) -> None:
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(network.parameters(), self.run)
+        adam.step()
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
+
+    def preview(self) -> Tensor:
+        """A column a class, by the averaged denoiser without guidance, DDIM-20."""
+        schedule = respaced(self.recipe.noise_schedule, self.recipe.diffusion_steps, "ddim20")
+        sampling = Sampling(schedule=schedule, kind="ddim")
+        network = copy.deepcopy(self.ema.averaged).eval()
+        noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
+        generator = AdmGenerator(network, sampling, self.recipe.resolution, None)
+        with torch.inference_mode():
+            return generator.sample(noise.indices % self.recipe.classes, noise).cpu()
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def _placed(network: Network, run: TrainRun) -> Network:
+    return network.to(run.device).to(memory_format=torch.channels_last)
+
+
+def save_weights(training: AdmTraining, folder: Path) -> Path:
+    """Write model.safetensors (float16, both networks) and config.json; returns the former."""
+    networks = {"unet": training.ema.averaged, "classifier": training.classifier}
+    tensors = {
+        f"{name}/{key}": value.half().contiguous().cpu()
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    path = folder / "model.safetensors"
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"genbench.kind": "trained-here"}))
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(training.model), indent=2) + "\n")
+    return path
+
+
+def train_adm(run: TrainRun) -> Path:
+    """Train, or resume, a guided ADM; returns the path of the finished weights."""
+    recipe = read_recipe(run.config, AdmRecipe)
+    if run.steps:
+        raise UsageError("ADM trains two networks in turn: set their steps in the recipe file")
+    data = TrainingImages.open(run, recipe.resolution)
+    training = AdmTraining(recipe, run, data)
+    pace = Pace(
+        steps=recipe.steps + recipe.classifier_steps,
+        save_every=recipe.save_every,
+        preview_every=recipe.preview_every,
+    )
+    identity = {
+        "recipe": dataclasses.asdict(recipe),
+        "seed": run.seed,
+        "data": data.images.digest(),
+    }
+    train(training, run, pace, identity)
+    return save_weights(training, run.out)

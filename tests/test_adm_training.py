@@ -1,0 +1,128 @@
+"""ADM's training: the losses in closed form, a recipe run to a model that samples, bad recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from strangers import error_line, genbench
+
+from genbench.noise import NoiseStream
+from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
+from genbench_adapters.adm.schedule import respaced
+
+RECIPE = """
+resolution = 32
+classes = 10
+num_channels = 32
+channel_mult = [1, 1]
+num_res_blocks = 1
+attention_resolutions = [16]
+num_head_channels = 32
+batch = 4
+steps = 3
+classifier_steps = 2
+classifier_width = 32
+classifier_depth = 1
+save_every = 1
+preview_every = 100
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adm")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run = genbench(*words(folder / "recipe.toml", folder / "run"))
+    assert run.returncode == 0, run.stderr
+    return folder / "run"
+
+
+def words(recipe: Path, out: Path) -> tuple[str | Path, ...]:
+    return ("train", "adm-guided", "--config", recipe, "--data", "bundled[:100]", "--out", out)
+
+
+def test_the_bound_is_zero_for_the_true_posterior() -> None:
+    loss = HybridLoss(respaced("linear", 1000, ""), torch.device("cpu"))
+    noise = NoiseStream(0, torch.arange(4)).normal((3, 8, 8))
+    start = NoiseStream(1, torch.arange(4)).uniform((3, 8, 8)) * 2 - 1
+    index = torch.tensor([1, 100, 500, 999])
+    noisy = loss.noised(start, index, noise)
+    exact = torch.cat([noise, torch.full_like(noise, -1.0)], dim=1)  # the least variance
+    simple, bound = loss(exact, start, noisy, noise, index)
+    assert float(simple) == 0
+    assert abs(float(bound)) < 1e-4
+    wrong = torch.cat([noise, torch.full_like(noise, 1.0)], dim=1)
+    assert loss(wrong, start, noisy, noise, index)[1] > 1e-3
+
+
+def test_the_bound_trains_the_variance_alone() -> None:
+    loss = HybridLoss(respaced("cosine", 1000, ""), torch.device("cpu"))
+    start, noise = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    index = torch.tensor([0, 300])
+    out = torch.zeros(2, 6, 4, 4, requires_grad=True)
+    _, bound = loss(out, start, loss.noised(start, index, noise), noise, index)
+    (gradient,) = torch.autograd.grad(bound, out)
+    assert gradient[:, :3].abs().max() == 0
+    assert gradient[:, 3:].abs().min() > 0
+
+
+def test_the_likelihoods_of_all_grey_levels_add_up_to_one() -> None:
+    levels = torch.arange(256) / 127.5 - 1
+    for mean, deviation in ((0.1, 0.05), (-0.99, 0.02), (0.7, 0.6)):
+        mass = discretised_log_likelihood(
+            levels, torch.tensor(mean), torch.tensor(deviation).log()
+        ).exp()
+        assert float(mass.sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_trained_run_is_a_guided_model(trained: Path, tmp_path: Path) -> None:
+    def images(*further: str | Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        out = tmp_path / "x.npz"
+        run = genbench(
+            "sample", "--model", "adm-guided", "--res", "32", "--checkpoint", trained, "-n", "2",
+            "--out", out, "--cache", tmp_path, "--steps", "4", *further,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        with np.load(out, allow_pickle=False) as file:
+            drawn: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = file["arr_0"]
+        return drawn
+
+    guided = images()
+    assert guided.shape == (2, 32, 32, 3)
+    assert not np.array_equal(guided, images("--classifier-scale", "0"))
+    assert not np.array_equal(guided, images("--sampler", "ddpm"))
+
+
+def test_the_same_recipe_and_seed_give_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    out = tmp_path / "again"
+    assert genbench(*words(tmp_path / "recipe.toml", out)).returncode == 0
+    once, twice = load_file(trained / "model.safetensors"), load_file(out / "model.safetensors")
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+
+
+def test_a_bundle_that_lacks_a_tensor_or_its_configuration(trained: Path, tmp_path: Path) -> None:
+    state = load_file(trained / "model.safetensors")
+    del state["classifier/out.0.weight"]
+    save_file(state, tmp_path / "model.safetensors")
+    sample = ("sample", "--model", "adm-guided", "--res", "32", "-n", "1")
+    call = (*sample, "--checkpoint", tmp_path, "--out", tmp_path / "x.npz")
+    assert "no config.json beside" in error_line(genbench(*call))
+    (tmp_path / "config.json").write_text("{}")
+    assert "is not the configuration of a guided ADM" in error_line(genbench(*call))
+    (tmp_path / "config.json").write_bytes((trained / "config.json").read_bytes())
+    assert "1 missing (out.0.weight)" in error_line(genbench(*call))
+
+
+def test_bad_recipes(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.replace("num_channels = 32", "num_channels = 40"))
+    line = error_line(genbench(*words(recipe, tmp_path / "run")))
+    assert "multiples of 32, not [40, 40]" in line
+    recipe.write_text(RECIPE)
+    line = error_line(genbench(*words(recipe, tmp_path / "run"), "--steps", "3"))
+    assert "set their steps in the recipe file" in line
