@@ -13,15 +13,16 @@ from pathlib import Path
 
 import parity_adm
 import parity_biggan
+import parity_hit
 from parity_cases import Case, Check, UnknownCaseError, open_case
 
-FAMILIES = (parity_biggan.checks, parity_adm.checks)
+FAMILIES = (parity_biggan.checks, parity_adm.checks, parity_hit.checks)
 
 
 def cases(paths: list[Path]) -> Iterator[Path]:
     """The files and checkpoint folders that the paths name."""
     for path in paths:
-        if path.is_dir() and not (path / "config.json").is_file():
+        if path.is_dir() and not ((path / "config.json").is_file() or list(path.glob("*.index"))):
             yield from cases(sorted(path.iterdir()))
         elif path.suffix == ".npz" or path.is_dir():
             yield path

@@ -24,7 +24,8 @@ def checks(case: Case) -> Iterator[Check] | None:
     """The checks of a case, or None when it is not of this family."""
     if case.path.is_dir():
         config = case.path / "config.json"
-        return _folder(case) if "attention_layer_position" in config.read_text() else None
+        known = config.is_file() and "attention_layer_position" in config.read_text()
+        return _folder(case) if known else None
     if case.meta.get("family") == "biggan-deep":
         return _network(case)
     if str(case.meta.get("note", "")).startswith("columns: truncation, start_idx"):

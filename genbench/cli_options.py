@@ -31,8 +31,8 @@ Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: $GENBEN
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 
 
-def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
-    """The options this command does not know, as the model's; unknown to both: an error."""
+def free_options(ctx: typer.Context) -> dict[str, str]:
+    """The options this command does not know, by name without dashes; a bare one is "true"."""
     given: dict[str, str] = {}
     words = list(ctx.args)
     while words:
@@ -43,6 +43,12 @@ def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
         if not has_value:
             value = words.pop(0) if words and not words[0].startswith("--") else "true"
         given[key] = value
+    return given
+
+
+def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
+    """The options this command does not know, as the model's; unknown to both: an error."""
+    given = free_options(ctx)
     if not given:
         return given
     known = [name for parameter in ctx.command.params for name in parameter.opts]

@@ -1,4 +1,4 @@
-"""`genbench train`: a family's own recipe on any image set."""
+"""`genbench train` and `genbench convert`: what only some families bring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli_options import Crop, Device, Seed
+from genbench.cli_options import Crop, Device, Seed, free_options
 
 
 def train(
@@ -39,3 +39,20 @@ def train(
         weights = begin(run)
         if world.leads:
             print(f"trained {model}: {weights}", file=sys.stderr)
+
+
+def convert(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="Model family.")],
+    source: Annotated[Path, typer.Argument(help="Checkpoint in the official format.")],
+    out: Annotated[Path, typer.Option(help="File to write (.safetensors).")],
+) -> None:
+    """Convert an official checkpoint once, to a file of tensors that --checkpoint takes.
+
+    Options of the family follow the same way: hit has --weights ema|generator and --patches.
+    """
+    from genbench.core import ConvertRun
+    from genbench.registry import converter_of
+
+    run = ConvertRun(source=source, out=out, options=free_options(ctx))
+    print(converter_of(model)(run), file=sys.stderr)

@@ -58,6 +58,7 @@ class CheckpointSource:
     url: str = ""
     sha256: str = ""
     kind: WeightKind = "official"
+    hint: str = ""  # how to come by weights that nobody publishes
     bundled: str = ""  # path of a file inside the adapter's package, if it ships there
 
 
@@ -113,6 +114,24 @@ class TrainRun:
     crop: str = "none"
     seed: int = 0
     steps: int = 0  # 0: as many as the recipe says
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertRun:
+    """One conversion as the user asked for it; options are the family's own, as text."""
+
+    source: Path
+    out: Path
+    options: Mapping[str, str]
+
+
+class Convertible(Protocol):
+    """A further optional contract: a family that reads an official format no loader should."""
+
+    @staticmethod
+    def convert(run: ConvertRun) -> str:
+        """Write `run.out` from `run.source`; returns one line that says what it holds."""
+        ...
 
 
 class Trainable(Protocol):

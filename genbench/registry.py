@@ -14,7 +14,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genbench.core import Adapter, GenbenchError, ModelCard, TrainRun, UsageError, suggestion
+from genbench.core import (
+    Adapter,
+    ConvertRun,
+    GenbenchError,
+    ModelCard,
+    TrainRun,
+    UsageError,
+    suggestion,
+)
 
 GROUP = "genbench.adapters"
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -95,6 +103,15 @@ def training_of(name: str) -> Callable[[TrainRun], Path]:
     if recipe is None:
         raise UsageError(f"model {name} brings no training recipe")
     return recipe
+
+
+def converter_of(name: str) -> Callable[[ConvertRun], str]:
+    """A family's converter (`genbench.core.Convertible`). Raises UsageError for one without."""
+    adapter = load_adapter_class(find_adapter(name))
+    converter: Callable[[ConvertRun], str] | None = getattr(adapter, "convert", None)
+    if converter is None:
+        raise UsageError(f"model {name} has nothing to convert: --checkpoint takes its files")
+    return converter
 
 
 def _shape_problem(found: object) -> str:

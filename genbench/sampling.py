@@ -200,6 +200,7 @@ def find_checkpoint(
     if not source.url:
         raise GenbenchError(
             f"no public weights of {card.name} are known: pass --checkpoint PATH with your own"
+            + (f"; {source.hint}" if source.hint else "")
         )
     if not source.sha256:
         raise GenbenchError(
@@ -217,6 +218,11 @@ def _given_checkpoint(given: str) -> Path:
     if "://" not in given:
         path = Path(given)
         if not path.exists():
+            if Path(f"{given}.index").exists():
+                raise UsageError(
+                    f"{given} is a TensorFlow checkpoint: convert it first, genbench convert MODEL "
+                    f"{given} --out FILE.safetensors"
+                )
             raise UsageError(f"checkpoint {given} does not exist: check the path")
         return weights_of(path)
     url, _, digest = given.partition("#sha256=")

@@ -1,0 +1,228 @@
+"""HiT: parity, sizes, blocking, attention by hand, TensorFlow checkpoints and bad ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hit_files import CONFIG, SUFFIX, small_network, variable_name, write_bundle, write_checkpoint
+from strangers import error_line, genbench
+from torch import Tensor
+
+from genbench.core import GenbenchError
+from genbench.noise import NoiseStream
+from genbench_adapters.hit.checkpoint import parameter_name
+from genbench_adapters.hit.network import (
+    OFFICIAL,
+    HiT,
+    MultiAxisAttention,
+    blocked,
+    depth_to_space,
+    unblocked,
+)
+from genbench_adapters.hit.tensorflow import open_bundle
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "parity"
+PARITY = sorted(SHARED.glob("hit_*"))
+SIZES = {128: (32_866_627, 304), 256: (46_217_670, 333), 1024: (88_216_300, 407)}
+
+
+@pytest.mark.skipif(not PARITY, reason="the official outputs lie outside the repository")
+def test_official_outputs_are_reproduced() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "parity.py"), *map(str, PARITY)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count(": pass") >= 12
+
+
+def empty(resolution: int) -> HiT:
+    with torch.device("meta"):
+        return HiT(OFFICIAL[resolution])
+
+
+def test_published_sizes() -> None:
+    for resolution, (parameters, variables) in SIZES.items():
+        network = empty(resolution)
+        assert network.config.resolution == resolution
+        assert sum(item.numel() for item in network.parameters()) == parameters
+        assert len(network.state_dict()) == variables
+
+
+@pytest.mark.skipif(not PARITY, reason="the official key lists lie outside the repository")
+def test_every_variable_of_the_official_networks() -> None:
+    listed = json.loads(gzip.decompress((SHARED / "keys_full_hit.json.gz").read_bytes()))
+    for resolution in SIZES:
+        theirs = {
+            parameter_name(key, "ema_generator/"): shape
+            for key, shape in listed[f"hit-{resolution}"].items()
+            if key.startswith("ema_generator/")
+        }
+        ours = {key: list(value.shape) for key, value in empty(resolution).state_dict().items()}
+        assert ours == theirs
+
+
+def test_golden_pixels() -> None:
+    """Of the network that passed the parity checks."""
+    z = NoiseStream(0, torch.arange(2)).normal((6,))
+    with torch.inference_mode():
+        images = small_network()(z)
+        layered = small_network(replace(CONFIG, norm="layer", multi_query=False))(z)
+    seen = [*images[0, :, 5, 9].tolist(), *layered[1, :, 20, 16].tolist()]
+    golden = [-0.130083, -0.339397, 0.447909, -0.403558, 0.127144, -0.154589]
+    assert seen == pytest.approx(golden, abs=1e-4)
+
+
+def test_blocking_keeps_patches_and_pixels_row_by_row() -> None:
+    pixels = torch.arange(64.0).view(1, 8, 8, 1)
+    patches = blocked(pixels, 4)
+    assert patches.shape == (1, 4, 16, 1)
+    assert patches[0, 1, :5, 0].tolist() == [4, 5, 6, 7, 12]  # the patch to the right of the first
+    assert torch.equal(unblocked(patches, 8, 4), pixels)
+
+
+def test_depth_to_space_has_pixels_before_channels() -> None:
+    x = torch.arange(8.0).view(1, 1, 1, 8)
+    assert depth_to_space(x)[0, :, :, 1].tolist() == [[1, 3], [5, 7]]
+
+
+@pytest.mark.parametrize("multi_query", [True, False])
+def test_attention_by_hand(multi_query: bool) -> None:
+    torch.manual_seed(0)
+    heads, width = 4, 3
+    layer = MultiAxisAttention(heads * width, heads, heads * width, multi_query=multi_query)
+    layer = layer.double()
+    x = torch.randn(1, 2, 5, heads * width, dtype=torch.float64)
+    q, k, v = (dense(x) for dense in (layer.query_dense, layer.key_dense, layer.value_dense))
+    expected = torch.empty_like(q)
+    for head in range(heads):
+        shared = 0 if multi_query else head
+        for patch in range(2):
+            for pixel in range(5):
+                own = q[0, patch, pixel, head]
+                place = (patch, slice(None)) if head < heads // 2 else (slice(None), pixel)
+                weights = torch.softmax(k[0][place][:, shared] @ own / width**0.5, dim=0)
+                expected[0, patch, pixel, head] = weights @ v[0][place][:, shared]
+    torch.testing.assert_close(layer(x), layer.output_dense(expected))
+
+
+def test_a_converted_checkpoint_is_the_network(tmp_path: Path) -> None:
+    ema, raw = small_network(), small_network()
+    with torch.no_grad():
+        for parameter in raw.parameters():
+            parameter.add_(0.1)
+    write_checkpoint(tmp_path, {"ema_generator": ema, "generator": raw})
+    images = {}
+    for weights in ("ema", "generator"):
+        out = tmp_path / f"{weights}.safetensors"
+        run = genbench("convert", "hit", tmp_path, "--out", out, "--weights", weights)
+        assert run.returncode == 0, run.stderr
+        assert f"{len(ema.state_dict())} variables" in run.stderr
+        images[weights] = drawn(tmp_path, out)
+    z = NoiseStream(0, torch.arange(2)).normal((6,))
+    with torch.inference_mode():
+        expected = ((ema(z) + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    assert np.array_equal(images["ema"], expected.numpy())
+    assert not np.array_equal(images["generator"], images["ema"])
+
+
+def drawn(tmp_path: Path, checkpoint: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    out = tmp_path / "x.npz"
+    run = genbench(
+        "sample", "--model", "hit", "--res", "32", "--checkpoint", checkpoint, "-n", "2",
+        "--out", out, "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    with np.load(out, allow_pickle=False) as file:
+        images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = file["arr_0"]
+    return images
+
+
+Arrays = dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
+
+
+def without_a_variable(arrays: Arrays) -> None:
+    del arrays[variable_name("dense_layer.0.bias", "ema_generator")]
+
+
+def with_one_too_many(arrays: Arrays) -> None:
+    arrays[f"ema_generator/extra_layer/kernel{SUFFIX}"] = np.zeros((2, 2), np.float32)
+
+
+def misshapen(arrays: Arrays) -> None:
+    name = variable_name("to_rgb_layers.2.output_layer.1.bias", "ema_generator")
+    arrays[name] = np.zeros(4, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [(without_a_variable, "1 missing (dense_layer.0.bias)"),
+     (with_one_too_many, "1 unexpected (extra_layer.kernel)"),
+     (misshapen, "1 wrong shape (to_rgb_layers.2.output_layer.1.bias [4] for [3])")],
+)  # fmt: skip
+def test_bad_checkpoints(tmp_path: Path, spoil: Callable[[Arrays], None], expected: str) -> None:
+    state: dict[str, Tensor] = small_network().state_dict()
+    arrays = {variable_name(key, "ema_generator"): value.numpy() for key, value in state.items()}
+    spoil(arrays)
+    write_bundle(tmp_path / "ckpt-1", arrays)
+    out = tmp_path / "hit.safetensors"
+    run = genbench("convert", "hit", tmp_path / "ckpt-1", "--out", out)
+    assert expected in error_line(run)
+    assert not out.exists()
+
+
+def test_truncated_and_foreign_files(tmp_path: Path) -> None:
+    prefix = write_checkpoint(tmp_path, {"ema_generator": small_network()})
+    data = Path(f"{prefix}.data-00000-of-00001")
+    whole = data.read_bytes()
+    call = ("convert", "hit", prefix, "--out", tmp_path / "hit.safetensors")
+    data.write_bytes(whole[: len(whole) // 2])
+    assert "is cut short at" in error_line(genbench(*call))
+    data.unlink()
+    assert "No such file" in error_line(genbench(*call))
+    index = Path(f"{prefix}.index")
+    index.write_bytes(index.read_bytes()[:-20])
+    assert "is not the index of a TensorFlow checkpoint" in error_line(genbench(*call))
+    with pytest.raises(GenbenchError, match="check the path"):
+        open_bundle(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--weights", "raw"), "is neither ema nor generator"),
+        (("--weights", "ema"), "holds no ema weights, only generator"),
+        (("--patches", "4,4,8"), "does not fit the checkpoint, which is N,N,-"),
+        (("--patches", "4,x,-"), "use numbers and -"),
+        (("--patches", "3,4,-"), "patches of 3"),
+        (("--patch", "4"), "did you mean patches?"),
+    ],
+)
+def test_bad_conversions(tmp_path: Path, words: tuple[str, str], expected: str) -> None:
+    write_checkpoint(tmp_path, {"generator": small_network()})
+    out = tmp_path / "hit.safetensors"
+    assert expected in error_line(genbench("convert", "hit", tmp_path, "--out", out, *words))
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    line = error_line(genbench("fid", "--model", "hit", "--res", "128", "--ref", "bundled"))
+    assert "no public weights of hit-128 are known" in line
+    assert "genbench convert hit" in line
+    prefix = write_checkpoint(tmp_path, {"ema_generator": small_network()})
+    sample = ("sample", "--model", "hit", "-n", "1", "--out", tmp_path / "x.npz")
+    line = error_line(genbench(*sample, "--res", "128", "--checkpoint", prefix))
+    assert "is a TensorFlow checkpoint: convert it first" in line
+    out = tmp_path / "hit.safetensors"
+    assert genbench("convert", "hit", prefix, "--out", out).returncode == 0
+    line = error_line(genbench(*sample, "--res", "128", "--checkpoint", out))
+    assert "is a HiT of 32 pixels, not 128" in line
+    line = error_line(genbench("convert", "toy", prefix, "--out", out))
+    assert "toy has nothing to convert" in line
