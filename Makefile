@@ -30,6 +30,7 @@ bench: setup
 	$(RUN) benchmarks/detectors.py
 	$(RUN) benchmarks/quality.py
 	$(RUN) benchmarks/biggan_deep.py
+	$(RUN) benchmarks/hit.py
 
 # The copy of what was installed is written last, so a broken-off installation is done again.
 setup:

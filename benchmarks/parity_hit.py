@@ -14,6 +14,7 @@ from torch import Tensor
 from genbench.core import ConvertRun, ModelCard
 from genbench.weights import load_state_strictly
 from genbench_adapters.hit.checkpoint import convert, load_network, parameter_name, read_config
+from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import checkpoint_prefix, open_bundle
 
@@ -64,6 +65,9 @@ def _network(case: Case) -> Iterator[Check]:
         if f"inter/{name}" in case.arrays:
             yield _close(f"inter/{name}", ours, case.tensor(f"inter/{name}"))
     yield _close("image", network(z).permute(0, 2, 3, 1), case.tensor("image"))
+    if network.config.norm == "batch":
+        folded = FoldedHiT(network)(z).permute(0, 2, 3, 1)
+        yield _close("image, folded", folded, case.tensor("image"))
     clipped = (network(z).clamp(-1, 1) + 1) / 2
     yield _close("image01", clipped.permute(0, 2, 3, 1), case.tensor("image01"))
     if "image_training_true" in case.arrays:

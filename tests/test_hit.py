@@ -20,9 +20,11 @@ from torch import Tensor
 from genbench.core import GenbenchError
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.checkpoint import parameter_name
+from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import (
     OFFICIAL,
     HiT,
+    HiTConfig,
     MultiAxisAttention,
     blocked,
     depth_to_space,
@@ -114,6 +116,27 @@ def test_attention_by_hand(multi_query: bool) -> None:
     torch.testing.assert_close(layer(x), layer.output_dense(expected))
 
 
+@pytest.mark.parametrize("config", [
+    CONFIG,
+    replace(CONFIG, multi_query=False),
+    replace(CONFIG, dims=(16, 16, 4), heads=(4, 2, 2)),  # channels that fit after the shuffle
+    replace(CONFIG, dims=(16, 8, 8), patches=(4, None, None)),
+])  # fmt: skip
+def test_the_folded_form_equals_the_plain_one(config: HiTConfig) -> None:
+    network = small_network(config).double()
+    z = NoiseStream(1, torch.arange(3)).normal((6,)).double()
+    with torch.inference_mode():
+        plain, folded = network(z), FoldedHiT(network)
+        torch.testing.assert_close(folded(z), plain, rtol=0, atol=1e-9)
+        half = folded.bfloat16()(z.bfloat16())
+    assert (half - plain).abs().mean() < 0.05 * plain.std()  # approximate: 8 bits of mantissa
+
+
+def test_layer_norm_has_no_folded_form() -> None:
+    with pytest.raises(GenbenchError, match="run it plain"):
+        FoldedHiT(small_network(replace(CONFIG, norm="layer")))
+
+
 def test_a_converted_checkpoint_is_the_network(tmp_path: Path) -> None:
     ema, raw = small_network(), small_network()
     with torch.no_grad():
@@ -130,15 +153,19 @@ def test_a_converted_checkpoint_is_the_network(tmp_path: Path) -> None:
     z = NoiseStream(0, torch.arange(2)).normal((6,))
     with torch.inference_mode():
         expected = ((ema(z) + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-    assert np.array_equal(images["ema"], expected.numpy())
+    assert abs(images["ema"].astype(int) - expected.numpy().astype(int)).max() <= 1
+    plain = drawn(tmp_path, tmp_path / "ema.safetensors", "--plain")
+    assert abs(plain.astype(int) - images["ema"].astype(int)).max() <= 1
     assert not np.array_equal(images["generator"], images["ema"])
 
 
-def drawn(tmp_path: Path, checkpoint: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def drawn(
+    tmp_path: Path, checkpoint: Path, *words: str
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     out = tmp_path / "x.npz"
     run = genbench(
         "sample", "--model", "hit", "--res", "32", "--checkpoint", checkpoint, "-n", "2",
-        "--out", out, "--cache", tmp_path / "cache",
+        "--out", out, "--cache", tmp_path / "cache", *words,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     with np.load(out, allow_pickle=False) as file:

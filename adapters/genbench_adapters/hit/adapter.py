@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.checkpoint import convert, load_network
+from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import HiT
 
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
@@ -42,6 +43,10 @@ def _card(resolution: int) -> ModelCard:
 class HiTAdapter:
     """HiT: unconditional, one network evaluation a sample, no truncation."""
 
+    plain: bool = field(
+        default=False, metadata={"help": "run the network as published, nothing folded"}
+    )
+
     cards: ClassVar[tuple[ModelCard, ...]] = (
         *map(_card, _PARAMETERS),
         ModelCard(
@@ -60,7 +65,9 @@ class HiTAdapter:
         """The generator of a card with its checkpoint. Raises GenbenchError with the remedy."""
         if checkpoint is None:
             raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-        network = load_network(checkpoint, card)
+        network: HiT | FoldedHiT = load_network(checkpoint, card)
+        if not self.plain and network.config.norm == "batch":
+            network = FoldedHiT(cast(HiT, network))
         return HiTGenerator(network.to(device=device, dtype=dtype))
 
     @staticmethod
@@ -72,7 +79,7 @@ class HiTAdapter:
 class HiTGenerator:
     """A loaded HiT."""
 
-    def __init__(self, network: HiT) -> None:
+    def __init__(self, network: HiT | FoldedHiT) -> None:
         self.network = network
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:

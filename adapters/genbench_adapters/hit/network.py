@@ -144,6 +144,7 @@ class BatchNorm(nn.Module):
 
     moving_mean: Tensor
     moving_variance: Tensor
+    epsilon = _EPSILON["batch"]
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class BatchNorm(nn.Module):
         """[..., C] -> the same shape."""
         flat = functional.batch_norm(
             x.reshape(-1, x.shape[-1]), self.moving_mean, self.moving_variance, self.gamma,
-            self.beta, self.training, 1 - _MOMENTUM, _EPSILON["batch"],
+            self.beta, self.training, 1 - _MOMENTUM, self.epsilon,
         )  # fmt: skip
         return flat.view(x.shape)
 
