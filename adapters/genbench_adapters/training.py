@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -81,23 +82,26 @@ def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
 
 
 class TrainingImages:
-    """A labelled image set from which batches are drawn by (seed, step)."""
+    """An image set from which batches are drawn by (seed, step); labels are 0 where it has none."""
 
-    def __init__(self, images: ImageSet, device: torch.device) -> None:
-        if images.labels is None:
+    def __init__(self, images: ImageSet, device: torch.device, *, labelled: bool = True) -> None:
+        if images.labels is None and labelled:
             raise UsageError(
                 f"{images.name} has no labels and this recipe is class-conditional: put the images "
                 "into one folder a class, or add arr_1 to the .npz"
             )
         self.images, self.device = images, device
-        self.labels = torch.from_numpy(images.labels).to(device)
+        labels = np.zeros(len(images), np.int64) if images.labels is None else images.labels
+        self.labels = torch.from_numpy(labels).to(device)
         small = len(images) * 3 * images.size[0] * images.size[1] <= _IN_MEMORY
         self._kept = images.read(0, len(images)).to(device) if small else None
 
     @classmethod
-    def open(cls, run: TrainRun, resolution: int) -> TrainingImages:
-        """The image set a run names, at its resolution."""
-        return cls(open_image_set(run.data, crop=run.crop, resolution=resolution), run.device)
+    def open(cls, run: TrainRun, resolution: int, *, labelled: bool = True) -> TrainingImages:
+        """The image set a run names, at its resolution. Raises UsageError when it must be labelled
+        and is not."""
+        images = open_image_set(run.data, crop=run.crop, resolution=resolution)
+        return cls(images, run.device, labelled=labelled)
 
     def batch(self, noise: NoiseStream, *, step: int = 0) -> tuple[Tensor, Tensor]:
         """Images float [N, 3, R, R] in [-1, 1] and labels int64 [N], one a row of `noise`."""

@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
+from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard, TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.checkpoint import convert, load_network
@@ -19,8 +19,8 @@ from genbench_adapters.hit.network import HiT
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
 _DATA = {128: "ImageNet", 256: "CelebA-HQ or FFHQ", 1024: "CelebA-HQ or FFHQ"}
 _HINT = (
-    "train one with the official trainer (github.com/google-research/hit-gan) and convert it: "
-    "genbench convert hit CKPT --out hit.safetensors"
+    "train one (genbench train hit), or convert a checkpoint of the official trainer "
+    "(github.com/google-research/hit-gan): genbench convert hit CKPT --out hit.safetensors"
 )
 
 
@@ -69,6 +69,13 @@ class HiTAdapter:
         if not self.plain and network.config.norm == "batch":
             network = FoldedHiT(cast(HiT, network))
         return HiTGenerator(network.to(device=device, dtype=dtype))
+
+    @staticmethod
+    def train(run: TrainRun) -> Path:
+        """Train by a recipe file, or resume; returns the finished weights' path."""
+        from genbench_adapters.hit.train import train_hit
+
+        return train_hit(run)
 
     @staticmethod
     def convert(run: ConvertRun) -> str:

@@ -1,0 +1,186 @@
+"""The training recipe of HiT: non-saturating loss with R1 and balanced consistency (bCR).
+
+Settings as in the paper and the official flags: Adam with betas (0, 0.99), R1 cost times the mean
+squared gradient norm without a half, EMA of the generator (arXiv:2106.07631, section 4.1).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genbench.core import TrainRun, UsageError
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.hit.augment import augmented
+from genbench_adapters.hit.checkpoint import save_network
+from genbench_adapters.hit.discriminator import Discriminator
+from genbench_adapters.hit.network import HiT, HiTConfig
+from genbench_adapters.training import (
+    Ema,
+    Pace,
+    TrainingImages,
+    average_gradients,
+    read_recipe,
+    step_noise,
+    train,
+)
+
+_PREVIEW = 100
+_PREVIEW_SEED = 1
+_DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise
+_SMALLEST = 4  # side at which the discriminator ends, in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiTRecipe:
+    """The keys of a recipe file. A patch of 0 stands for a stage without attention.
+
+    r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
+    times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
+    """
+
+    dims: list[int]
+    heads: list[int]
+    layers: list[int]
+    patches: list[int]
+    latent: int
+    discriminator_widths: list[int]
+    steps: int
+    batch: int
+    generator_rate: float = 1e-4
+    discriminator_rate: float = 1e-4
+    r1: float = 10.0
+    r1_every: int = 1
+    consistency: float = 0.0
+    ema: float = 0.999
+    save_every: int = 500
+    preview_every: int = 1000
+
+    def __post_init__(self) -> None:
+        side = self.network().resolution >> (len(self.discriminator_widths) - 1)
+        if side != _SMALLEST:
+            raise UsageError(
+                f"discriminator_widths bring {self.network().resolution} pixels to {side}, not "
+                f"{_SMALLEST}: give one width for each halving and one before"
+            )
+
+    def network(self) -> HiTConfig:
+        """The generator's configuration."""
+        return HiTConfig(
+            dims=tuple(self.dims),
+            heads=tuple(self.heads),
+            layers=tuple(self.layers),
+            patches=tuple(patch or None for patch in self.patches),
+            latent=self.latent,
+        )
+
+
+class HiTTraining:
+    """The recipe at work; one step is an update of the discriminator and one of the generator."""
+
+    def __init__(self, recipe: HiTRecipe, run: TrainRun, data: TrainingImages) -> None:
+        torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
+        self.recipe, self.run, self.data = recipe, run, data
+        self.generator = HiT(recipe.network()).to(run.device)
+        widths = tuple(recipe.discriminator_widths)
+        self.discriminator = Discriminator(widths).to(run.device)
+        self.ema = Ema(copy.deepcopy(self.generator), recipe.ema)
+        self.generator_adam = _adam(self.generator, recipe.generator_rate)
+        self.discriminator_adam = _adam(self.discriminator, recipe.discriminator_rate)
+
+    def parts(self) -> Mapping[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "ema": self.ema.averaged,
+            "generator_adam": self.generator_adam,
+            "discriminator_adam": self.discriminator_adam,
+        }
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """One step; its losses over the batch of this process."""
+        loss, penalty = self._discriminator_step(number)
+        self.discriminator.requires_grad_(False)
+        logits = self.discriminator(self.generator(self._latents(number, _GENERATOR)))
+        self.discriminator.requires_grad_(True)
+        generator_loss = functional.softplus(-logits).mean()
+        self._descend(self.generator, self.generator_adam, generator_loss)
+        self.ema.update(self.generator, number)
+        return {
+            "discriminator": float(loss.detach()),
+            "r1": float(penalty.detach()),
+            "generator": float(generator_loss.detach()),
+        }
+
+    def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor]:
+        noise = self._noise(number, _DATA)
+        real, _ = self.data.batch(noise)
+        with torch.no_grad():
+            fake = self.generator(self._latents(number, _FAKE))
+        penalised = number % self.recipe.r1_every == 0
+        real.requires_grad_(penalised)
+        on_real, on_fake = self.discriminator(real), self.discriminator(fake)
+        loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
+        penalty = torch.zeros((), device=real.device)
+        if penalised:
+            (gradient,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+            penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
+        total = loss + self.recipe.r1 * self.recipe.r1_every * penalty
+        if self.recipe.consistency:
+            pairs = ((real.detach(), on_real), (fake, on_fake))
+            for place, (images, logits) in enumerate(pairs):
+                again = self.discriminator(augmented(images, noise, step=1 + place))
+                total = total + self.recipe.consistency * (again - logits).square().mean()
+        self._descend(self.discriminator, self.discriminator_adam, total)
+        return loss, penalty
+
+    def _descend(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> None:
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(network.parameters(), self.run)
+        adam.step()
+
+    def _noise(self, number: int, purpose: int) -> NoiseStream:
+        return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
+
+    def _latents(self, number: int, purpose: int) -> Tensor:
+        return self._noise(number, purpose).normal((self.recipe.latent,))
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Samples of the averaged generator."""
+        noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
+        network = copy.deepcopy(self.ema.averaged).eval()
+        return to_uint8(network(noise.normal((self.recipe.latent,)))).cpu()
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.99))
+
+
+def train_hit(run: TrainRun) -> Path:
+    """Train, or resume, a HiT; returns the path of the finished weights (float16)."""
+    recipe = read_recipe(run.config, HiTRecipe, steps=run.steps)
+    config = recipe.network()
+    data = TrainingImages.open(run, config.resolution, labelled=False)
+    training = HiTTraining(recipe, run, data)
+    pace = Pace(
+        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
+    )
+    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
+    identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
+    train(training, run, pace, identity)
+    path = run.out / "model.safetensors"
+    state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
+    save_network(state, config, path, kind="trained-here")
+    return path

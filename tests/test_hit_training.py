@@ -1,0 +1,94 @@
+"""HiT's training: a recipe run to a model that samples, augmentations, bad recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from strangers import error_line, genbench
+
+from genbench.noise import NoiseStream
+from genbench_adapters.hit.augment import augmented
+from genbench_adapters.hit.discriminator import Discriminator
+
+RECIPE = """
+dims = [16, 16, 8]
+heads = [4, 2, 2]
+layers = [1, 1, 1]
+patches = [4, 4, 0]
+latent = 4
+discriminator_widths = [8, 8, 8, 8]
+batch = 4
+steps = 3
+r1_every = 2
+consistency = 10.0
+save_every = 1
+preview_every = 2
+"""
+
+
+def words(folder: Path, out: str) -> tuple[str | Path, ...]:
+    (folder / "recipe.toml").write_text(RECIPE)
+    recipe = folder / "recipe.toml"
+    return ("train", "hit", "--config", recipe, "--data", "bundled[:50]", "--out", folder / out)
+
+
+def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
+    assert genbench(*words(tmp_path, "whole")).returncode == 0
+    assert genbench(*words(tmp_path, "halves"), "--steps", "2").returncode == 0
+    resumed = genbench(*words(tmp_path, "halves"))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming" in resumed.stderr
+    once, twice = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+    run = genbench(
+        "sample", "--model", "hit", "--res", "32", "--checkpoint", tmp_path / "whole", "-n", "3",
+        "--out", tmp_path / "x.npz", "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
+        assert file["arr_0"].shape == (3, 32, 32, 3)
+
+
+def test_unlabelled_images_will_do(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
+    run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")
+    assert run.returncode == 0, run.stderr
+
+
+def test_augmentations_depend_on_their_row_alone() -> None:
+    images = NoiseStream(0, torch.arange(6)).uniform((3, 16, 16)) * 2 - 1
+    together = augmented(images, NoiseStream(4, torch.arange(6)), step=1)
+    alone = augmented(images[2:3], NoiseStream(4, torch.tensor([2])), step=1)
+    assert torch.equal(together[2], alone[0])
+    assert not torch.equal(together, augmented(images, NoiseStream(4, torch.arange(6)), step=2))
+    cut = (together == 0).all(dim=1).flatten(1).float().mean(dim=1)
+    assert (cut > 0.05).all()  # at least a quarter of the largest square, whatever its centre
+
+
+def test_the_batch_without_variety_is_seen() -> None:
+    torch.manual_seed(0)
+    network = Discriminator((8, 8, 8, 8))
+    one = torch.randn(1, 3, 32, 32)
+    same = network(one.expand(4, -1, -1, -1))
+    varied = network(torch.cat([one, torch.randn(3, 3, 32, 32)]))
+    assert same.shape == (4,)
+    assert float((same[0] - varied[0]).abs().detach()) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("[8, 8, 8, 8]", "[8, 8, 8]"), "bring 32 pixels to 8, not 4"),
+        (("patches = [4, 4, 0]", "patches = [4, 4, 4]"), "last stage must be without patches"),
+        (("heads = [4, 2, 2]", "heads = [4, 2]"), "must be of one length"),
+        (("patches = [4, 4, 0]", "patches = [3, 4, 0]"), "stage 0 of HiT cannot have"),
+    ],
+)
+def test_bad_recipes(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+    call = words(tmp_path, "run")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace(*change))
+    assert expected in error_line(genbench(*call))
