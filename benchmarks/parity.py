@@ -13,10 +13,11 @@ from pathlib import Path
 
 import parity_adm
 import parity_biggan
+import parity_edm
 import parity_hit
 from parity_cases import Case, Check, UnknownCaseError, open_case
 
-FAMILIES = (parity_biggan.checks, parity_adm.checks, parity_hit.checks)
+FAMILIES = (parity_biggan.checks, parity_adm.checks, parity_hit.checks, parity_edm.checks)
 
 
 def cases(paths: list[Path]) -> Iterator[Path]:

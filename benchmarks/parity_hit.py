@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genbench.core import ConvertRun, ModelCard
 from genbench.weights import load_state_strictly
-from genbench_adapters.hit.checkpoint import convert, load_network, parameter_name, read_config
+from genbench_adapters.hit.checkpoint import convert, hit_config, load_network, parameter_name
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import checkpoint_prefix, open_bundle
@@ -99,7 +99,7 @@ def _checkpoint(case: Case) -> Iterator[Check]:
         out = Path(folder) / "hit.safetensors"
         patches = ",".join("-" if p is None else str(p) for p in _config(stored).patches)
         convert(ConvertRun(source=case.path, out=out, options={"patches": patches}))
-        card = ModelCard(name="", resolution=read_config(out).resolution)
+        card = ModelCard(name="", resolution=hit_config(out).resolution)
         network = load_network(out, card)
         with torch.inference_mode():
             image = network(stored.tensor("z")).permute(0, 2, 3, 1)

@@ -27,6 +27,7 @@ steps = 3
 classifier_steps = 2
 classifier_width = 32
 classifier_depth = 1
+classifier_mult = [1, 1]
 save_every = 1
 preview_every = 100
 """

@@ -62,6 +62,8 @@ class AdmRecipe:
     classifier_steps: int
     classifier_width: int
     classifier_depth: int
+    classifier_mult: list[int]
+    resblock_updown: bool = True
     noise_schedule: Literal["linear", "cosine"] = "cosine"
     diffusion_steps: int = 1000
     dropout: float = 0.0
@@ -73,15 +75,15 @@ class AdmRecipe:
     save_every: int = 500
     preview_every: int = 2000
 
-    def _common(self) -> dict[str, Any]:
+    def _common(self, mult: list[int]) -> dict[str, Any]:
         factors = tuple(self.resolution // side for side in self.attention_resolutions)
         return {
             "image_size": self.resolution,
             "attention_resolutions": factors,
-            "channel_mult": tuple(self.channel_mult),
+            "channel_mult": tuple(mult),
             "num_head_channels": self.num_head_channels,
             "use_scale_shift_norm": True,
-            "resblock_updown": True,
+            "resblock_updown": self.resblock_updown,
         }
 
     def model(self) -> GuidedModel:
@@ -95,13 +97,13 @@ class AdmRecipe:
                 num_res_blocks=self.num_res_blocks,
                 num_classes=self.classes,
                 dropout=self.dropout,
-                **self._common(),
+                **self._common(self.channel_mult),
             ),
             classifier=UNetConfig(
                 model_channels=self.classifier_width,
                 out_channels=self.classes,
                 num_res_blocks=self.classifier_depth,
-                **self._common(),
+                **self._common(self.classifier_mult),
             ),
         )
 

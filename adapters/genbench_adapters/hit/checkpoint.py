@@ -6,23 +6,17 @@ A converted file carries its configuration, since the patch sizes are in no shap
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from genbench.core import ConvertRun, GenbenchError, ModelCard, UsageError, suggestion
-from genbench.files import replacing
-from genbench.weights import load_state_strictly, load_tensors
 from genbench_adapters.hit.network import START, HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import Bundle, checkpoint_prefix, open_bundle
+from genbench_adapters.single_file import filled, load_filled, read_config, write_model
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PREFIXES = {"ema": "ema_generator/", "generator": "generator/"}
-_CONFIG = "genbench.config"  # metadata key of the configuration, JSON
 
 
 def load_network(checkpoint: Path, card: ModelCard) -> HiT:
@@ -31,52 +25,26 @@ def load_network(checkpoint: Path, card: ModelCard) -> HiT:
     Raises GenbenchError for a file without a configuration, another resolution, and missing, extra,
     misshapen and non-finite tensors.
     """
-    config = read_config(checkpoint)
+    config = hit_config(checkpoint)
     if config.resolution != card.resolution:
         raise GenbenchError(
             f"{checkpoint} is a HiT of {config.resolution} pixels, not {card.resolution}: pass "
             f"--res {config.resolution}"
         )
-    state = load_tensors(checkpoint)
     with torch.device("meta"):
         network = HiT(config)
-    network = network.to_empty(device="cpu")
-    load_state_strictly(network, state, what=f"HiT at {config.resolution} pixels")
-    broken = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
-    if broken:
-        raise GenbenchError(f"{checkpoint} holds NaN or infinity in {broken[0]}: convert it again")
-    return network.eval()
+    return load_filled(network, checkpoint, what=f"HiT at {config.resolution} pixels")
 
 
-def read_config(checkpoint: Path) -> HiTConfig:
+def hit_config(checkpoint: Path) -> HiTConfig:
     """The configuration inside a converted file. Raises GenbenchError when there is none."""
-    if checkpoint.suffix != ".safetensors":
+    values = read_config(checkpoint)
+    if values is None:
         raise GenbenchError(
-            f"{checkpoint} is not a converted HiT: run genbench convert hit CKPT --out "
+            f"{checkpoint} carries no HiT configuration: run genbench convert hit CKPT --out "
             "hit.safetensors on the official trainer's checkpoint"
         )
-    try:
-        with safe_open(checkpoint, "pt") as file:
-            text = (file.metadata() or {}).get(_CONFIG, "")
-        values = json.loads(text) if text else None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise GenbenchError(
-            f"cannot load {checkpoint}: {error}; it is damaged, convert it again"
-        ) from error
-    if not isinstance(values, dict):
-        raise GenbenchError(
-            f"{checkpoint} carries no HiT configuration: convert the official checkpoint with "
-            "genbench convert hit"
-        )
     return HiTConfig.from_mapping(values)
-
-
-def save_network(state: dict[str, Tensor], config: HiTConfig, path: Path, *, kind: str) -> None:
-    """Write tensors and configuration as one safetensors file, whole or not at all."""
-    metadata = {"genbench.kind": kind, _CONFIG: json.dumps(dataclasses.asdict(config))}
-    tensors = {key: value.contiguous().cpu() for key, value in state.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=metadata))
 
 
 def convert(run: ConvertRun) -> str:
@@ -101,9 +69,8 @@ def convert(run: ConvertRun) -> str:
     }
     with torch.device("meta"):
         network = HiT(config)
-    network = network.to_empty(device="cpu")
-    load_state_strictly(network, state, what=f"HiT at {config.resolution} pixels")
-    save_network(state, config, run.out, kind="converted")
+    filled(network, state, what=f"HiT at {config.resolution} pixels")
+    write_model(run.out, state, dataclasses.asdict(config), kind="converted")
     return (
         f"{len(state)} variables of {prefix.rstrip('/')}, HiT at {config.resolution} pixels, "
         f"latent {config.latent}: {run.out}"

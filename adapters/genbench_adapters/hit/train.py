@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,9 @@ from genbench.core import TrainRun, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
-from genbench_adapters.hit.checkpoint import save_network
 from genbench_adapters.hit.discriminator import Discriminator
 from genbench_adapters.hit.network import HiT, HiTConfig
+from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -62,6 +62,7 @@ class HiTRecipe:
     r1_every: int = 1
     consistency: float = 0.0
     ema: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
     save_every: int = 500
     preview_every: int = 1000
 
@@ -111,7 +112,8 @@ class HiTTraining:
         """One step; its losses over the batch of this process."""
         loss, penalty = self._discriminator_step(number)
         self.discriminator.requires_grad_(False)
-        logits = self.discriminator(self.generator(self._latents(number, _GENERATOR)))
+        with self._autocast():
+            logits = self.discriminator(self.generator(self._latents(number, _GENERATOR))).float()
         self.discriminator.requires_grad_(True)
         generator_loss = functional.softplus(-logits).mean()
         self._descend(self.generator, self.generator_adam, generator_loss)
@@ -125,11 +127,11 @@ class HiTTraining:
     def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor]:
         noise = self._noise(number, _DATA)
         real, _ = self.data.batch(noise)
-        with torch.no_grad():
-            fake = self.generator(self._latents(number, _FAKE))
+        with torch.no_grad(), self._autocast():
+            fake = self.generator(self._latents(number, _FAKE)).float()
         penalised = number % self.recipe.r1_every == 0
         real.requires_grad_(penalised)
-        on_real, on_fake = self.discriminator(real), self.discriminator(fake)
+        on_real, on_fake = self._judged(real), self._judged(fake)
         loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
         penalty = torch.zeros((), device=real.device)
         if penalised:
@@ -139,10 +141,19 @@ class HiTTraining:
         if self.recipe.consistency:
             pairs = ((real.detach(), on_real), (fake, on_fake))
             for place, (images, logits) in enumerate(pairs):
-                again = self.discriminator(augmented(images, noise, step=1 + place))
+                again = self._judged(augmented(images, noise, step=1 + place))
                 total = total + self.recipe.consistency * (again - logits).square().mean()
         self._descend(self.discriminator, self.discriminator_adam, total)
         return loss, penalty
+
+    def _judged(self, images: Tensor) -> Tensor:
+        with self._autocast():
+            logits: Tensor = self.discriminator(images)
+        return logits.float()
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
 
     def _descend(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> None:
         adam.zero_grad(set_to_none=True)
@@ -182,5 +193,5 @@ def train_hit(run: TrainRun) -> Path:
     train(training, run, pace, identity)
     path = run.out / "model.safetensors"
     state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
-    save_network(state, config, path, kind="trained-here")
+    write_model(path, state, dataclasses.asdict(config), kind="trained-here")
     return path

@@ -1,0 +1,6 @@
+"""EDM diffusions (arXiv:2206.00364) and one-step generators distilled from such (EM Distillation,
+arXiv:2405.16852)."""
+
+from genbench_adapters.emd.adapter import EDMDiffusion, OneStep
+
+__all__ = ["EDMDiffusion", "OneStep"]

@@ -1,0 +1,172 @@
+"""EDM diffusions, and one-step generators of the same networks, as genbench runs them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream
+from genbench_adapters.emd.checkpoint import convert, load_network
+from genbench_adapters.emd.network import EDM
+from genbench_adapters.emd.sampler import EDMSampling, heun
+
+_HINT = (
+    "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
+    "--trust-pickle"
+)
+_ONE_STEP_HINT = (
+    "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
+    "DMD2's pytorch_model.bin, with the --sigma they were distilled at"
+)
+
+
+@dataclass(frozen=True)
+class EDMDiffusion:
+    """EDM (Elucidating the Design Space of Diffusion Models): Heun's sampler, churn if asked."""
+
+    steps: int = field(default=18, metadata={"help": "noise levels; 2 steps - 1 evaluations"})
+    s_churn: float = field(default=0.0, metadata={"help": "S_churn; 0 is deterministic"})
+    s_min: float = field(default=0.0, metadata={"help": "S_min: churn above this level"})
+    s_max: float = field(default=math.inf, metadata={"help": "S_max: churn below this level"})
+    s_noise: float = field(default=1.0, metadata={"help": "S_noise: of the added noise"})
+
+    cards: ClassVar[tuple[ModelCard, ...]] = (
+        ModelCard(
+            name="edm-64",
+            resolution=64,
+            classes=1000,
+            parameters=295_899_267,
+            nfe=35,
+            checkpoint=CheckpointSource(filename="edm.safetensors", hint=_HINT),
+            license="CC BY-NC-SA 4.0 (official weights)",
+            paper="arXiv:2206.00364",
+            note="ImageNet; published with 256 steps, S_churn 40, S_min 0.05, S_max 50, "
+            "S_noise 1.003",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ValueError(f"steps {self.steps} is fewer than 2")
+        if not 0.0 <= self.s_churn < math.inf:
+            raise ValueError(f"s-churn {self.s_churn} is not 0 or more")
+
+    def load(
+        self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> EDMGenerator:
+        """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
+        network = _loaded(card, checkpoint, device)
+        sampling = EDMSampling(
+            steps=self.steps,
+            s_churn=self.s_churn,
+            s_min=self.s_min,
+            s_max=self.s_max,
+            s_noise=self.s_noise,
+        )
+        return EDMGenerator(network, sampling)
+
+    @staticmethod
+    def convert(run: ConvertRun) -> str:
+        """Bring an EDM network pickle to safetensors without running anything of it."""
+        return convert(run)
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """One-step generators: an EDM network evaluated once, at a fixed noise level."""
+
+    sigma: float = field(
+        default=0.0, metadata={"help": "the noise level; no file tells it (DMD2 80, SiD 2.5)"}
+    )
+    rounding: Literal["truncate", "nearest"] = field(
+        default="truncate", metadata={"help": "to 8 bits: DMD2's truncate, or EDM's nearest"}
+    )
+
+    cards: ClassVar[tuple[ModelCard, ...]] = (
+        ModelCard(
+            name="emd-64",
+            resolution=64,
+            classes=1000,
+            parameters=295_899_267,
+            checkpoint=CheckpointSource(filename="emd.safetensors", hint=_ONE_STEP_HINT),
+            license="of the weights you bring",
+            paper="arXiv:2405.16852",
+            note="ImageNet; EM Distillation published no weights",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.sigma < math.inf:
+            raise ValueError(f"sigma {self.sigma} is not a noise level")
+
+    def load(
+        self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
+    ) -> OneStepGenerator:
+        """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
+        if not self.sigma:
+            raise GenbenchError(
+                "no file tells the noise level of a one-step generator: pass --sigma (80 for DMD2, "
+                "2.5 for SiD)"
+            )
+        network = _loaded(card, checkpoint, device)
+        return OneStepGenerator(network, self.sigma, self.rounding)
+
+
+def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+    if checkpoint is None:
+        raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+    return load_network(checkpoint, card).to(device).to(memory_format=torch.channels_last)
+
+
+def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
+    if labels is None or not network.config.label_dim:
+        return None
+    return functional.one_hot(labels, network.config.label_dim).float()
+
+
+class EDMGenerator:
+    """A loaded EDM diffusion. evaluations: calls of the network in the last `sample`."""
+
+    def __init__(self, network: EDM, sampling: EDMSampling) -> None:
+        self.network, self.sampling = network, sampling
+        self.evaluations = 0
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
+        self.evaluations = 0
+        side = self.network.config.img_resolution
+        chosen = _one_hot(labels, self.network)
+
+        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+            self.evaluations += 1
+            return self.network(x, sigma, chosen)
+
+        states = heun(denoise, self.sampling, lambda step: noise.normal((3, side, side), step=step))
+        x, _, _ = deque(states, maxlen=1).pop()
+        return to_uint8(x, rounding="nearest")
+
+
+class OneStepGenerator:
+    """A loaded one-step generator."""
+
+    def __init__(
+        self, network: EDM, sigma: float, rounding: Literal["truncate", "nearest"]
+    ) -> None:
+        self.network, self.sigma, self.rounding = network, sigma, rounding
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        """uint8 [N, 3, R, R] of one evaluation."""
+        side = self.network.config.img_resolution
+        latents = noise.normal((3, side, side)) * self.sigma
+        sigma = torch.tensor([self.sigma], device=latents.device)
+        images = self.network(latents, sigma, _one_hot(labels, self.network))
+        return to_uint8(images, rounding=self.rounding)

@@ -1,0 +1,70 @@
+"""Models in one safetensors file that carries its own configuration, for families that convert."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from genbench.core import GenbenchError, WeightKind
+from genbench.files import replacing
+from genbench.weights import load_state_strictly, load_tensors
+
+_CONFIG = "genbench.config"  # metadata key of the configuration, JSON
+_KIND = "genbench.kind"  # read by genbench.weights.weights_origin
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def write_model(
+    path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], *, kind: WeightKind
+) -> None:
+    """Write tensors and configuration, whole or not at all. Raises GenbenchError as `replacing`."""
+    metadata = {_KIND: kind, _CONFIG: json.dumps(config)}
+    tensors = {key: value.contiguous().cpu() for key, value in state.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata=metadata))
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The configuration in a file; None for one without, or of another format.
+
+    Raises GenbenchError when a safetensors file is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(_CONFIG, "")
+        values = json.loads(text) if text else None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise GenbenchError(
+            f"cannot load {path}: {error}; it is damaged or cut short, make it again"
+        ) from error
+    return values if isinstance(values, dict) else None
+
+
+def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Network:
+    """A network made on torch's meta device, with the tensors of `state`: on the CPU, in eval mode.
+
+    what: the model, for the errors. Raises GenbenchError for missing, extra, misshapen and
+    non-finite tensors.
+    """
+    network = network.to_empty(device="cpu")
+    load_state_strictly(network, state, what=what)
+    for key, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise GenbenchError(f"the weights of {what} hold NaN or infinity in {key}: make or "
+                                "fetch them again")  # fmt: skip
+    return network.eval()
+
+
+def load_filled(network: Network, checkpoint: Path, *, what: str) -> Network:
+    """`filled` with the tensors of a file."""
+    return filled(network, load_tensors(checkpoint), what=f"{what} ({checkpoint})")
