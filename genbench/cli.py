@@ -30,7 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
-from genbench.cli_train import convert, train
+from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
 app = typer.Typer(
@@ -241,6 +241,7 @@ def doctor(json_lines: Json = False) -> None:
 
 
 app.command()(train)
+app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 
 

@@ -214,6 +214,22 @@ def find_checkpoint(
     return obtain(published_file), source.kind
 
 
+def named_weights(name: str, resolution: int) -> Path:
+    """The weights file of a model's card, or the file or folder that `name` is the path of.
+
+    resolution: of the card; 0 for the first. Raises GenbenchError or UsageError with the remedy.
+    """
+    if Path(name).exists() or "/" in name:
+        return _given_checkpoint(name)
+    request = ModelRequest(name=name, resolution=resolution)
+    adapter = load_adapter_class(find_adapter(name))
+    card = choose_card(adapter.cards, name, "", resolution)
+    checkpoint, _ = find_checkpoint(adapter, card, request)
+    if checkpoint is None:
+        raise UsageError(f"model {name} has no weights: name another")
+    return checkpoint
+
+
 def _given_checkpoint(given: str) -> Path:
     if "://" not in given:
         path = Path(given)

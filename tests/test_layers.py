@@ -25,6 +25,7 @@ LAYERS = [
     {"figures", "exports"},
     {"recording", "listing", "doctor"},
     {"runner", "console"},
+    {"curves"},
     {"cli_options"},
     {"cli_train"},
     {"cli"},

@@ -12,10 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
+from genbench.core import (
+    CheckpointSource,
+    ConvertRun,
+    DistillRun,
+    GenbenchError,
+    ModelCard,
+    UsageError,
+)
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.emd.checkpoint import convert, load_network
+from genbench_adapters.emd.checkpoint import convert, load_generator, load_network
+from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
 
@@ -112,13 +120,25 @@ class OneStep:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
-        if not self.sigma:
+        if checkpoint is None:
+            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        network, sigma = load_generator(checkpoint, card)
+        if self.sigma and sigma and self.sigma != sigma:
+            raise UsageError(f"{checkpoint} was distilled at sigma {sigma}: leave --sigma out")
+        if not (self.sigma or sigma):
             raise GenbenchError(
-                "no file tells the noise level of a one-step generator: pass --sigma (80 for DMD2, "
-                "2.5 for SiD)"
+                f"{checkpoint} does not tell the noise level of its one step: pass --sigma (80 for "
+                "DMD2, 2.5 for SiD)"
             )
-        network = _loaded(card, checkpoint, device)
-        return OneStepGenerator(network, self.sigma, self.rounding)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        return OneStepGenerator(network, self.sigma or sigma, self.rounding)
+
+    @staticmethod
+    def distill(run: DistillRun) -> Path:
+        """Distil a diffusion by a recipe file, or resume; returns the finished weights' path."""
+        from genbench_adapters.emd.distill import distill
+
+        return distill(run)
 
 
 def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
@@ -159,14 +179,15 @@ class OneStepGenerator:
     """A loaded one-step generator."""
 
     def __init__(
-        self, network: EDM, sigma: float, rounding: Literal["truncate", "nearest"]
+        self,
+        network: AdmDenoiser | EdmDenoiser,
+        sigma: float,
+        rounding: Literal["truncate", "nearest"],
     ) -> None:
         self.network, self.sigma, self.rounding = network, sigma, rounding
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
-        side = self.network.config.img_resolution
-        latents = noise.normal((3, side, side)) * self.sigma
-        sigma = torch.tensor([self.sigma], device=latents.device)
-        images = self.network(latents, sigma, _one_hot(labels, self.network))
-        return to_uint8(images, rounding=self.rounding)
+        side = self.network.resolution
+        latents = noise.normal((3, side, side))
+        return to_uint8(one_step(self.network, self.sigma, latents, labels), rounding=self.rounding)
