@@ -101,6 +101,20 @@ class OneStep:
 
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
+            name="emd-32",
+            resolution=32,
+            classes=10,
+            parameters=1_194_534,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
+            paper="arXiv:2405.16852",
+            note="Fashion-MNIST; distilled by `genbench distill emd` from the bundled ADM",
+        ),
+        ModelCard(
             name="emd-64",
             resolution=64,
             classes=1000,
