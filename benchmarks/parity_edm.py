@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 import torch
-from parity_cases import Case, Check, largest
+from parity_cases import Case, Check, UnknownCaseError, largest
 from torch import Tensor
 
 from genbench.images import to_uint8
@@ -25,7 +25,19 @@ def checks(case: Case) -> Iterator[Check] | None:
     """The checks of a case, or None when it is not of this family."""
     if case.meta.get("family") == "edm":
         return _network(case)
-    return _one_step(case) if "conventions" in case.meta else None
+    if "conventions" in case.meta:
+        return _one_step(case)
+    if "per-sample generators" in case.meta.get("note", ""):
+        raise UnknownCaseError(
+            f"{case.path.name}: these are the numbers of torch's generator, one a seed; genbench "
+            "draws sample i from its own stream of (seed, i), alike on every device"
+        )
+    if case.meta.get("family") == "consistency_models":
+        raise UnknownCaseError(
+            f"{case.path.name}: genbench has no consistency models; the one-step networks it "
+            "loads are EDM's"
+        )
+    return None
 
 
 def _network(case: Case) -> Iterator[Check]:
