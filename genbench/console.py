@@ -160,6 +160,11 @@ def _footer(measurements: Sequence[Measurement]) -> Iterator[str]:
         f"samples [{first.samples_digest[:12]}], {origin}run {first.run}, genbench "
         f"{versions['genbench']}, torch {versions['torch']}, {versions['device']}"
     )
+    if first.nfe is not None:
+        guided = (
+            f", and {first.nfe_guidance:g} of networks that guide" if first.nfe_guidance else ""
+        )
+        yield f"network evaluations a sample, counted: {first.nfe:g}{guided}"
     for interval in dict.fromkeys(item.interval for item in measurements if item.interval):
         named = ", ".join(item.metric for item in measurements if item.interval == interval)
         yield f"interval of {named}: {interval}"
