@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.emd.adapter import EDMGenerator, OneStepGenerator
+from genbench_adapters.emd.adapter import EDMGenerator, OneStepGenerator, conditioned
 from genbench_adapters.emd.sampler import EDMSampling, heun, sigma_steps
 from genbench_adapters.single_file import write_model
 
@@ -107,7 +107,7 @@ def generators() -> list[EDMGenerator | OneStepGenerator]:
     return [
         EDMGenerator(network, EDMSampling(steps=3)),
         EDMGenerator(network, churned),
-        OneStepGenerator(network, 2.5, "nearest"),
+        OneStepGenerator(conditioned(network), 32, 2.5, "nearest"),
     ]
 
 
@@ -209,6 +209,7 @@ def sampled(
         ("emd", ("--sigma", "0"), "pass --sigma"),
         ("emd", ("--sigma", "-2"), "sigma -2.0 is not a noise level"),
         ("emd", ("--sigma", "inf"), "sigma inf is not a noise level"),
+        ("emd", ("--sigma", "80", "--parameterisation", "vp"), "must be one of edm, consistency"),
         ("emd", ("--sigma", "80", "--rounding", "up"), "must be one of truncate, nearest"),
         ("emd", ("--sigma", "80", "--labels", "10"), "10"),
         ("emd", ("--sigma", "80", "--variant", "emd-64"), "not of 64 and 1000: choose its variant"),

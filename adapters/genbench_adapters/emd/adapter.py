@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -16,8 +17,12 @@ from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.emd.checkpoint import convert, load_network
+from genbench_adapters.emd.consistency import load_consistency
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
+
+# Noisy images, noise level [1], int64 labels [N] or None -> denoised images.
+LabelledDenoiser = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
@@ -113,6 +118,10 @@ class OneStep:
     sigma: float = field(
         default=0.0, metadata={"help": "the noise level; no file tells it (DMD2 80, SiD 2.5)"}
     )
+    parameterisation: Literal["edm", "consistency"] = field(
+        default="edm",
+        metadata={"help": "EDM's (DMD2, SiD), or consistency: openai's .pt of consistency models"},
+    )
     rounding: Literal["truncate", "nearest"] = field(
         default="truncate", metadata={"help": "to 8 bits: DMD2's truncate, or EDM's nearest"}
     )
@@ -141,11 +150,16 @@ class OneStep:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
         if not self.sigma:
             raise GenbenchError(
-                "no file tells the noise level of a one-step generator: pass --sigma (80 for DMD2, "
-                "2.5 for SiD)"
+                "no file tells the noise level of a one-step generator: pass --sigma (80 for DMD2 "
+                "and consistency models, 2.5 for SiD)"
             )
-        network = _loaded(card, checkpoint, device)
-        return OneStepGenerator(network, self.sigma, self.rounding)
+        denoise: LabelledDenoiser
+        if self.parameterisation == "consistency":
+            given = _given(card, checkpoint)
+            denoise = load_consistency(given, card).to(device)
+        else:
+            denoise = conditioned(_loaded(card, checkpoint, device))
+        return OneStepGenerator(denoise, card.resolution, self.sigma, self.rounding)
 
     @staticmethod
     def convert(run: ConvertRun) -> str:
@@ -153,10 +167,20 @@ class OneStep:
         return convert(run)
 
 
-def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+def _given(card: ModelCard, checkpoint: Path | None) -> Path:
     if checkpoint is None:
         raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-    return load_network(checkpoint, card).to(device).to(memory_format=torch.channels_last)
+    return checkpoint
+
+
+def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+    network = load_network(_given(card, checkpoint), card)
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def conditioned(network: EDM) -> LabelledDenoiser:
+    """The network for int64 labels."""
+    return lambda x, sigma, labels: network(x, sigma, _one_hot(labels, network))
 
 
 def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
@@ -191,16 +215,19 @@ class OneStepGenerator:
     """A loaded one-step generator. evaluations: calls of the network in the last `sample`."""
 
     def __init__(
-        self, network: EDM, sigma: float, rounding: Literal["truncate", "nearest"]
+        self,
+        denoise: LabelledDenoiser,
+        side: int,
+        sigma: float,
+        rounding: Literal["truncate", "nearest"],
     ) -> None:
-        self.network, self.sigma, self.rounding = network, sigma, rounding
+        self.denoise, self.side, self.sigma, self.rounding = denoise, side, sigma, rounding
         self.evaluations = 0
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
-        side = self.network.config.img_resolution
-        latents = noise.normal((3, side, side)) * self.sigma
+        latents = noise.normal((3, self.side, self.side)) * self.sigma
         sigma = torch.tensor([self.sigma], device=latents.device)
-        images = self.network(latents, sigma, _one_hot(labels, self.network))
+        images = self.denoise(latents, sigma, labels)
         self.evaluations = 1
         return to_uint8(images, rounding=self.rounding)
