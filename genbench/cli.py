@@ -194,11 +194,12 @@ def ls(
     from genbench.console import show_rows
     from genbench.listing import named_list
 
-    for rows in named_list(what):
+    for number, rows in enumerate(named_list(what)):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))
         else:
+            print(end="\n" if number else "")
             show_rows(rows)
 
 

@@ -89,6 +89,19 @@ class Generator(Protocol):
         ...
 
 
+class CountingGenerator(Generator, Protocol):
+    """A further optional contract: a generator that counts its network calls as it makes them.
+
+    evaluations: calls of the networks that make the image, for one sample, in the last `sample`:
+        a denoiser's, an upsampler's, a GAN's one.
+    guide_evaluations: calls of those that only steer it there, such as a classifier, whose forward
+        and backward pass are one; may be left out when there are none.
+    """
+
+    evaluations: int
+    guide_evaluations: int
+
+
 class Adapter(Protocol):
     """A model family. The class is a frozen dataclass whose fields are the family's options."""
 
@@ -240,6 +253,8 @@ class Measurement:
     weight_kind: WeightKind = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: str = ""
+    nfe: float | None = None  # network evaluations of one sample, counted; None: nobody counted
+    nfe_guidance: float | None = None  # of networks that only steer, such as a classifier
     samples_digest: str = ""
     reference: str = ""
     reference_digest: str = ""

@@ -43,8 +43,8 @@ def list_model(name: str) -> tuple[Rows, Rows]:
         {
             "variant": card.name,
             "resolution": str(card.resolution),
-            "classes": str(card.classes or "unconditional"),
-            "parameters": f"{card.parameters:,}",
+            "classes": str(card.classes or "none"),
+            "parameters": f"{card.parameters:,}" if card.parameters else "",
             "NFE": str(card.nfe),
             "weights": card.checkpoint.kind if card.checkpoint else "none needed",
             "license": card.license,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench import noise
@@ -65,6 +68,8 @@ class ModelSource:
         self.checkpoint = ""  # file name of the weights; empty for a model without any
         self.count: int | None = None  # as many as wanted
         self.device = torch.device(spec.device_type)
+        self.counts_evaluations = hasattr(generator, "evaluations")
+        self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
@@ -97,7 +102,26 @@ class ModelSource:
                 f"model {self.name} ran out of memory at batch size {last - first}: "
                 f"pass --batch-size {max(1, (last - first) // 2)}"
             ) from error
+        self._count(first, last)
         return self._checked(images, last - first)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
+        that make the image and of those that guide (see genbench.core.CountingGenerator)."""
+        return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
+
+    def _count(self, first: int, last: int) -> None:
+        if not self.counts_evaluations:
+            return
+        made = getattr(self.generator, "evaluations", 0)
+        guided = getattr(self.generator, "guide_evaluations", 0)
+        for count in (made, guided):
+            if not isinstance(count, int) or count < 0:
+                raise GenbenchError(
+                    f"model {self.name} counts {count!r} network evaluations: `evaluations` and "
+                    "`guide_evaluations` of a generator are whole numbers, or left out"
+                )
+        self._evaluations.update(dict.fromkeys(range(first, last), (made, guided)))
 
     def _checked(self, images: object, count: int) -> Tensor:
         wanted = (count, 3, self.card.resolution, self.card.resolution)
@@ -249,9 +273,12 @@ def _given_checkpoint(given: str) -> Path:
 
 
 def _options(adapter: Adapter) -> dict[str, Any]:
-    """The adapter's options; of a file its digest, since its name does not decide the images."""
+    """The adapter's options, ready for JSON, which has no infinity; of a file its digest, since its
+    name does not decide the images."""
     options: dict[str, Any] = asdict(adapter) if is_dataclass(adapter) else {}
     for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            options[name] = str(value)
         if isinstance(value, Path):
             if not value.is_file():
                 option = name.replace("_", "-")

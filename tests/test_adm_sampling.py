@@ -116,6 +116,7 @@ def test_guidance_and_evaluations() -> None:
     guided, free = generator(3.0), generator(0.0)
     assert not torch.equal(draw(guided, [0, 1]), draw(free, [0, 1]))
     assert guided.evaluations == free.evaluations == 4
+    assert (guided.guide_evaluations, free.guide_evaluations) == (4, 0)
 
 
 def test_the_upsampler_follows_in_one_stream() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -23,9 +24,13 @@ from genbench.core import (
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.emd.checkpoint import convert, load_generator, load_network
-from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
+from genbench_adapters.emd.consistency import load_consistency
+from genbench_adapters.emd.denoisers import one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
+
+# Noisy images, noise levels [N], int64 labels [N] or None -> denoised images.
+LabelledDenoiser = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
@@ -35,6 +40,27 @@ _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
     "DMD2's pytorch_model.bin, with the --sigma they were distilled at"
 )
+
+
+def _small_cards(model: str, nfe: int, filename: str, hint: str) -> tuple[ModelCard, ...]:
+    """What EDM published beside ImageNet 64, DDPM++ and NCSN++ alike: the file says which."""
+    return tuple(
+        ModelCard(
+            name=f"{model}-{variant}",
+            resolution=resolution,
+            classes=classes,
+            nfe=nfe,
+            checkpoint=CheckpointSource(filename=filename, kind="given", hint=hint),
+            license="of the weights you bring",
+            paper="arXiv:2206.00364",
+            note=note,
+        )
+        for variant, resolution, classes, note in (
+            ("32", 32, 10, "such as CIFAR-10, conditional"),
+            ("32-uncond", 32, 0, "such as CIFAR-10, unconditional"),
+            ("64-uncond", 64, 0, "such as FFHQ and AFHQv2"),
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -60,6 +86,7 @@ class EDMDiffusion:
             note="ImageNet; published with 256 steps, S_churn 40, S_min 0.05, S_max 50, "
             "S_noise 1.003",
         ),
+        *_small_cards("edm", 35, "edm.safetensors", _HINT),
     )
 
     def __post_init__(self) -> None:
@@ -67,6 +94,10 @@ class EDMDiffusion:
             raise ValueError(f"steps {self.steps} is fewer than 2")
         if not 0.0 <= self.s_churn < math.inf:
             raise ValueError(f"s-churn {self.s_churn} is not 0 or more")
+        if not 0.0 <= self.s_noise < math.inf:
+            raise ValueError(f"s-noise {self.s_noise} is not 0 or more")
+        if not self.s_min <= self.s_max:
+            raise ValueError(f"s-min {self.s_min} is not below s-max {self.s_max}")
 
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
@@ -94,6 +125,10 @@ class OneStep:
 
     sigma: float = field(
         default=0.0, metadata={"help": "the noise level; no file tells it (DMD2 80, SiD 2.5)"}
+    )
+    parameterisation: Literal["edm", "consistency"] = field(
+        default="edm",
+        metadata={"help": "EDM's (DMD2, SiD), or consistency: openai's .pt of consistency models"},
     )
     rounding: Literal["truncate", "nearest"] = field(
         default="truncate", metadata={"help": "to 8 bits: DMD2's truncate, or EDM's nearest"}
@@ -124,6 +159,7 @@ class OneStep:
             paper="arXiv:2405.16852",
             note="ImageNet; EM Distillation published no weights",
         ),
+        *_small_cards("emd", 1, "emd.safetensors", _ONE_STEP_HINT)[1:],
     )
 
     def __post_init__(self) -> None:
@@ -134,18 +170,22 @@ class OneStep:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
-        if checkpoint is None:
-            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-        network, sigma = load_generator(checkpoint, card)
-        if self.sigma and sigma and self.sigma != sigma:
-            raise UsageError(f"{checkpoint} was distilled at sigma {sigma}: leave --sigma out")
-        if not (self.sigma or sigma):
+        given = _given(card, checkpoint)
+        network: torch.nn.Module
+        if self.parameterisation == "consistency":
+            network, told = load_consistency(given, card), 0.0
+        else:
+            network, told = load_generator(given, card)
+        if self.sigma and told and self.sigma != told:
+            raise UsageError(f"{given} was distilled at sigma {told}: leave --sigma out")
+        sigma = self.sigma or told
+        if not sigma:
             raise GenbenchError(
-                f"{checkpoint} does not tell the noise level of its one step: pass --sigma (80 for "
-                "DMD2, 2.5 for SiD)"
+                f"{given} does not tell the noise level of its one step: pass --sigma (80 for DMD2 "
+                "and consistency models, 2.5 for SiD)"
             )
         network = network.to(device).to(memory_format=torch.channels_last)
-        return OneStepGenerator(network, self.sigma or sigma, self.rounding)
+        return OneStepGenerator(network, card.resolution, sigma, self.rounding)
 
     @staticmethod
     def distill(run: DistillRun) -> Path:
@@ -154,11 +194,21 @@ class OneStep:
 
         return distill(run)
 
+    @staticmethod
+    def convert(run: ConvertRun) -> str:
+        """Bring a pickle (SiD's) to safetensors without running anything of it."""
+        return convert(run)
 
-def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+
+def _given(card: ModelCard, checkpoint: Path | None) -> Path:
     if checkpoint is None:
         raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-    return load_network(checkpoint, card).to(device).to(memory_format=torch.channels_last)
+    return checkpoint
+
+
+def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+    network = load_network(_given(card, checkpoint), card)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
@@ -190,18 +240,21 @@ class EDMGenerator:
 
 
 class OneStepGenerator:
-    """A loaded one-step generator."""
+    """A loaded one-step generator. evaluations: calls of the network in the last `sample`."""
 
     def __init__(
         self,
-        network: AdmDenoiser | EdmDenoiser,
+        denoise: LabelledDenoiser,
+        side: int,
         sigma: float,
         rounding: Literal["truncate", "nearest"],
     ) -> None:
-        self.network, self.sigma, self.rounding = network, sigma, rounding
+        self.denoise, self.side, self.sigma, self.rounding = denoise, side, sigma, rounding
+        self.evaluations = 0
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
-        side = self.network.resolution
-        latents = noise.normal((3, side, side))
-        return to_uint8(one_step(self.network, self.sigma, latents, labels), rounding=self.rounding)
+        latents = noise.normal((3, self.side, self.side))
+        images = one_step(self.denoise, self.sigma, latents, labels)
+        self.evaluations = 1
+        return to_uint8(images, rounding=self.rounding)

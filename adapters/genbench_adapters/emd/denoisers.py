@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -197,9 +197,11 @@ def copied(denoiser: AdmDenoiser | EdmDenoiser) -> AdmDenoiser | EdmDenoiser:
 
 
 def one_step(
-    network: AdmDenoiser | EdmDenoiser, sigma: float, latents: Tensor, labels: Tensor | None
+    network: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    sigma: float,
+    latents: Tensor,
+    labels: Tensor | None,
 ) -> Tensor:
     """g(z) = D(sigma z; sigma), one evaluation: latents float [N, 3, R, R] -> images like them."""
     level = torch.full((len(latents),), sigma, device=latents.device)
-    images: Tensor = network(latents * sigma, level, labels)
-    return images
+    return network(latents * sigma, level, labels)

@@ -84,10 +84,11 @@ class HiTAdapter:
 
 
 class HiTGenerator:
-    """A loaded HiT."""
+    """A loaded HiT. evaluations: calls of the network for one sample, in the last `sample`."""
 
     def __init__(self, network: HiT | FoldedHiT) -> None:
         self.network = network
+        self.evaluations = 0
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R]; latents are standard normal, the official evaluation clips to
@@ -95,4 +96,5 @@ class HiTGenerator:
         z = noise.normal((self.network.config.latent,))
         dtype = next(self.network.parameters()).dtype
         images = self.network(z.to(dtype))
+        self.evaluations = 1
         return to_uint8(images, rounding="truncate")
