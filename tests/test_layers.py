@@ -13,20 +13,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"core"},
-    {"files", "progress"},
+    {"files", "progress", "speed_contract"},
     {"weights", "downloads"},
     {"registry", "noise", "images", "npz", "npz_statistics", "npz_writing", "image_files",
      "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
      "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
      "shards", "environment", "protocols"},
     {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
-     "detector_checks", "detector_weights", "fidelity_extractors"},
-    {"features", "contract"},
+     "detector_checks", "detector_weights", "fidelity_extractors", "gpus", "flops"},
+    {"features", "contract", "audits"},
     {"figures", "exports"},
     {"recording", "listing", "doctor"},
     {"runner", "console"},
     {"cli_options"},
-    {"cli_train"},
+    {"cli_train", "cli_speed"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -42,6 +42,7 @@ ROOMS = [
 ADAPTERS_MAY_IMPORT = {
     *("core", "noise", "weights", "images", "distributed"),
     *("files", "picture_writing"),  # training writes its states and previews
+    "speed_contract",
 }
 
 

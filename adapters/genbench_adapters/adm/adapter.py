@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
@@ -119,6 +120,13 @@ class AdmGuided:
         from genbench_adapters.adm.train import train_adm
 
         return train_adm(run)
+
+    @staticmethod
+    def network_forward(network: str) -> Callable[[], object]:
+        """One forward pass of a published network on the meta device, to be counted."""
+        from genbench_adapters.adm.counting import network_forward
+
+        return network_forward(network)
 
     def sampling(self, variant: Variant) -> Sampling:
         """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""
