@@ -30,7 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
-from genbench.cli_speed import audit
+from genbench.cli_speed import audit, throughput
 from genbench.cli_train import convert, train
 from genbench.core import GenbenchError
 
@@ -241,6 +241,7 @@ def doctor(json_lines: Json = False) -> None:
             show_check(finding.subject, finding.good, finding.text)
 
 
+app.command(context_settings=MODEL_OPTIONS)(throughput)
 app.command()(audit)
 app.command()(train)
 app.command(context_settings=MODEL_OPTIONS)(convert)

@@ -15,9 +15,23 @@ from genbench.speed_contract import Evaluation
 CONVENTION = "torch.utils.flop_counter, 1 multiply-add = 2 FLOP"
 
 
+class _NoModules:
+    """Stands in for the counter's module tracker, whose hooks autograd.grad does not allow."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> _NoModules:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        return None
+
+
 def flops_of(call: Callable[[], object]) -> int:
     """FLOPs of the convolutions, products and attentions of one call, which is made."""
-    with FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    with counter:
         call()
     return int(counter.get_total_flops())
 
@@ -27,7 +41,7 @@ def evaluations_of(
 ) -> Sequence[Evaluation]:
     """The network calls of one `sample` call and how often each is made; for a generator that does
     not say (`genbench.speed_contract.Repeating`), the whole call, once."""
-    named = getattr(generator, "evaluations", None)
+    named = getattr(generator, "repeated", None)
     if callable(named):
         listed: Sequence[Evaluation] = named(labels, noise)
         return listed

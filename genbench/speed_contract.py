@@ -28,7 +28,7 @@ class RandomInit(Protocol):
 class Repeating(Protocol):
     """A generator whose sampler calls the same networks many times over."""
 
-    def evaluations(self, labels: torch.Tensor | None, noise: NoiseStream) -> Sequence[Evaluation]:
+    def repeated(self, labels: torch.Tensor | None, noise: NoiseStream) -> Sequence[Evaluation]:
         """One call of each network as `sample(labels, noise)` makes them, and how often it does,
         so that the work of a long trajectory can be counted in one of its steps."""
         ...

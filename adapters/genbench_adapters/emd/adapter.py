@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -15,14 +16,17 @@ from torch.nn import functional
 from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.emd.checkpoint import convert, load_network
+from genbench.speed_contract import Evaluation
+from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_network
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
+from genbench_adapters.random_weights import random_network
 
 _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
     "--trust-pickle"
 )
+_DMD2 = 80.0  # sigma of random weights, which were distilled at none
 _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
     "DMD2's pytorch_model.bin, with the --sigma they were distilled at"
@@ -64,15 +68,22 @@ class EDMDiffusion:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
-        network = _loaded(card, checkpoint, device)
-        sampling = EDMSampling(
+        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling())
+
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> EDMGenerator:
+        """The sampler of a card with random weights."""
+        return EDMGenerator(_random(card, device), self._sampling())
+
+    def _sampling(self) -> EDMSampling:
+        return EDMSampling(
             steps=self.steps,
             s_churn=self.s_churn,
             s_min=self.s_min,
             s_max=self.s_max,
             s_noise=self.s_noise,
         )
-        return EDMGenerator(network, sampling)
 
     @staticmethod
     def convert(run: ConvertRun) -> str:
@@ -120,6 +131,22 @@ class OneStep:
         network = _loaded(card, checkpoint, device)
         return OneStepGenerator(network, self.sigma, self.rounding)
 
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> OneStepGenerator:
+        """The generator of a card with random weights, at any noise level."""
+        return OneStepGenerator(_random(card, device), self.sigma or _DMD2, self.rounding)
+
+
+def _random(card: ModelCard, device: torch.device) -> EDM:
+    if card.resolution != IMAGENET_64.img_resolution:
+        raise GenbenchError(
+            f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
+            "pass --checkpoint PATH"
+        )
+    network = random_network(partial(EDM, IMAGENET_64), device)
+    return network.to(memory_format=torch.channels_last)
+
 
 def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
     if checkpoint is None:
@@ -139,6 +166,17 @@ class EDMGenerator:
     def __init__(self, network: EDM, sampling: EDMSampling) -> None:
         self.network, self.sampling = network, sampling
         self.evaluations = 0
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
+
+    def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
+        """One call of the network, and how often `sample` makes it."""
+        side = self.network.config.img_resolution
+        x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
+        sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
+        return [(lambda: self.network(x, sigma, chosen), 2 * self.sampling.steps - 1)]
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
@@ -162,6 +200,10 @@ class OneStepGenerator:
         self, network: EDM, sigma: float, rounding: Literal["truncate", "nearest"]
     ) -> None:
         self.network, self.sigma, self.rounding = network, sigma, rounding
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
