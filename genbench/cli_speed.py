@@ -60,7 +60,7 @@ def throughput(
     from genbench.laboratory import laboratory, precision_named
     from genbench.speed_console import show_speeds, show_target
     from genbench.store import append_records, default_records, read_records
-    from genbench.throughput import SpeedRequest, sampling_throughput
+    from genbench.throughput import SpeedRequest, sampling_throughput, training_throughput
     from genbench.v100 import backtests
 
     target = find_gpu(gpu or "v100") if gpu or strict else None
@@ -75,7 +75,8 @@ def throughput(
     lab = laboratory(place, seconds)
     path = records or default_records()
     measured: list[Measurement] = []
-    for found in sampling_throughput(request, lab, ConsoleReporter(leads=True)):
+    job = training_throughput if train else sampling_throughput
+    for found in job(request, lab, ConsoleReporter(leads=True)):
         append_records(path, found)
         measured += found
         if json_lines:
@@ -140,7 +141,7 @@ def _demand_measured(measured: list[Measurement], target: Gpu) -> None:
     from genbench.v100 import short_name
 
     short = short_name(target)
-    if not any(record.metric == f"throughput_{short}" for record in measured):
+    if not any(record.metric.endswith(f"throughput_{short}") for record in measured):
         raise NotMeasuredError(
             f"nothing was measured on a {short}: run the same command on one, or leave out --strict"
         )

@@ -111,7 +111,8 @@ def show_target(records: Sequence[Measurement], target: Gpu, backtests: Sequence
         if tier == "projected":
             value = f"{rounded(record.low or 0)} … {rounded(record.high or 0)}"
         name = str(record.settings.get("network", record.card))
-        step = "training" if "network" in record.settings else "sampling"
+        form = record.settings.get("form")
+        step = f"training, {form}" if form else "sampling"
         table.add_row(*map(escape, (name, step, tier, value, record.settings["how"])))
     stdout.print(table)
     if not any(record.settings["tier"] == "measured" for record in rows):

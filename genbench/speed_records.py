@@ -17,10 +17,13 @@ from genbench.laboratory import Laboratory, Precision
 from genbench.power import PowerLog, gpu_facts, warnings_of
 from genbench.sampling import ModelSource
 from genbench.sampling_speed import SamplingSpeed
+from genbench.speed_contract import TrainingForm
 from genbench.timing import INTERVAL, Timing
+from genbench.training_speed import TrainingSpeed
 from genbench.v100 import TargetRate, short_name
 
 PROTOCOL = "speed"
+_TOLD = ("precision", "gpu", "flops_per_image", "network", "form", "mode")  # of a target's row
 # What is timed: the digest that two rates must share to be compared. Raise the number with it.
 METHOD = {
     "version": 1,
@@ -102,6 +105,37 @@ def sampling_records(
     ]  # fmt: skip
 
 
+def training_records(
+    template: Measurement, speed: TrainingSpeed, lab: Laboratory, precision: Precision
+) -> list[Measurement]:
+    """Rate and peak memory of one form of a training step."""
+    timing, form = speed.timing, speed.form
+    base = replace(
+        template, notes=(*template.notes, *_warnings(timing, speed.power, lab)),
+        settings={**template.settings, **form_settings(form), "tier": "measured"},
+    )  # fmt: skip
+    settings = {
+        **base.settings,
+        "mode": "train",
+        "paper_batch": speed.paper,
+        "flops_rule": speed.rule,
+        **timing_settings(timing),
+        **work_settings(timing.rate, speed.flops, lab, precision),
+        **_power_settings(speed.power, timing),
+    }
+    memory = {**base.settings, "batch": timing.batch}
+    return [
+        rate_record(replace(base, settings=settings), "training_throughput", timing),
+        replace(base, metric="peak_memory", value=float(speed.memory), unit="bytes",
+                samples=timing.batch, settings=memory),
+    ]  # fmt: skip
+
+
+def form_settings(form: TrainingForm) -> dict[str, str]:
+    """Which network a training record is about, and how its step was implemented."""
+    return {"network": form.network, "form": form.name, "implementation": form.note}
+
+
 def rate_record(template: Measurement, metric: str, timing: Timing) -> Measurement:
     """Images a second of this device, with its interval and every trial."""
     low, high = timing.interval()
@@ -113,8 +147,9 @@ def rate_record(template: Measurement, metric: str, timing: Timing) -> Measureme
 
 def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measurement:
     """A rate of the target GPU under the name of its tier: only a measured one is called
-    throughput_v100, so that no table can take another for it."""
-    name = f"throughput_{short_name(target)}"
+    throughput_v100 (or training_throughput_v100), so that no table can take another for it."""
+    training = template.settings.get("mode") == "train"
+    name = f"{'training_' * training}throughput_{short_name(target)}"
     return replace(
         template,
         metric=name if rate.tier == "measured" else f"{name}_{rate.tier}",
@@ -126,7 +161,7 @@ def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measu
         samples=0,
         trials=(),
         settings={
-            **{key: template.settings[key] for key in ("precision", "gpu", "flops_per_image")
+            **{key: template.settings[key] for key in _TOLD
                if key in template.settings},
             "tier": rate.tier, "target": target.name, "how": rate.how,
         },

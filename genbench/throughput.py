@@ -13,7 +13,16 @@ from genbench.progress import Reporter
 from genbench.registry import find_adapter, load_adapter_class
 from genbench.sampling import ModelRequest, ModelSource, chosen, open_model, open_random_model
 from genbench.sampling_speed import cost_of_an_image, measure_sampling
-from genbench.speed_records import of_source, sampling_records, speed_template, target_record
+from genbench.speed_contract import TrainingForm
+from genbench.speed_records import (
+    form_settings,
+    of_source,
+    sampling_records,
+    speed_template,
+    target_record,
+    training_records,
+)
+from genbench.training_speed import TooSlowError, measure_training, training_forms
 from genbench.v100 import TargetRate, is_target, projected, theoretical
 
 
@@ -45,6 +54,68 @@ def sampling_throughput(
                 source = open_for_speed(model, lab)
                 advance(1)
             yield _of_model(source, of_source(template, source), request, lab, reporter)
+
+
+def training_throughput(
+    request: SpeedRequest, lab: Laboratory, reporter: Reporter
+) -> Iterator[list[Measurement]]:
+    """The records of each model's training step, in every form its family brings.
+
+    Raises UsageError for bad requests before anything is measured, GenbenchError with the remedy.
+    """
+    check_batches(request.batches)
+    jobs = _training_jobs(request.models, reporter)
+    with precision_flags(request.precision):
+        template = speed_template(lab, request.precision)
+        for model, form in jobs:
+            for batch in request.batches or (0,):
+                base = replace(
+                    template, model=model.name, resolution=form.resolution, card=form.network,
+                    weight_kind="random-init", seed=model.seed,
+                )  # fmt: skip
+                yield _of_form(model, form, batch, base, request, lab, reporter)
+
+
+def _training_jobs(
+    models: Sequence[ModelRequest], reporter: Reporter
+) -> list[tuple[ModelRequest, TrainingForm]]:
+    """Every form of every model; a model without any is noted. Raises UsageError without a job."""
+    jobs = []
+    for model in models:
+        size = chosen(replace(model, resolution=0))[1].resolution
+        forms = training_forms(model.name, model.resolution or size)
+        jobs += [(model, form) for form in forms]
+        if not forms:
+            reporter.note(
+                f"{model.name} is left out: it brings no training step for "
+                f"{model.resolution or size} pixels"
+            )
+    if not jobs:
+        raise UsageError("none of these models brings a training step for this --res")
+    return jobs
+
+
+def _of_form(
+    model: ModelRequest, form: TrainingForm, batch: int, base: Measurement,
+    request: SpeedRequest, lab: Laboratory, reporter: Reporter,
+) -> list[Measurement]:  # fmt: skip
+    try:
+        with reporter.task(f"{form.network}: {form.name} step", 1) as advance:
+            speed = measure_training(
+                model.name, form, batch, lab, request.precision, reporter,
+                compiles=request.compiles,
+            )  # fmt: skip
+            advance(1)
+    except TooSlowError as error:
+        if request.target is None and len(request.models) == 1:
+            raise
+        reporter.note(str(error))
+        told = {**form_settings(form), "mode": "train", "flops_per_image": error.flops}
+        base = replace(base, settings={**base.settings, **told})
+        return list(_target_records(base, None, error.flops, request, lab))
+    records = training_records(base, speed, lab, request.precision)
+    rate = records[0]
+    return [*records, *_target_records(rate, rate.value, speed.flops, request, lab)]
 
 
 def check_batches(batches: Sequence[int]) -> None:
@@ -100,7 +171,8 @@ def _of_model(
         if request.target is None and len(request.models) == 1:
             raise GenbenchError(text)
         reporter.note(text)
-        base = replace(template, settings={**template.settings, "flops_per_image": cost.flops})
+        told = {"mode": "sample", "flops_per_image": cost.flops}
+        base = replace(template, settings={**template.settings, **told})
         return list(_target_records(base, None, cost.flops, request, lab))
     records = []
     for speed in measure_sampling(

@@ -24,7 +24,7 @@ LAYERS = [
      "timing", "sweep", "power"},
     {"features", "contract", "audits", "device_memory"},
     {"figures", "exports", "laboratory", "v100"},
-    {"recording", "listing", "doctor", "sampling_speed"},
+    {"recording", "listing", "doctor", "sampling_speed", "training_speed"},
     {"speed_records"},
     {"runner", "console", "throughput"},
     {"speed_console"},

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, TypeVar
 import torch
 
 from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun, UsageError
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator
@@ -156,6 +157,20 @@ class AdmGuided:
         from genbench_adapters.adm.counting import network_forward
 
         return network_forward(network)
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.adm.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.adm.train_step import training_step
+
+        return training_step(form, setting)
 
     def sampling(self, variant: Variant) -> Sampling:
         """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""

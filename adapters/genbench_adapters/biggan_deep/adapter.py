@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
@@ -90,6 +92,20 @@ class BigGANDeepAdapter:
         config = OFFICIAL.get(card.resolution) or _small()
         network = random_network(partial(BigGANDeep, config), device)
         return BigGANGenerator(network, self, device, dtype)
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.biggan_deep.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.biggan_deep.train_step import training_step
+
+        return training_step(form, setting)
 
     @staticmethod
     def train(run: TrainRun) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard, TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.checkpoint import convert, load_network
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import OFFICIAL, HiT, HiTConfig
@@ -80,6 +82,20 @@ class HiTAdapter:
         folds = not self.plain and network.config.norm == "batch"
         form = FoldedHiT(network) if folds else network
         return HiTGenerator(form.to(device=device, dtype=dtype))
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.hit.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.hit.train_step import training_step
+
+        return training_step(form, setting)
 
     @staticmethod
     def train(run: TrainRun) -> Path:
