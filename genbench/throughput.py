@@ -49,11 +49,7 @@ def sampling_throughput(
     with precision_flags(request.precision):
         template = speed_template(lab, request.precision)
         for model in models:
-            lab.memory.reset()
-            with reporter.task(f"{model.name}: loading", 1) as advance:
-                source = open_for_speed(model, lab)
-                advance(1)
-            yield _of_model(source, of_source(template, source), request, lab, reporter)
+            yield _of_request(model, template, request, lab, reporter)
 
 
 def training_throughput(
@@ -152,6 +148,17 @@ def open_for_speed(model: ModelRequest, lab: Laboratory) -> ModelSource:
     if model.checkpoint or weights is None or weights.bundled:
         return open_model(model, lab.device)
     return open_random_model(model, lab.device)
+
+
+def _of_request(
+    model: ModelRequest, template: Measurement, request: SpeedRequest, lab: Laboratory,
+    reporter: Reporter,
+) -> list[Measurement]:  # fmt: skip
+    """Load, measure and let go of one model, before the next is loaded."""
+    with reporter.task(f"{model.name}: loading", 1) as advance:
+        source = open_for_speed(model, lab)
+        advance(1)
+    return _of_model(source, of_source(template, source), request, lab, reporter)
 
 
 def _of_model(
