@@ -30,6 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
+from genbench.cli_speed import audit, throughput
 from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
@@ -185,12 +186,12 @@ def ref(
 
 @app.command()
 def ls(
-    what: Annotated[str, typer.Argument(help="models, protocols, detectors, tables or a MODEL")] = (
-        "models"
-    ),
+    what: Annotated[
+        str, typer.Argument(help="models, protocols, detectors, gpus, tables or a MODEL")
+    ] = ("models"),
     json_lines: Json = False,
 ) -> None:
-    """List models, protocols, detectors, tables, or one model's variants and options."""
+    """List models, protocols, detectors, gpus, tables, or one model's variants and options."""
     from genbench.console import show_rows
     from genbench.listing import named_list
 
@@ -241,6 +242,8 @@ def doctor(json_lines: Json = False) -> None:
             show_check(finding.subject, finding.good, finding.text)
 
 
+app.command(context_settings=MODEL_OPTIONS)(throughput)
+app.command()(audit)
 app.command()(train)
 app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)

@@ -6,6 +6,7 @@ import tomllib
 
 from genbench.core import GenbenchError, UsageError, suggestion
 from genbench.detectors import detector_names, detector_status
+from genbench.gpus import gpu_lists
 from genbench.protocols import load_protocols, tables_folder
 from genbench.registry import (
     adapter_entries,
@@ -93,10 +94,10 @@ def list_detectors() -> Rows:
 
 
 def list_tables() -> Rows:
-    """Every table spec: a TOML file of the tables folder other than the protocols."""
+    """Every table spec: a TOML file of the tables folder other than the data files there."""
     rows = []
     for path in sorted(tables_folder().glob("*.toml")):
-        if path.stem != "protocols":
+        if path.stem not in ("protocols", "gpus", "audits"):
             title = tomllib.loads(path.read_text()).get("title", "")
             rows.append({"table": path.stem, "title": str(title)})
     return rows
@@ -114,7 +115,11 @@ def named_list(what: str) -> list[Rows]:
     """The rows of a list, or a model's variants and options. Raises UsageError for other words."""
     if what in LISTS:
         return [LISTS[what]()]
+    if what == "gpus":
+        return gpu_lists()
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
-    raise UsageError(f"nothing to list is named {what}; {suggestion(what, [*LISTS, *names])}")
+    raise UsageError(
+        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', *names])}"
+    )

@@ -231,7 +231,9 @@ def test_bad_options(tmp_path: Path, model: str, words: tuple[str, ...], expecte
 
 
 def test_weights_nobody_publishes_are_said() -> None:
-    line = error_line(genbench("fid", "--model", "emd", "--res", "64", "--ref", "bundled", "--sigma", "80"))
+    line = error_line(
+        genbench("fid", "--model", "emd", "--res", "64", "--ref", "bundled", "--sigma", "80")
+    )
     assert "no EMD checkpoint is public" in line
     assert "--sigma" in line
     line = error_line(genbench("fid", "--model", "edm", "--ref", "bundled"))

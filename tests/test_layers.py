@@ -13,21 +13,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"core"},
-    {"files", "progress"},
+    {"files", "progress", "speed_contract"},
     {"weights", "downloads"},
     {"registry", "noise", "images", "npz", "npz_statistics", "npz_writing", "image_files",
      "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
      "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
      "shards", "environment", "protocols"},
     {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
-     "detector_checks", "detector_weights", "fidelity_extractors"},
-    {"features", "contract"},
-    {"figures", "exports"},
-    {"recording", "listing", "doctor"},
-    {"runner", "console"},
-    {"curves"},
+     "detector_checks", "detector_weights", "fidelity_extractors", "gpus", "flops",
+     "timing", "sweep", "power"},
+    {"features", "contract", "audits", "device_memory"},
+    {"figures", "exports", "laboratory", "v100"},
+    {"recording", "listing", "doctor", "sampling_speed", "training_speed"},
+    {"speed_records"},
+    {"runner", "console", "throughput"},
+    {"curves", "speed_console"},
     {"cli_options"},
-    {"cli_train"},
+    {"cli_train", "cli_speed"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -43,6 +45,7 @@ ROOMS = [
 ADAPTERS_MAY_IMPORT = {
     *("core", "noise", "weights", "images", "distributed"),
     *("files", "picture_writing"),  # training writes its states and previews
+    "speed_contract",
 }
 
 

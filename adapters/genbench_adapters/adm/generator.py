@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from genbench.core import GenbenchError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.speed_contract import Evaluation
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Guide, Noise, Sampling, classifier_guide, trajectory
 
@@ -38,6 +40,33 @@ class AdmGenerator:
     def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
         """Bring every sample to `resolution` by the upsampler (ADM-U)."""
         self.upsampler = (network, sampling, resolution)
+
+    def compile(self) -> None:
+        """Hand the networks to torch.compile."""
+        networks: list[nn.Module] = [self.unet]
+        if self.guidance is not None:
+            networks.append(self.guidance[0])
+        if self.upsampler is not None:
+            networks.append(self.upsampler[0])
+        for network in networks:
+            network.compile()
+
+    def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
+        """One denoising and one gradient of the classifier, one of the upsampler, and how often
+        `sample` makes each."""
+        chosen = labels if self.unet.config.num_classes is not None else None
+        x = noise.normal((3, self.resolution, self.resolution))
+        index = torch.zeros(len(noise), dtype=torch.int64, device=x.device)
+        steps = len(self.sampling.schedule)
+        calls: list[Evaluation] = [(lambda: self.unet(x, index, chosen), steps)]
+        if self.guidance is not None and labels is not None:
+            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
+            calls.append((lambda: guide(x, index), steps))
+        if self.upsampler is not None:
+            network, sampling, resolution = self.upsampler
+            large = noise.normal((3, resolution, resolution))
+            calls.append((lambda: network(large, index, labels, x), len(sampling.schedule)))
+        return calls
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -23,19 +23,19 @@ from genbench.core import (
 )
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.emd.checkpoint import convert, load_generator, load_network
+from genbench.speed_contract import Evaluation
+from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator, load_network
 from genbench_adapters.emd.consistency import load_consistency
-from genbench_adapters.emd.denoisers import one_step
+from genbench_adapters.emd.denoisers import EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
-
-# Noisy images, noise levels [N], int64 labels [N] or None -> denoised images.
-LabelledDenoiser = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+from genbench_adapters.random_weights import random_network
 
 _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
     "--trust-pickle"
 )
+_DMD2 = 80.0  # sigma of random weights, which were distilled at none
 _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
     "DMD2's pytorch_model.bin, with the --sigma they were distilled at"
@@ -103,15 +103,22 @@ class EDMDiffusion:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
-        network = _loaded(card, checkpoint, device)
-        sampling = EDMSampling(
+        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling())
+
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> EDMGenerator:
+        """The sampler of a card with random weights."""
+        return EDMGenerator(_random(card, device), self._sampling())
+
+    def _sampling(self) -> EDMSampling:
+        return EDMSampling(
             steps=self.steps,
             s_churn=self.s_churn,
             s_min=self.s_min,
             s_max=self.s_max,
             s_noise=self.s_noise,
         )
-        return EDMGenerator(network, sampling)
 
     @staticmethod
     def convert(run: ConvertRun) -> str:
@@ -187,6 +194,14 @@ class OneStep:
         network = network.to(device).to(memory_format=torch.channels_last)
         return OneStepGenerator(network, card.resolution, sigma, self.rounding)
 
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> OneStepGenerator:
+        """The generator of a card with random weights, at any noise level."""
+        return OneStepGenerator(
+            EdmDenoiser(_random(card, device)), card.resolution, self.sigma or _DMD2, self.rounding
+        )
+
     @staticmethod
     def distill(run: DistillRun) -> Path:
         """Distil a diffusion by a recipe file, or resume; returns the finished weights' path."""
@@ -206,6 +221,16 @@ def _given(card: ModelCard, checkpoint: Path | None) -> Path:
     return checkpoint
 
 
+def _random(card: ModelCard, device: torch.device) -> EDM:
+    if card.resolution != IMAGENET_64.img_resolution:
+        raise GenbenchError(
+            f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
+            "pass --checkpoint PATH"
+        )
+    network = random_network(partial(EDM, IMAGENET_64), device)
+    return network.to(memory_format=torch.channels_last)
+
+
 def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
     network = load_network(_given(card, checkpoint), card)
     return network.to(device).to(memory_format=torch.channels_last)
@@ -223,6 +248,17 @@ class EDMGenerator:
     def __init__(self, network: EDM, sampling: EDMSampling) -> None:
         self.network, self.sampling = network, sampling
         self.evaluations = 0
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
+
+    def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
+        """One call of the network, and how often `sample` makes it."""
+        side = self.network.config.img_resolution
+        x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
+        sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
+        return [(lambda: self.network(x, sigma, chosen), 2 * self.sampling.steps - 1)]
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
@@ -244,17 +280,21 @@ class OneStepGenerator:
 
     def __init__(
         self,
-        denoise: LabelledDenoiser,
+        network: torch.nn.Module,
         side: int,
         sigma: float,
         rounding: Literal["truncate", "nearest"],
     ) -> None:
-        self.denoise, self.side, self.sigma, self.rounding = denoise, side, sigma, rounding
+        self.network, self.side, self.sigma, self.rounding = network, side, sigma, rounding
         self.evaluations = 0
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
         latents = noise.normal((3, self.side, self.side))
-        images = one_step(self.denoise, self.sigma, latents, labels)
+        images = one_step(self.network, self.sigma, latents, labels)
         self.evaluations = 1
         return to_uint8(images, rounding=self.rounding)
