@@ -181,6 +181,7 @@ class AdmGuided:
             kind=kind,
             eta=self.eta,
             clip=self.clip,
+            predict_xstart=variant.predict_xstart,
         )
 
     def _upsampling(self) -> Sampling:
