@@ -52,15 +52,20 @@ class HiTAdapter:
     )
 
     cards: ClassVar[tuple[ModelCard, ...]] = (
-        *map(_card, _PARAMETERS),
         ModelCard(
             name="hit-32",
             resolution=32,
-            checkpoint=CheckpointSource(filename="hit.safetensors", hint=_HINT),
-            license="Apache-2.0 (official code)",
+            parameters=1_390_547,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
             paper="arXiv:2106.07631",
-            note="for small networks of your own",
+            note="Fashion-MNIST; a small network trained by `genbench train hit`",
         ),
+        *map(_card, _PARAMETERS),
     )
 
     def load(
