@@ -30,6 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
+from genbench.cli_tables import table
 from genbench.cli_train import convert, train
 from genbench.core import GenbenchError
 
@@ -240,6 +241,7 @@ def doctor(json_lines: Json = False) -> None:
             show_check(finding.subject, finding.good, finding.text)
 
 
+app.command()(table)
 app.command()(train)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 

@@ -23,10 +23,14 @@ LAYERS = [
      "detector_checks", "detector_weights", "fidelity_extractors"},
     {"features", "contract"},
     {"figures", "exports"},
+    {"published", "table_specs"},
+    {"tables"},
+    {"table_layout", "html_page"},
+    {"table_formats", "table_html", "table_terminal"},
     {"recording", "listing", "doctor"},
     {"runner", "console"},
     {"cli_options"},
-    {"cli_train"},
+    {"cli_train", "cli_tables"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -38,6 +42,7 @@ ROOMS = [
     {"weights", "downloads"},
     {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks", "detector_weights",
      "fidelity_extractors"},
+    {"published", "table_specs"},
 ]  # fmt: skip
 ADAPTERS_MAY_IMPORT = {
     *("core", "noise", "weights", "images", "distributed"),
