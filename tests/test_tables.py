@@ -41,7 +41,7 @@ def cell(built: Table, label: str, column: str, group: str = "") -> Cell:
 
 def guided(metric: str, value: float, **more: object) -> Measurement:
     fields = {**ADM_128, "card": "adm-128", "options": GUIDED, **more}
-    return made("adm-guided", metric, value, **fields)  # type: ignore[arg-type]
+    return made("adm-guided", metric, value, **fields)
 
 
 def test_every_spec_the_papers_need_is_there() -> None:
