@@ -10,6 +10,7 @@ from itertools import groupby
 from genbench.table_layout import Entry, Grid, Heading, Line, lay_out
 from genbench.tables import Table
 
+WIDE = 7  # printed columns that LaTeX sets in ordinary size
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -88,7 +89,7 @@ def table_to_latex(table: Table) -> str:
     lines = [
         "% \\usepackage{booktabs}",
         "\\begin{table}",
-        "\\centering",
+        "\\centering" + ("\\footnotesize\\setlength{\\tabcolsep}{3pt}" if width > WIDE else ""),
         f"\\caption{{{_latex(grid.title)}}}",
         f"\\label{{tab:{table.name}}}",
         f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}",
