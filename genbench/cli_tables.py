@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from genbench.core import Measurement
     from genbench.tables import Table
 
 Records = Annotated[
-    Path | None, typer.Option(help="Record file to read (default: $GENBENCH_RECORDS).")
+    list[Path] | None,
+    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
 ]
 
 
@@ -23,6 +25,7 @@ def table(
     check: Annotated[
         bool, typer.Option("--check", help="Print no table, but what is wrong with it.")
     ] = False,
+    n: Annotated[int, typer.Option("-n", help="Sample count, if not the table's.", min=0)] = 0,
     records: Records = None,
     out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
 ) -> None:
@@ -35,16 +38,13 @@ def table(
     from genbench.files import replacing
     from genbench.protocols import load_protocols
     from genbench.published import load_published
-    from genbench.store import default_records, read_records
-    from genbench.table_specs import load_spec
+    from genbench.table_specs import at_count, load_spec
     from genbench.table_terminal import print_table
     from genbench.tables import build_table
 
+    spec = load_spec(name)
     built = build_table(
-        load_spec(name),
-        load_published(),
-        read_records(records or default_records()),
-        load_protocols(),
+        at_count(spec, n) if n else spec, load_published(), read_all(records), load_protocols()
     )
     if check:
         faults = built.faults()
@@ -61,6 +61,13 @@ def table(
         print_table(stdout, built)
     else:
         print(_as_text(built, format), end="")
+
+
+def read_all(files: list[Path] | None) -> list[Measurement]:
+    """The records of several files in the order named; of the usual file when none is."""
+    from genbench.store import default_records, read_records
+
+    return [record for path in files or [default_records()] for record in read_records(path)]
 
 
 def _as_text(built: Table, format: str) -> str:

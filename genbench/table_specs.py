@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ FID_COMMAND = (
     "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments} "
     "--protocol {protocol}{reference} -n {samples} --ci"
 )
+_LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
 _NOT_SPECS = {"protocols"}  # the other TOML files of the tables folder
 
 Conditions = Mapping[str, tuple[Any, ...]]
@@ -87,7 +88,11 @@ class MeasuredSelector:
             record.metric == reported_key(METRICS[column.metric], protocol.detector)
             and record.protocol_digest == protocol.digest()
             and record.samples == self.samples
-        )
+            and record.labels in _LABELS
+            # --ref may have named another reference, which the protocol's digest does not tell
+            and (not (record.reference and protocol.reference)
+                 or record.reference == protocol.reference)
+        )  # fmt: skip
 
     def command(self, column: Column) -> str:
         """The command line that makes the missing record."""
@@ -122,6 +127,15 @@ class TableSpec:
     notes: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+
+def at_count(spec: TableSpec, samples: int) -> TableSpec:
+    """The same table of records at another sample count."""
+    rows = (
+        replace(row, measured=row.measured and replace(row.measured, samples=samples))
+        for row in spec.rows
+    )
+    return replace(spec, rows=tuple(rows))
 
 
 def spec_names() -> list[str]:

@@ -27,7 +27,7 @@ LAYERS = [
     {"tables"},
     {"table_layout", "html_page"},
     {"table_formats", "table_html", "table_terminal"},
-    {"recording", "listing", "doctor"},
+    {"recording", "reuse", "listing", "doctor"},
     {"runner", "console"},
     {"cli_options"},
     {"cli_train", "cli_tables"},

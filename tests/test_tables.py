@@ -13,7 +13,7 @@ from genbench.core import GenbenchError, Measurement, UsageError
 from genbench.protocols import load_protocols
 from genbench.published import load_published
 from genbench.registry import adapter_options, find_adapter, load_adapter_class
-from genbench.table_specs import load_spec, read_spec, spec_names
+from genbench.table_specs import at_count, load_spec, read_spec, spec_names
 from genbench.tables import Cell, Table, build_table
 
 PUBLISHED = load_published()
@@ -104,6 +104,8 @@ def test_a_difference_within_uncertainty_and_rounding_is_none() -> None:
         {"options": GUIDED | {"steps": 100}},
         {"options": GUIDED | {"upsample": True}},
         {"options": {}},
+        {"labels": "3"},  # one class alone
+        {"reference": "VIRTUAL_imagenet128_labeled.npz[:60]"},  # --ref does not show in the digest
     ],
 )
 def test_other_records_do_not_fill_a_cell(change: dict[str, object]) -> None:
@@ -232,6 +234,16 @@ def test_faults_list_what_is_missing_and_what_differs() -> None:
     (differing,) = (line for line in faults if line.startswith("differs"))
     assert "ImageNet 128×128: ADM-G, FID: measured 5 ± 0.1, published 2.97" in differing
     assert sum(line.startswith("missing") for line in faults) == len(faults) - 1 > 40
+
+
+def test_another_sample_count_makes_another_table() -> None:
+    few = made("hit", "fd", 31.0, samples=2000)
+    assert cell(table("bundled", few), "HiT", "FD").measured is None
+    spec = at_count(load_spec("bundled"), 2000)
+    built = build_table(spec, PUBLISHED, [few], PROTOCOLS)
+    assert cell(built, "HiT", "FD").measured == few
+    assert any("2,000 samples" in note for note in built.notes)
+    assert cell(built, "EMD", "FD").command.endswith("-n 2000 --ci")
 
 
 def test_an_unknown_table_suggests_the_nearest() -> None:
