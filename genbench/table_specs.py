@@ -19,7 +19,6 @@ FID_COMMAND = (
     "--protocol {protocol}{reference} -n {samples} --ci"
 )
 _LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
-_NOT_SPECS = {"protocols"}  # the other TOML files of the tables folder
 
 Conditions = Mapping[str, tuple[Any, ...]]
 
@@ -36,6 +35,7 @@ class Column:
     digits: int = 2  # decimals shown
     better: str = ""  # "lower", "higher", or empty: the metric's own, or no best
     value: str = "value"  # path into the record: "settings.nfe"
+    scale: int = 1  # what the record's value is multiplied by: 100 makes a fraction per cent
     where: Conditions = field(default_factory=dict)
     command: str = FID_COMMAND
     measured: bool = True  # False: no command of genbench measures it
@@ -139,10 +139,9 @@ def at_count(spec: TableSpec, samples: int) -> TableSpec:
 
 
 def spec_names() -> list[str]:
-    """Every table that `genbench table` knows."""
-    return sorted(
-        path.stem for path in tables_folder().glob("*.toml") if path.stem not in _NOT_SPECS
-    )
+    """Every table that `genbench table` knows: the TOML files of the tables folder with columns."""
+    paths = sorted(tables_folder().glob("*.toml"))
+    return [path.stem for path in paths if "[[column]]" in path.read_text(encoding="utf-8")]
 
 
 def load_spec(name: str) -> TableSpec:

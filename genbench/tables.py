@@ -137,7 +137,7 @@ def _cell(
     for record in fitting:
         value = record_value(record, column.value)
         if value is not None:
-            return Cell(published=printed, measured=record, value=float(value))
+            return Cell(published=printed, measured=record, value=float(value) * column.scale)
     return Cell(published=printed, command=wanted.command(column))
 
 

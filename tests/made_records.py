@@ -45,10 +45,14 @@ def made(
 
 
 def speed(
-    model: str, value: float, *, tier: str = "measured", device: str = "a CPU", **more: Any
+    model: str,
+    value: float,
+    *,
+    metric: str = "throughput",
+    tier: str = "measured",
+    device: str = "a CPU",
+    **more: Any,
 ) -> Measurement:
-    """A record of sampling throughput."""
-    settings = {"tier": tier, "job": "sampling", "nfe": 1} | more.pop("settings", {})
-    return made(
-        model, "throughput", value, unit="images/s", device=device, settings=settings, **more
-    )
+    """A record of throughput, of sampling unless the settings say otherwise."""
+    settings = {"tier": tier, "mode": "sample", "evaluations": 1} | more.pop("settings", {})
+    return made(model, metric, value, unit="images/s", device=device, settings=settings, **more)

@@ -72,7 +72,7 @@ def test_an_estimate_is_marked_where_a_column_admits_it() -> None:
     from dataclasses import replace
 
     spec = load_spec("bundled")
-    loose = replace(spec, columns=(replace(spec.columns[-1], where={"settings.job": ("*",)}),))
+    loose = replace(spec, columns=(replace(spec.columns[-1], where={"settings.mode": ("*",)}),))
     record = speed("hit", 250.0, tier="projected")
     built = build_table(loose, PUBLISHED, [record], load_protocols())
     grid = lay_out(built)
