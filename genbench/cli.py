@@ -30,7 +30,7 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
-from genbench.cli_tables import table
+from genbench.cli_tables import compare, report, table
 from genbench.cli_train import convert, train
 from genbench.core import GenbenchError
 
@@ -246,6 +246,8 @@ def doctor(json_lines: Json = False) -> None:
 
 
 app.command()(table)
+app.command()(report)
+app.command()(compare)
 app.command()(train)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from genbench.cli_options import Cache, Json
+
 if TYPE_CHECKING:
     from genbench.core import Measurement
     from genbench.tables import Table
@@ -87,3 +89,64 @@ def _as_text(built: Table, format: str) -> str:
 
 def _is_current(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    n: Annotated[
+        int, typer.Option("-n", help="Sample count of tables that print no paper's.", min=0)
+    ] = 0,
+    records: Records = None,
+    cache: Cache = None,
+) -> None:
+    """Write tables, figures, samples and the provenance of every number as one HTML file.
+
+    The file needs no network and no other file. Samples come from the cache, if they are there.
+    """
+    import sys
+
+    from genbench.files import replacing
+    from genbench.protocols import load_protocols
+    from genbench.published import load_published
+    from genbench.report import report_html
+    from genbench.table_specs import at_count, load_spec, spec_names
+    from genbench.tables import build_table
+    from genbench.weights import cache_folder
+
+    found, published, protocols = read_all(records), load_published(), load_protocols()
+    tables: list[Table] = []
+    for spec in map(load_spec, spec_names()):
+        own = not any(row.published for row in spec.rows)
+        counted = at_count(spec, n) if n and own else spec
+        built = build_table(counted, published, found, protocols)
+        tables.insert(0 if own else len(tables), built)
+    text = report_html(found, tables, cache=cache or cache_folder())
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{len(tables)} tables, {len(found)} records: {out}", file=sys.stderr)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="Run, or a record file.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
+    records: Records = None,
+    json_lines: Json = False,
+) -> None:
+    """Say which differences between two runs are larger than their combined uncertainty.
+
+    The run of a figure stands below its table, and in its record. Runs of different protocols or
+    references do not compare.
+    """
+    import json
+    from dataclasses import asdict
+
+    from genbench.comparison import compare_runs, named_run
+    from genbench.console import show_rows
+
+    known = read_all(records)
+    lines = compare_runs(named_run(first, known), named_run(second, known))
+    if json_lines:
+        for line in lines:
+            print(json.dumps(asdict(line)))
+    else:
+        show_rows([line.as_row() for line in lines])
