@@ -82,25 +82,31 @@ def extrapolated(counts: Sequence[int], values: Sequence[float]) -> tuple[float,
 
 
 def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
-    """Quality against speed, one plot a protocol, count and device; the latest records count."""
+    """Quality against speed, one plot a protocol and device, at the largest sample count.
+
+    Of several records of one model with one set of options the latest counts.
+    """
     label = labels_of(records)
     quality: dict[tuple[Any, ...], Measurement] = {}
     speeds: dict[tuple[Any, ...], Measurement] = {}
     for record in records:
         settings = record.settings
         if record.metric in FRECHET:
-            compared = (record.metric, record.protocol_digest, record.reference_digest)
-            quality[(*compared, record.samples, _sampler(record))] = record
+            same = (record.metric, record.protocol_digest, record.reference_digest)
+            quality[(*same, record.samples, _sampler(record))] = record
         elif record.metric == "throughput" and (settings.get("mode"), settings.get("tier")) == (
             "sample", "measured",
         ):  # fmt: skip
             speeds[device_of(record), _sampler(record)] = record
+    most: dict[tuple[Any, ...], int] = {}  # of each comparison only the largest count is plotted
+    for *compared, samples, _ in quality:
+        most[tuple(compared)] = max(samples, most.get(tuple(compared), 0))
     plots: dict[tuple[Any, ...], list[SpeedPoint]] = {}
-    for (*figure, sampler), measured in quality.items():
+    for (*compared, samples, sampler), measured in quality.items():
         for (device, other), speed in speeds.items():
-            if sampler == other:
+            if sampler == other and samples == most[tuple(compared)]:
                 point = SpeedPoint(model=label(measured), quality=measured, speed=speed)
-                plots.setdefault((*figure, device), []).append(point)
+                plots.setdefault((*compared, device), []).append(point)
     return [
         SpeedPlot(
             metric=points[0].quality.metric,

@@ -17,10 +17,12 @@ nav a { display: inline-block; padding: .35rem 0; }
 .wide:focus-visible, a:focus-visible, summary:focus-visible { outline: 3px solid Highlight; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th[scope=row], th[scope=rowgroup], thead th:first-child, td.text, th.text { text-align: left; }
 td { white-space: nowrap; }
-td.text { white-space: normal; overflow-wrap: anywhere; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: 8em; }
+th[scope=row] { min-width: 9em; }
 th[scope=rowgroup] { background: var(--soft); }
 .notes { font-size: .85rem; padding-left: 1.2rem; }
 .notes .marked { list-style: none; margin-left: -1.2rem; }

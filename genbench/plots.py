@@ -51,8 +51,7 @@ def speed_figure(plot: SpeedPlot) -> str:
             axes.annotate(
                 point.model, (x.value, y.value), xytext=(6, 6), textcoords="offset points"
             )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _logarithmic(axes, "xy")
         axes.set_xlabel(f"images per second on {plot.device}, more is better")
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
         axes.legend()
@@ -75,8 +74,7 @@ def count_figure(curves: Sequence[CountCurve]) -> str:
             fitted = [curve.limit + curve.slope / step for step in steps]
             axes.plot(steps, fitted, color=look["color"], linewidth=1)
             axes.axhline(curve.limit, color=look["color"], linewidth=1, linestyle=":")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _logarithmic(axes, "xy")
         axes.set_xlabel("samples")
         axes.set_ylabel(f"{names}, less is better")
         axes.legend()
@@ -115,7 +113,7 @@ def batch_figure(curves: Sequence[BatchCurve]) -> str:
             name = f"{curve.model} on {curve.device}"
             axes.plot(curve.batches, curve.rates, **_look(number), linewidth=1, label=name)
         axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
+        _logarithmic(axes, "y")
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.set_xlabel("batch size")
         axes.set_ylabel("images per second, more is better")
@@ -138,6 +136,18 @@ def inline_svg(svg: str, prefix: str) -> str:
     return re.sub(
         r'aria-labelledby="(\S+) (\S+)"', rf'aria-labelledby="{prefix}-\1 {prefix}-\2"', body
     )
+
+
+def _logarithmic(axes: Axes, which: str) -> None:
+    """Logarithmic axes with a few plain numbers: 200, 500, 1,000."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:,.4g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _look(number: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from genbench.core import Measurement
 from genbench.curves import batch_curves, count_curves, device_of, labels_of, speed_plots, sweeps
 from genbench.html_page import page
 from genbench.plots import batch_figure, count_figure, inline_svg, speed_figure, sweep_figure
+from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
 from genbench.table_html import rows_to_html, table_to_fragment
 from genbench.tables import Table
 
@@ -31,8 +32,7 @@ COMMANDS = {  # what fills a figure that has no data yet
 def report_html(records: Records, tables: Sequence[Table], *, cache: Path) -> str:
     """The whole page. Raises GenbenchError when matplotlib is not installed."""
     parts: dict[str, tuple[str, str]] = {
-        "tables": ("Tables", "".join(f"<h3>{escape(t.title)}</h3>\n{table_to_fragment(t)}"
-                                     for t in tables)),
+        "tables": ("Tables", "".join(map(table_to_fragment, tables))),
         "speed": ("Quality against speed", _speed(records)),
         "counts": ("Quality against sample count", _counts(records)),
         "sweeps": ("Precision against recall", _sweeps(records)),
@@ -120,6 +120,16 @@ def _sweeps(records: Records) -> str:
     if not found:
         return _missing("sweeps", "No option, such as truncation or guidance scale, was swept.")
     text = ""
+    # Counts do not compare, and of one sweep at several the largest is the most exact.
+    most = {
+        (curve.model, curve.option): max(
+            other.samples
+            for other in found
+            if (other.model, other.option) == (curve.model, curve.option)
+        )
+        for curve in found
+    }
+    found = [curve for curve in found if curve.samples == most[curve.model, curve.option]]
     for number, samples in enumerate(sorted({curve.samples for curve in found})):
         curves = [curve for curve in found if curve.samples == samples]
         rows = [
@@ -148,17 +158,18 @@ def _batches(records: Records) -> str:
 
 
 def _samples(records: Records, cache: Path) -> str:
-    from genbench.sample_pictures import COLUMNS, pairs_of
-
-    models = {
-        (record.model, record.samples_digest): record
+    drawn = {
+        (record.model, record.card, record.samples_digest): record
         for record in records
         if record.card and record.samples_digest and record.reference
     }
+    pictures: dict[tuple[str, str], tuple[Measurement, Pairs | None]] = {}
+    for (model, card, _), record in drawn.items():  # one picture a model: of what is in the cache
+        if pictures.get((model, card), (record, None))[1] is None:
+            pictures[model, card] = (record, pairs_of(record, cache))
     label = labels_of(records)
     text, absent = "", []
-    for record in models.values():
-        found = pairs_of(record, cache)
+    for record, found in pictures.values():
         if found is None:
             absent.append(
                 f"genbench sample --model {record.model} --res {record.resolution} -n 64 "

@@ -13,11 +13,15 @@ from genbench.tables import Table
 
 def table_to_html(table: Table) -> str:
     """A page with this table alone."""
-    return page(table.title, table_to_fragment(table))
+    return page(table.title, _fragment(table))
 
 
 def table_to_fragment(table: Table) -> str:
-    """The table, its footnotes and the commands that fill it, to be put into a page."""
+    """The table under its title, its footnotes and the commands that fill it, to put in a page."""
+    return f"<h3>{escape(table.title)}</h3>\n{_fragment(table)}"
+
+
+def _fragment(table: Table) -> str:
     grid = lay_out(table)
     width = 1 + sum(len(heading.parts) for heading in grid.headings)
     bodies = []
@@ -31,7 +35,7 @@ def table_to_fragment(table: Table) -> str:
         bodies.append(f"<tbody>\n{rows}</tbody>\n")
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(grid.title)}">\n'
-        f"<table>\n<caption>{escape(grid.title)}</caption>\n"
+        f'<table>\n<caption class="hidden">{escape(grid.title)}</caption>\n'
         f"{_head(grid.headings)}{''.join(bodies)}</table>\n</div>\n{_notes(grid)}"
     )
 
