@@ -22,14 +22,18 @@ Records = Annotated[
 def table(
     name: Annotated[str, typer.Argument(help="Table (`genbench ls tables`).")],
     format: Annotated[
-        Literal["terminal", "md", "latex", "csv", "html"], typer.Option(help="What to print.")
-    ] = "terminal",
+        Literal["terminal", "md", "latex", "csv", "html"] | None,
+        typer.Option(help="What to print (default: terminal, or what --out ends in)."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Print no table, but what is wrong with it.")
     ] = False,
     n: Annotated[int, typer.Option("-n", help="Sample count, if not the table's.", min=0)] = 0,
     records: Records = None,
-    out: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="File to write (.md .tex .csv .html .txt) instead; repeat it."),
+    ] = None,
 ) -> None:
     """Show a paper's table, published beside measured; what is missing says how to fill it.
 
@@ -48,21 +52,35 @@ def table(
     built = build_table(
         at_count(spec, n) if n else spec, load_published(), read_all(records), load_protocols()
     )
+    texts = {path: _as_text(built, format or _format_of(path)) for path in out or ()}
     if check:
         faults = built.faults()
-        if out is not None and not _is_current(out, _as_text(built, format)):
-            faults.append(f"not current: {out}: run the same command without --check")
+        for path, text in texts.items():
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                faults.append(f"not current: {path}: run the same command without --check")
         for fault in faults:
             print(fault)
         if faults:
             raise typer.Exit(1)
-    elif out is not None:
-        with replacing(out) as temporary:
-            temporary.write_text(_as_text(built, format), encoding="utf-8")
-    elif format == "terminal":
+        return
+    for path, text in texts.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if not texts and format in (None, "terminal"):
         print_table(stdout, built)
-    else:
+    elif not texts and format is not None:
         print(_as_text(built, format), end="")
+
+
+def _format_of(path: Path) -> str:
+    from genbench.core import UsageError
+
+    formats = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".txt": "terminal"}
+    if path.suffix not in formats:
+        raise UsageError(
+            f"--out {path}: end it in {', '.join(formats)}, or say which --format it takes"
+        )
+    return formats[path.suffix]
 
 
 def read_all(files: list[Path] | None) -> list[Measurement]:
@@ -85,10 +103,6 @@ def _as_text(built: Table, format: str) -> str:
         "html": table_to_html,
     }
     return formats[format](built)
-
-
-def _is_current(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def report(

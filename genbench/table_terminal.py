@@ -17,7 +17,10 @@ from genbench.tables import Table
 def print_table(console: Console, table: Table) -> None:
     """Print the table, its footnotes, and the commands that fill it, each on a line to copy."""
     grid = lay_out(table)
-    console.print(_rich_table(grid))
+    whole = _rich_table(grid)
+    unbounded = console.options.update(max_width=10_000)
+    fits = console.measure(whole, options=unbounded).maximum <= console.width
+    console.print(whole if fits else _long_table(grid))
     for text in (*(f"{mark} {text}" for mark, text in grid.footnotes), *grid.notes):
         console.print(Text(text), soft_wrap=True)
     if grid.commands:
@@ -35,17 +38,38 @@ def table_to_terminal(table: Table) -> str:
 
 def _rich_table(grid: Grid) -> RichTable:
     table = RichTable(title=escape(grid.title), title_justify="left")
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     for heading in grid.headings:
         for number, part in enumerate(heading.parts):
             title = heading.title if not number else ""
-            table.add_column(escape(f"{title}\n{part}".rstrip("\n")), justify="right")
+            table.add_column(escape(f"{title}\n{part}".rstrip("\n")), justify="right", no_wrap=True)
     for group, members in groupby(grid.lines, key=lambda line: line.group):
         if group:
             table.add_section()
             table.add_row(f"[italic]{escape(group)}[/italic]")
         for line in members:
             table.add_row(escape(line.label), *map(_text, line.entries))
+    return table
+
+
+def _long_table(grid: Grid) -> RichTable:
+    """One line a cell, for terminals too narrow for the table: no figure is ever cut off."""
+    table = RichTable(title=escape(grid.title), title_justify="left")
+    parts = list(dict.fromkeys(part for heading in grid.headings for part in heading.parts))
+    table.add_column("", overflow="fold")
+    table.add_column("")
+    for part in parts:
+        table.add_column(part, justify="right", no_wrap=True)
+    for line in grid.lines:
+        label = f"{line.group}: {line.label}" if line.group else line.label
+        entries = iter(line.entries)
+        table.add_section()
+        for heading in grid.headings:
+            shown = {part: next(entries) for part in heading.parts}
+            if any(entry.text for entry in shown.values()):
+                texts = (_text(shown.get(part, Entry())) for part in parts)
+                table.add_row(escape(label), escape(heading.title), *texts)
+                label = ""
     return table
 
 

@@ -27,7 +27,11 @@ def records() -> list[Measurement]:
     for number, model in enumerate(("hit", "biggan-deep"), start=1):
         for truncation in (0.5, 1.0):
             options = {"truncation": truncation}
-            shared: dict[str, Any] = {"card": f"{model}-32", "options": options, "run": f"run{number}"}
+            shared: dict[str, Any] = {
+                "card": f"{model}-32",
+                "options": options,
+                "run": f"run{number}",
+            }
             for count in (5000, 10_000):
                 for metric in ("fd", "precision", "recall"):
                     value = number * truncation + 1 / count

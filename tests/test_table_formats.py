@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_records import made, speed
+from rich.console import Console
 from strangers import error_line, genbench
 
 from genbench.core import Measurement
@@ -21,7 +22,7 @@ from genbench.table_formats import table_to_csv, table_to_latex, table_to_markdo
 from genbench.table_html import table_to_html
 from genbench.table_layout import lay_out, shown_number
 from genbench.table_specs import load_spec, spec_names
-from genbench.table_terminal import table_to_terminal
+from genbench.table_terminal import print_table, table_to_terminal
 from genbench.tables import Table, build_table
 
 PUBLISHED = load_published()
@@ -183,6 +184,16 @@ def test_the_command_prints_every_format(records: Path) -> None:
         assert "31.3" in run.stdout or "31.26" in run.stdout
 
 
+@pytest.mark.parametrize("columns", [70, 80, 200])
+def test_no_terminal_is_too_narrow_for_a_figure(columns: int) -> None:
+    out = io.StringIO()
+    print_table(Console(file=out, width=columns), table("bundled", *BUNDLED))
+    assert "31.3 ± 1.1 a" in out.getvalue()
+    shown = out.getvalue().split("\na weights")[0]
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= columns
+
+
 def test_check_fails_until_all_is_measured_and_the_file_is_current(
     records: Path, tmp_path: Path
 ) -> None:
@@ -196,6 +207,20 @@ def test_check_fails_until_all_is_measured_and_the_file_is_current(
     assert "not current" not in genbench(*words, "--check").stdout
     out.write_text(out.read_text() + "\n")
     assert "not current" in genbench(*words, "--check").stdout
+
+
+def test_one_call_writes_every_format(records: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"table{suffix}" for suffix in (".md", ".tex", ".csv", ".html", ".txt")]
+    words: list[str | Path] = ["table", "bundled", "--records", records]
+    for file in files:
+        words += ["--out", file]
+    assert genbench(*words).returncode == 0
+    starts = [file.read_text().splitlines()[0] for file in files]
+    assert [start[:12] for start in starts] == [
+        "**Four syste", "% \\usepackag", "table,group,", "<!DOCTYPE ht", "Four systems",
+    ]  # fmt: skip
+    line = error_line(genbench("table", "bundled", "--records", records, "--out", "table.docx"))
+    assert ".md, .tex" in line
 
 
 def full_records() -> list[Measurement]:
