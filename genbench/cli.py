@@ -31,6 +31,7 @@ from genbench.cli_options import (
     model_request,
 )
 from genbench.cli_speed import audit, throughput
+from genbench.cli_tables import compare, report, table
 from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
@@ -65,6 +66,9 @@ def fid(
     dtype: Dtype = "float32",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
+    ] = False,
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
@@ -78,8 +82,9 @@ def fid(
     from genbench.protocols import choose_protocol
     from genbench.runner import QualityRequest, evaluate
     from genbench.sampling import model_resolution
-    from genbench.store import append_records, default_records
+    from genbench.store import append_records, default_records, read_records
 
+    known = tuple(read_records(records or default_records())) if reuse else ()
     request_model, size = None, 0
     if model:
         request_model = model_request(
@@ -95,7 +100,7 @@ def fid(
         ),
         samples=samples, model=request_model, features=features, reference=ref,
         reference_features=ref_features, counts=tuple(n or ()), metrics=tuple(metric or ()),
-        detector_weights=detector_weights, interval=ci, cache=cache,
+        detector_weights=detector_weights, interval=ci, cache=cache, known=known,
     )  # fmt: skip
     with joined_world() as world:
         reporter = ConsoleReporter(leads=world.leads)
@@ -104,7 +109,7 @@ def fid(
         )
         if not world.leads:
             return
-        append_records(records or default_records(), measured)
+        append_records(records or default_records(), [new for new in measured if new not in known])
         if json_lines:
             for measurement in measured:
                 print(measurement.to_json())
@@ -244,6 +249,9 @@ def doctor(json_lines: Json = False) -> None:
 
 app.command(context_settings=MODEL_OPTIONS)(throughput)
 app.command()(audit)
+app.command()(table)
+app.command()(report)
+app.command()(compare)
 app.command()(train)
 app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)

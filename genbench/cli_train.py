@@ -65,8 +65,8 @@ def distill(
     """
     from genbench.console import ConsoleReporter
     from genbench.core import DistillRun
-    from genbench.curves import Curve, distilled
     from genbench.distributed import device_of, joined_world
+    from genbench.milestones import Curve, distilled
     from genbench.protocols import find_protocol
     from genbench.registry import distillation_of
     from genbench.sampling import named_weights
