@@ -31,7 +31,7 @@ from genbench.cli_options import (
     model_request,
 )
 from genbench.cli_speed import audit, throughput
-from genbench.cli_train import convert, train
+from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
 app = typer.Typer(
@@ -244,6 +244,7 @@ def doctor(json_lines: Json = False) -> None:
 app.command(context_settings=MODEL_OPTIONS)(throughput)
 app.command()(audit)
 app.command()(train)
+app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 
 

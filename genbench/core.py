@@ -102,18 +102,32 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRun:
-    """One training run as the user asked for it."""
+class RecipeRun:
+    """One run of a recipe as the user asked for it."""
 
     config: Path  # the recipe, TOML
-    data: str  # image-set spec
     out: Path  # folder of checkpoints, log, previews and the finished weights
     world: World
     device: torch.device
     reporter: Reporter
-    crop: str = "none"
     seed: int = 0
     steps: int = 0  # 0: as many as the recipe says
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRun(RecipeRun):
+    """A training run on images."""
+
+    data: str  # image-set spec
+    crop: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillRun(RecipeRun):
+    """A distillation, which needs no images but a teacher."""
+
+    teacher: Path  # weights of a diffusion model
+    resolution: int = 0  # pixels, of a teacher whose file does not tell; 0: it does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +145,15 @@ class Convertible(Protocol):
     @staticmethod
     def convert(run: ConvertRun) -> str:
         """Write `run.out` from `run.source`; returns one line that says what it holds."""
+        ...
+
+
+class Distillable(Protocol):
+    """A further optional contract: a family whose models are distilled from others."""
+
+    @staticmethod
+    def distill(run: DistillRun) -> Path:
+        """Distil, or go on where a killed run stopped; returns the finished weights' path."""
         ...
 
 

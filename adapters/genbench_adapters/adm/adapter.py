@@ -276,4 +276,6 @@ class _Settings:
         if self.attention == "auto":
             fused = self.device.type == "cuda"
         network.use_fused_attention(fused)
+        if self.device.type == "cpu":  # measured there alone, by benchmarks/adm.py
+            network.phase_upsampling()
         return network

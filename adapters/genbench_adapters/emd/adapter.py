@@ -13,11 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard
+from genbench.core import (
+    CheckpointSource,
+    ConvertRun,
+    DistillRun,
+    GenbenchError,
+    ModelCard,
+    UsageError,
+)
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
-from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_network
+from genbench_adapters.adm.network import UNet
+from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator, load_network
+from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
 from genbench_adapters.random_weights import random_network
@@ -67,14 +76,15 @@ class EDMDiffusion:
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
-        """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
-        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling())
+        """The sampler of a card with its checkpoint; weights and state stay float32."""
+        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling(), dtype)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with random weights."""
-        return EDMGenerator(_random(card, device), self._sampling())
+        network = random_network(partial(EDM, IMAGENET_64), device)
+        return EDMGenerator(network.to(memory_format=torch.channels_last), self._sampling(), dtype)
 
     def _sampling(self) -> EDMSampling:
         return EDMSampling(
@@ -104,6 +114,20 @@ class OneStep:
 
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
+            name="emd-32",
+            resolution=32,
+            classes=10,
+            parameters=1_194_534,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
+            paper="arXiv:2405.16852",
+            note="Fashion-MNIST; distilled by `genbench distill emd` from the bundled ADM",
+        ),
+        ModelCard(
             name="emd-64",
             resolution=64,
             classes=1000,
@@ -123,29 +147,49 @@ class OneStep:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
-        if not self.sigma:
+        if checkpoint is None:
+            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        network, sigma = load_generator(checkpoint, card)
+        if self.sigma and sigma and self.sigma != sigma:
+            raise UsageError(f"{checkpoint} was distilled at sigma {sigma}: leave --sigma out")
+        if not (self.sigma or sigma):
             raise GenbenchError(
-                "no file tells the noise level of a one-step generator: pass --sigma (80 for DMD2, "
-                "2.5 for SiD)"
+                f"{checkpoint} does not tell the noise level of its one step: pass --sigma (80 for "
+                "DMD2, 2.5 for SiD)"
             )
-        network = _loaded(card, checkpoint, device)
-        return OneStepGenerator(network, self.sigma, self.rounding)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        return OneStepGenerator(network, self.sigma or sigma, self.rounding, dtype)
+
+    @staticmethod
+    def distill(run: DistillRun) -> Path:
+        """Distil a diffusion by a recipe file, or resume; returns the finished weights' path."""
+        from genbench_adapters.emd.distill import distill
+
+        return distill(run)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with random weights, at any noise level."""
-        return OneStepGenerator(_random(card, device), self.sigma or _DMD2, self.rounding)
+        network = random_network(partial(_unread, card), device)
+        network = network.to(memory_format=torch.channels_last)
+        return OneStepGenerator(network, self.sigma or _DMD2, self.rounding, dtype)
 
 
-def _random(card: ModelCard, device: torch.device) -> EDM:
-    if card.resolution != IMAGENET_64.img_resolution:
-        raise GenbenchError(
-            f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
-            "pass --checkpoint PATH"
-        )
-    network = random_network(partial(EDM, IMAGENET_64), device)
-    return network.to(memory_format=torch.channels_last)
+def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
+    """What a card's generator is without its file: the network of ImageNet 64, or the small ADM
+    whose recipe genbench ships."""
+    if card.resolution == IMAGENET_64.img_resolution:
+        return EdmDenoiser(EDM(IMAGENET_64))
+    from genbench_adapters.adm.train import AdmRecipe
+    from genbench_adapters.training import read_recipe
+
+    recipe = Path(__file__).parent.with_name("adm") / "fashion-mnist-32.toml"
+    model = read_recipe(recipe, AdmRecipe).model()
+    if (card.resolution, card.classes) != (model.unet.image_size, model.unet.num_classes):
+        raise UsageError(f"the network of {card.name} is not known without a file: pass "
+                         "--checkpoint PATH")  # fmt: skip
+    return AdmDenoiser(UNet(model.unet), model.noise_schedule, model.diffusion_steps)
 
 
 def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
@@ -163,8 +207,8 @@ def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
 class EDMGenerator:
     """A loaded EDM diffusion. evaluations: calls of the network in the last `sample`."""
 
-    def __init__(self, network: EDM, sampling: EDMSampling) -> None:
-        self.network, self.sampling = network, sampling
+    def __init__(self, network: EDM, sampling: EDMSampling, dtype: torch.dtype) -> None:
+        self.network, self.sampling, self.dtype = network, sampling, dtype
         self.evaluations = 0
 
     def compile(self) -> None:
@@ -176,7 +220,12 @@ class EDMGenerator:
         side = self.network.config.img_resolution
         x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
         sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
-        return [(lambda: self.network(x, sigma, chosen), 2 * self.sampling.steps - 1)]
+
+        def denoise() -> Tensor:
+            with _half(x.device, self.dtype):
+                return self.network(x, sigma, chosen)
+
+        return [(denoise, 2 * self.sampling.steps - 1)]
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
@@ -186,7 +235,8 @@ class EDMGenerator:
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             self.evaluations += 1
-            return self.network(x, sigma, chosen)
+            with _half(x.device, self.dtype):
+                return self.network(x, sigma, chosen)
 
         states = heun(denoise, self.sampling, lambda step: noise.normal((3, side, side), step=step))
         x, _, _ = deque(states, maxlen=1).pop()
@@ -197,9 +247,14 @@ class OneStepGenerator:
     """A loaded one-step generator."""
 
     def __init__(
-        self, network: EDM, sigma: float, rounding: Literal["truncate", "nearest"]
+        self,
+        network: AdmDenoiser | EdmDenoiser,
+        sigma: float,
+        rounding: Literal["truncate", "nearest"],
+        dtype: torch.dtype,
     ) -> None:
         self.network, self.sigma, self.rounding = network, sigma, rounding
+        self.dtype = dtype
 
     def compile(self) -> None:
         """Hand the network to torch.compile."""
@@ -207,8 +262,13 @@ class OneStepGenerator:
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
-        side = self.network.config.img_resolution
-        latents = noise.normal((3, side, side)) * self.sigma
-        sigma = torch.tensor([self.sigma], device=latents.device)
-        images = self.network(latents, sigma, _one_hot(labels, self.network))
+        side = self.network.resolution
+        latents = noise.normal((3, side, side))
+        with _half(latents.device, self.dtype):
+            images = one_step(self.network, self.sigma, latents, labels)
         return to_uint8(images, rounding=self.rounding)
+
+
+def _half(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Products and convolutions in a half precision; nothing changes for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from genbench.core import ConvertRun, GenbenchError, ModelCard, UsageError, suggestion
+from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import read_network
 from genbench_adapters.single_file import filled, load_filled, read_config, write_model
@@ -44,6 +45,27 @@ def load_network(checkpoint: Path, card: ModelCard) -> EDM:
     with torch.device("meta"):
         network = EDM(config)
     return load_filled(network, checkpoint, what=f"EDM at {config.img_resolution} pixels")
+
+
+def load_generator(checkpoint: Path, card: ModelCard) -> tuple[AdmDenoiser | EdmDenoiser, float]:
+    """A one-step generator in eval mode on the CPU, and its noise level; 0.0 where no file tells.
+
+    What `genbench distill` wrote, or an EDM network as `load_network` takes it. Raises
+    GenbenchError as that does.
+    """
+    values = None if checkpoint.suffix in (".pkl", ".pickle") else read_config(checkpoint)
+    if values is None or "kind" not in values:
+        return EdmDenoiser(load_network(checkpoint, card)), 0.0
+    network = student_network(values, checkpoint)
+    if (network.resolution, network.classes) != (card.resolution, card.classes):
+        raise GenbenchError(
+            f"{checkpoint} is a generator of {network.resolution} pixels and {network.classes} "
+            f"classes, not of {card.resolution} and {card.classes}: choose its variant"
+        )
+    sigma = values.get("sigma")
+    if not isinstance(sigma, float) or not 0 < sigma < float("inf"):
+        raise GenbenchError(f"{checkpoint} names no noise level but {sigma!r}: distil it again")
+    return load_filled(network, checkpoint, what="the one-step generator"), sigma
 
 
 def convert(run: ConvertRun) -> str:
