@@ -13,6 +13,7 @@ from genbench.core import (
     UsageError,
     WeightKind,
 )
+from genbench.registry import choose_card, find_adapter, load_adapter_class
 from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
 
 
@@ -62,10 +63,9 @@ def named_weights(name: str, resolution: int) -> Path:
     """
     if Path(name).exists() or "/" in name:
         return _given_checkpoint(name)
-    request = ModelRequest(name=name, resolution=resolution)
     adapter = load_adapter_class(find_adapter(name))
     card = choose_card(adapter.cards, name, "", resolution)
-    checkpoint, _ = find_checkpoint(adapter, card, request)
+    checkpoint, _ = find_checkpoint(adapter, card, "")
     if checkpoint is None:
         raise UsageError(f"model {name} has no weights: name another")
     return checkpoint

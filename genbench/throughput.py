@@ -186,7 +186,7 @@ def _of_model(
         cost = cost_of_an_image(source, lab)
         advance(1)
     precision = request.precision
-    if cost.seconds > lab.seconds:
+    if cost.seconds > lab.patience:
         text = (
             f"{source.spec.card} is not measured: one image takes about {cost.seconds:.0f} s on "
             f"this device ({cost.evaluations} network calls); pass --seconds "
