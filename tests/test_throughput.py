@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from strangers import error_line, genbench, install
+from strangers import error_line, genbench
 
-from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec
+from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec, UsageError
 from genbench.device_memory import HostMeter, noticing_memory
 from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
@@ -393,22 +393,9 @@ def test_what_would_take_too_long_is_not_begun(tmp_path: Path) -> None:
     assert "182.352" in run.stdout  # arithmetic needs no device
 
 
-def test_a_stranger_without_random_weights_is_told_what_to_do(tmp_path: Path) -> None:
-    source = """
-from dataclasses import dataclass
-from typing import ClassVar
-from genbench.core import CheckpointSource, ModelCard
-@dataclass(frozen=True)
-class Plain:
-    cards: ClassVar = (
-        ModelCard(name="w-16", resolution=16, checkpoint=CheckpointSource(filename="w.pt")),
-    )
-    def load(self, card, checkpoint, device, dtype):
-        raise AssertionError
-"""
-    install(tmp_path, "weighty", "weighty", source)
-    run = genbench("throughput", "--model", "weighty", "--records", tmp_path / "r", path=tmp_path)
-    assert "cannot be measured without its weights: pass --checkpoint" in error_line(run)
+def test_a_family_without_random_weights_is_told_what_to_do() -> None:
+    with pytest.raises(UsageError, match="cannot be measured without its weights: pass --check"):
+        open_random_model(ModelRequest(name="toy"), CPU)
 
 
 @pytest.mark.parametrize(
