@@ -34,13 +34,17 @@ def main() -> None:
     timesteps = torch.full((batch,), 500, device=device)
     labels = torch.arange(batch, device=device)
 
-    def form(dtype: torch.dtype, *, last: bool, fused: bool) -> Callable[[], Tensor]:
+    def form(
+        dtype: torch.dtype, *, last: bool, fused: bool, phases: bool = False
+    ) -> Callable[[], Tensor]:
         order = torch.channels_last if last else torch.contiguous_format
         own_unet = copy.deepcopy(unet).to(memory_format=order)
         own_classifier = copy.deepcopy(classifier).to(memory_format=order)
         for network in (own_unet, own_classifier):
             network.convolutions_to(dtype)
             network.use_fused_attention(fused)
+            if phases:
+                network.phase_upsampling()
         guide = classifier_guide(own_classifier, labels, 1.0)
         noisy = x.to(memory_format=order)
         return lambda: own_unet(noisy, timesteps, labels)[:, :3] + guide(noisy, timesteps)
@@ -49,8 +53,10 @@ def main() -> None:
     forms = {
         "plain": form(torch.float32, last=False, fused=False),
         "channels last": form(torch.float32, last=True, fused=False),
+        "channels last, phases": form(torch.float32, last=True, fused=False, phases=True),
         "channels last, fused attention": form(torch.float32, last=True, fused=True),
         f"channels last, {short}": form(half, last=True, fused=False),
+        f"channels last, phases, {short}": form(half, last=True, fused=False, phases=True),
         f"channels last, fused, {short}": form(half, last=True, fused=True),
     }
     compare("ADM 128 guided (half precision is approximate)", forms, batch, rounds)

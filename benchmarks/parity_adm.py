@@ -64,6 +64,9 @@ def _unet(case: Case) -> Iterator[Check]:
         for timesteps, out in (("in/t", "out/out"), ("in/t_float", "out/out_float_t")):
             error = largest(_run(network, case, timesteps), case.tensor(out))
             yield Check(f"{out}, {attention}", error, _NETWORK)
+    network.phase_upsampling()
+    error = largest(_run(network, case, "in/t"), case.tensor("out/out"))
+    yield Check("out/out, upsampling in phases", error, _NETWORK)
 
 
 def _classifier(case: Case) -> Iterator[Check]:

@@ -30,8 +30,9 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
+from genbench.cli_speed import audit, throughput
 from genbench.cli_tables import compare, report, table
-from genbench.cli_train import convert, train
+from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
 app = typer.Typer(
@@ -190,20 +191,21 @@ def ref(
 
 @app.command()
 def ls(
-    what: Annotated[str, typer.Argument(help="models, protocols, detectors, tables or a MODEL")] = (
-        "models"
-    ),
+    what: Annotated[
+        str, typer.Argument(help="models, protocols, detectors, gpus, tables or a MODEL")
+    ] = ("models"),
     json_lines: Json = False,
 ) -> None:
-    """List models, protocols, detectors, tables, or one model's variants and options."""
+    """List models, protocols, detectors, gpus, tables, or one model's variants and options."""
     from genbench.console import show_rows
     from genbench.listing import named_list
 
-    for rows in named_list(what):
+    for number, rows in enumerate(named_list(what)):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))
         else:
+            print(end="\n" if number else "")
             show_rows(rows)
 
 
@@ -245,10 +247,13 @@ def doctor(json_lines: Json = False) -> None:
             show_check(finding.subject, finding.good, finding.text)
 
 
+app.command(context_settings=MODEL_OPTIONS)(throughput)
+app.command()(audit)
 app.command()(table)
 app.command()(report)
 app.command()(compare)
 app.command()(train)
+app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 
 

@@ -1,4 +1,4 @@
-"""`genbench train` and `genbench convert`: what only some families bring."""
+"""`genbench train`, `distill` and `convert`: what only some families bring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli_options import Crop, Device, Seed, free_options
+from genbench.cli_options import Crop, Device, Resolution, Seed, free_options
 
 
 def train(
@@ -39,6 +39,50 @@ def train(
         weights = begin(run)
         if world.leads:
             print(f"trained {model}: {weights}", file=sys.stderr)
+
+
+def distill(
+    model: Annotated[str, typer.Argument(help="Family of the one-step generator.")],
+    config: Annotated[Path, typer.Option(help="Recipe file (TOML).")],
+    out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    teacher: Annotated[str, typer.Option(help="Diffusion: a model's name, or its weights.")] = (
+        "adm-guided"
+    ),
+    res: Resolution = 0,
+    steps: Annotated[int, typer.Option(help="Steps in all; 0: the recipe's.", min=0)] = 0,
+    fd_every: Annotated[
+        int, typer.Option(help="Measure after every so many steps, into curve.jsonl.", min=0)
+    ] = 0,
+    fd_samples: Annotated[int, typer.Option(help="Samples of such a measurement.", min=2)] = 2000,
+    protocol: Annotated[str, typer.Option(help="Protocol of these measurements.")] = "bundled",
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Distil a diffusion model into a one-step generator (EM Distillation); no images needed.
+
+    A killed run resumes where its last checkpoint stands. Under torchrun the processes share
+    each batch.
+    """
+    from genbench.console import ConsoleReporter
+    from genbench.core import DistillRun
+    from genbench.distributed import device_of, joined_world
+    from genbench.milestones import Curve, distilled
+    from genbench.protocols import find_protocol
+    from genbench.registry import distillation_of
+    from genbench.sampling import named_weights
+
+    begin = distillation_of(model)
+    weights = named_weights(teacher, res)
+    curve = Curve(every=fd_every, samples=fd_samples, protocol=find_protocol(protocol))
+    with joined_world() as world:
+        run = DistillRun(
+            config=config, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
+            world=world, device=device_of(device, world),
+            reporter=ConsoleReporter(leads=world.leads),
+        )  # fmt: skip
+        path = distilled(begin, run, model, curve)
+        if world.leads:
+            print(f"distilled {model}: {path}", file=sys.stderr)
 
 
 def convert(

@@ -89,6 +89,19 @@ class Generator(Protocol):
         ...
 
 
+class CountingGenerator(Generator, Protocol):
+    """A further optional contract: a generator that counts its network calls as it makes them.
+
+    evaluations: calls of the networks that make the image, for one sample, in the last `sample`:
+        a denoiser's, an upsampler's, a GAN's one.
+    guide_evaluations: calls of those that only steer it there, such as a classifier, whose forward
+        and backward pass are one; may be left out when there are none.
+    """
+
+    evaluations: int
+    guide_evaluations: int
+
+
 class Adapter(Protocol):
     """A model family. The class is a frozen dataclass whose fields are the family's options."""
 
@@ -102,18 +115,32 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRun:
-    """One training run as the user asked for it."""
+class RecipeRun:
+    """One run of a recipe as the user asked for it."""
 
     config: Path  # the recipe, TOML
-    data: str  # image-set spec
     out: Path  # folder of checkpoints, log, previews and the finished weights
     world: World
     device: torch.device
     reporter: Reporter
-    crop: str = "none"
     seed: int = 0
     steps: int = 0  # 0: as many as the recipe says
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRun(RecipeRun):
+    """A training run on images."""
+
+    data: str  # image-set spec
+    crop: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillRun(RecipeRun):
+    """A distillation, which needs no images but a teacher."""
+
+    teacher: Path  # weights of a diffusion model
+    resolution: int = 0  # pixels, of a teacher whose file does not tell; 0: it does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +158,15 @@ class Convertible(Protocol):
     @staticmethod
     def convert(run: ConvertRun) -> str:
         """Write `run.out` from `run.source`; returns one line that says what it holds."""
+        ...
+
+
+class Distillable(Protocol):
+    """A further optional contract: a family whose models are distilled from others."""
+
+    @staticmethod
+    def distill(run: DistillRun) -> Path:
+        """Distil, or go on where a killed run stopped; returns the finished weights' path."""
         ...
 
 
@@ -217,6 +253,8 @@ class Measurement:
     weight_kind: WeightKind = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: str = ""
+    nfe: float | None = None  # network evaluations of one sample, counted; None: nobody counted
+    nfe_guidance: float | None = None  # of networks that only steer, such as a classifier
     samples_digest: str = ""
     reference: str = ""
     reference_digest: str = ""

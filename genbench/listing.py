@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genbench.core import GenbenchError, UsageError, suggestion
 from genbench.detectors import detector_names, detector_status
+from genbench.gpus import gpu_lists
 from genbench.protocols import load_protocols
 from genbench.registry import (
     adapter_entries,
@@ -42,8 +43,8 @@ def list_model(name: str) -> tuple[Rows, Rows]:
         {
             "variant": card.name,
             "resolution": str(card.resolution),
-            "classes": str(card.classes or "unconditional"),
-            "parameters": f"{card.parameters:,}",
+            "classes": str(card.classes or "none"),
+            "parameters": f"{card.parameters:,}" if card.parameters else "",
             "NFE": str(card.nfe),
             "weights": card.checkpoint.kind if card.checkpoint else "none needed",
             "license": card.license,
@@ -114,7 +115,11 @@ def named_list(what: str) -> list[Rows]:
     """The rows of a list, or a model's variants and options. Raises UsageError for other words."""
     if what in LISTS:
         return [LISTS[what]()]
+    if what == "gpus":
+        return gpu_lists()
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
-    raise UsageError(f"nothing to list is named {what}; {suggestion(what, [*LISTS, *names])}")
+    raise UsageError(
+        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', *names])}"
+    )

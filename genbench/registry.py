@@ -17,6 +17,7 @@ from typing import Any
 from genbench.core import (
     Adapter,
     ConvertRun,
+    DistillRun,
     GenbenchError,
     ModelCard,
     TrainRun,
@@ -98,20 +99,30 @@ def load_adapter_class(entry: AdapterEntry) -> type[Adapter]:
 
 def training_of(name: str) -> Callable[[TrainRun], Path]:
     """A family's recipe (`genbench.core.Trainable`). Raises UsageError for one without."""
-    adapter = load_adapter_class(find_adapter(name))
-    recipe: Callable[[TrainRun], Path] | None = getattr(adapter, "train", None)
-    if recipe is None:
-        raise UsageError(f"model {name} brings no training recipe")
+    recipe: Callable[[TrainRun], Path] = _offered(name, "train", "brings no training recipe")
     return recipe
+
+
+def distillation_of(name: str) -> Callable[[DistillRun], Path]:
+    """A family's distillation (`genbench.core.Distillable`). Raises UsageError for one without."""
+    lack = "is not distilled from another: use genbench train, or genbench distill emd"
+    begin: Callable[[DistillRun], Path] = _offered(name, "distill", lack)
+    return begin
 
 
 def converter_of(name: str) -> Callable[[ConvertRun], str]:
     """A family's converter (`genbench.core.Convertible`). Raises UsageError for one without."""
-    adapter = load_adapter_class(find_adapter(name))
-    converter: Callable[[ConvertRun], str] | None = getattr(adapter, "convert", None)
-    if converter is None:
-        raise UsageError(f"model {name} has nothing to convert: --checkpoint takes its files")
+    lack = "has nothing to convert: --checkpoint takes its files"
+    converter: Callable[[ConvertRun], str] = _offered(name, "convert", lack)
     return converter
+
+
+def _offered(name: str, method: str, lack: str) -> Any:
+    """What a family offers beyond the adapter contract."""
+    found = getattr(load_adapter_class(find_adapter(name)), method, None)
+    if found is None:
+        raise UsageError(f"model {name} {lack}")
+    return found
 
 
 def _shape_problem(found: object) -> str:

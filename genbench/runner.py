@@ -18,7 +18,7 @@ from genbench.images import open_image_set
 from genbench.metrics import METRICS, Metric, metric_named, reported_key
 from genbench.npz_statistics import read_features
 from genbench.progress import Reporter
-from genbench.recording import describe_source, recorded, run_template
+from genbench.recording import describe_source, recorded, run_template, with_evaluations
 from genbench.references import OpenedReference, open_reference, published_layers
 from genbench.reuse import figures_on_record
 from genbench.sampling import ModelRequest, ModelSource, open_model
@@ -95,7 +95,8 @@ def evaluate(
     figures = _figures(job, samples, reference, metrics, counts, frozenset(detector.layers))
     run = _run(job, samples, detector.name, dict(detector.identity))
     run = replace(run, notes=_weights_note(request))
-    return recorded(describe_source(run, source), figures, reference)
+    measured = recorded(describe_source(run, source), figures, reference)
+    return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
 def _check_words(request: QualityRequest) -> None:

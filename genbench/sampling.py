@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench import noise
@@ -31,6 +34,7 @@ from genbench.registry import (
     load_adapter_class,
     make_adapter,
 )
+from genbench.speed_contract import RandomInit
 from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -65,6 +69,8 @@ class ModelSource:
         self.checkpoint = ""  # file name of the weights; empty for a model without any
         self.count: int | None = None  # as many as wanted
         self.device = torch.device(spec.device_type)
+        self.counts_evaluations = hasattr(generator, "evaluations")
+        self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
@@ -76,9 +82,10 @@ class ModelSource:
 
     def labels(self, start: int, stop: int) -> Tensor | None:
         """Labels int64 [stop - start] of samples start … stop-1; None without classes."""
-        return scheduled_labels(self.spec.labels, self.card.classes, self._noise(start, stop))
+        return scheduled_labels(self.spec.labels, self.card.classes, self.noise(start, stop))
 
-    def _noise(self, start: int, stop: int) -> NoiseStream:
+    def noise(self, start: int, stop: int) -> NoiseStream:
+        """The random numbers of samples start … stop-1, on the generator's device."""
         return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
@@ -87,17 +94,44 @@ class ModelSource:
             last = min(first + self.batch_size, stop)
             yield self.sample_with(self.labels(first, last), first, last).cpu()
 
+    def draw(self, first: int, last: int) -> Tensor:
+        """Labels, noise and the generator's call for samples first … last-1, nothing checked: what
+        a speed measurement times. Lets torch's OutOfMemoryError through."""
+        return self._call(self.labels(first, last), first, last)
+
+    def _call(self, labels: Tensor | None, first: int, last: int) -> Tensor:
+        with _blaming(self.name, "failed while sampling"), torch.inference_mode():
+            return self.generator.sample(labels, self.noise(first, last))
+
     def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
         """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
         try:
-            with _blaming(self.name, "failed while sampling"), torch.inference_mode():
-                images = self.generator.sample(labels, self._noise(first, last))
+            images = self._call(labels, first, last)
         except torch.OutOfMemoryError as error:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at batch size {last - first}: "
                 f"pass --batch-size {max(1, (last - first) // 2)}"
             ) from error
+        self._count(first, last)
         return self._checked(images, last - first)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
+        that make the image and of those that guide (see genbench.core.CountingGenerator)."""
+        return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
+
+    def _count(self, first: int, last: int) -> None:
+        if not self.counts_evaluations:
+            return
+        made = getattr(self.generator, "evaluations", 0)
+        guided = getattr(self.generator, "guide_evaluations", 0)
+        for count in (made, guided):
+            if not isinstance(count, int) or count < 0:
+                raise GenbenchError(
+                    f"model {self.name} counts {count!r} network evaluations: `evaluations` and "
+                    "`guide_evaluations` of a generator are whole numbers, or left out"
+                )
+        self._evaluations.update(dict.fromkeys(range(first, last), (made, guided)))
 
     def _checked(self, images: object, count: int) -> Tensor:
         wanted = (count, 3, self.card.resolution, self.card.resolution)
@@ -118,14 +152,38 @@ class ModelSource:
 
 def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
     """Find, configure and load a model. Raises GenbenchError or UsageError with the remedy."""
+    adapter, card = chosen(request)
+    checkpoint, kind = find_checkpoint(type(adapter), card, request)
+    return _opened(request, adapter, card, checkpoint, kind, device)
+
+
+def open_random_model(request: ModelRequest, device: torch.device) -> ModelSource:
+    """`open_model` with random weights, for families that can (`speed_contract.RandomInit`): what
+    it draws is noise, at the speed of the real thing. Raises UsageError for a family that cannot.
+    """
+    adapter, card = chosen(request)
+    if not callable(getattr(adapter, "load_random", None)):
+        raise UsageError(
+            f"model {request.name} cannot be measured without its weights: pass --checkpoint PATH"
+        )
+    return _opened(request, adapter, card, None, "random-init", device)
+
+
+def chosen(request: ModelRequest) -> tuple[Adapter, ModelCard]:
+    """The configured adapter and the card that a request comes down to."""
     if request.dtype not in DTYPES:
         raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
     if request.batch_size < 1:
         raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
     adapter_class = load_adapter_class(find_adapter(request.name))
     adapter = make_adapter(adapter_class, request.name, request.options)
-    card = choose_card(adapter.cards, request.name, request.variant, request.resolution)
-    checkpoint, kind = find_checkpoint(adapter_class, card, request)
+    return adapter, choose_card(adapter.cards, request.name, request.variant, request.resolution)
+
+
+def _opened(
+    request: ModelRequest, adapter: Adapter, card: ModelCard, checkpoint: Path | None,
+    kind: WeightKind, device: torch.device,
+) -> ModelSource:  # fmt: skip
     spec = SampleSpec(
         model=request.name,
         card=card.name,
@@ -138,11 +196,11 @@ def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
         labels=request.labels,
         dtype=request.dtype,
         device_type=device.type,
-        code_digest=code_digest(adapter_class),
+        code_digest=code_digest(type(adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _load(adapter, request, card, checkpoint, device)
+    generator = _load(adapter, request, card, checkpoint, kind, device)
     source = ModelSource(generator, spec, card, batch_size=request.batch_size)
     source.device = device
     source.checkpoint = checkpoint.name if checkpoint else ""
@@ -160,9 +218,12 @@ def _load(
     request: ModelRequest,
     card: ModelCard,
     checkpoint: Path | None,
+    kind: WeightKind,
     device: torch.device,
 ) -> Generator:
     with _blaming(request.name, "could not be loaded"):
+        if kind == "random-init":
+            return cast(RandomInit, adapter).load_random(card, device, DTYPES[request.dtype])
         return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
 
 
@@ -214,6 +275,22 @@ def find_checkpoint(
     return obtain(published_file), source.kind
 
 
+def named_weights(name: str, resolution: int) -> Path:
+    """The weights file of a model's card, or the file or folder that `name` is the path of.
+
+    resolution: of the card; 0 for the first. Raises GenbenchError or UsageError with the remedy.
+    """
+    if Path(name).exists() or "/" in name:
+        return _given_checkpoint(name)
+    request = ModelRequest(name=name, resolution=resolution)
+    adapter = load_adapter_class(find_adapter(name))
+    card = choose_card(adapter.cards, name, "", resolution)
+    checkpoint, _ = find_checkpoint(adapter, card, request)
+    if checkpoint is None:
+        raise UsageError(f"model {name} has no weights: name another")
+    return checkpoint
+
+
 def _given_checkpoint(given: str) -> Path:
     if "://" not in given:
         path = Path(given)
@@ -233,9 +310,12 @@ def _given_checkpoint(given: str) -> Path:
 
 
 def _options(adapter: Adapter) -> dict[str, Any]:
-    """The adapter's options; of a file its digest, since its name does not decide the images."""
+    """The adapter's options, ready for JSON, which has no infinity; of a file its digest, since its
+    name does not decide the images."""
     options: dict[str, Any] = asdict(adapter) if is_dataclass(adapter) else {}
     for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            options[name] = str(value)
         if isinstance(value, Path):
             if not value.is_file():
                 option = name.replace("_", "-")

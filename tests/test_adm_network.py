@@ -136,6 +136,17 @@ def test_half_precision_keeps_the_float32_islands() -> None:
     assert 0 < (half - whole).abs().max() < 0.1 * whole.abs().max()
 
 
+@pytest.mark.parametrize("updown", [False, True])
+def test_upsampling_in_phases_changes_no_output(updown: bool) -> None:
+    network = filled(UNet(replace(UNET, resblock_updown=updown)))
+    x = NoiseStream(0, torch.arange(2)).normal((3, 16, 16))
+    given = (x, torch.tensor([500, 3]), torch.tensor([1, 2]))
+    with torch.inference_mode():
+        whole = network(*given)
+        network.phase_upsampling()
+        assert (network(*given) - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
 def test_attention_by_hand_in_both_orders() -> None:
     count, heads, width, length = 2, 3, 4, 5
     qkv = NoiseStream(0, torch.arange(count)).normal((3 * heads * width, length)).double()

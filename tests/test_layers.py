@@ -13,24 +13,27 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"core"},
-    {"files", "progress"},
+    {"files", "progress", "speed_contract"},
     {"weights", "downloads"},
     {"registry", "noise", "images", "npz", "npz_statistics", "npz_writing", "image_files",
      "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
      "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
      "shards", "environment", "protocols"},
     {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
-     "detector_checks", "detector_weights", "fidelity_extractors"},
-    {"features", "contract"},
-    {"figures", "exports"},
+     "detector_checks", "detector_weights", "fidelity_extractors", "gpus", "flops",
+     "timing", "sweep", "power"},
+    {"features", "contract", "audits", "device_memory"},
+    {"figures", "exports", "laboratory", "v100"},
     {"published", "table_specs"},
     {"tables", "curves"},
     {"table_layout", "html_page", "plots", "comparison", "sample_pictures"},
     {"table_formats", "table_html", "table_terminal"},
-    {"recording", "reuse", "listing", "doctor"},
-    {"runner", "console", "report"},
+    {"recording", "reuse", "listing", "doctor", "sampling_speed", "training_speed"},
+    {"speed_records"},
+    {"runner", "console", "throughput", "report"},
+    {"milestones", "speed_console"},
     {"cli_options"},
-    {"cli_train", "cli_tables"},
+    {"cli_train", "cli_speed", "cli_tables"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -47,6 +50,7 @@ ROOMS = [
 ADAPTERS_MAY_IMPORT = {
     *("core", "noise", "weights", "images", "distributed"),
     *("files", "picture_writing"),  # training writes its states and previews
+    "speed_contract",
 }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError, TrainRun, UsageError, suggestion
+from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError, suggestion
 from genbench.files import replacing
 from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream
@@ -114,7 +114,7 @@ class TrainingImages:
         return pictures.float() / 127.5 - 1, self.labels[rows]
 
 
-def step_noise(run: TrainRun, step: int, batch: int, *, purpose: int = 0) -> NoiseStream:
+def step_noise(run: RecipeRun, step: int, batch: int, *, purpose: int = 0) -> NoiseStream:
     """The noise of this process's part of the batch of one step.
 
     batch: images of one step over all processes. purpose: 0 … 7, for draws that must not be alike.
@@ -144,7 +144,7 @@ class Ema(Generic[Network]):
             kept.copy_(now)
 
 
-def average_gradients(parameters: Iterable[nn.Parameter], run: TrainRun) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter], run: RecipeRun) -> None:
     """Replace every gradient by its mean over the processes of the run."""
     if run.world.size == 1:
         return
@@ -155,7 +155,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], run: TrainRun) -> None
         gradient.copy_(mean.view_as(gradient))
 
 
-def train(training: Training, run: TrainRun, pace: Pace, identity: Mapping[str, Any]) -> None:
+def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:
     """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
 
     identity: what must be the same for a run to be resumed. Raises GenbenchError when the folder

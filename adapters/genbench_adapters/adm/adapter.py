@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import torch
 
 from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun, UsageError
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator
@@ -16,6 +19,7 @@ from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
 from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
+from genbench_adapters.random_weights import random_network
 
 Network = TypeVar("Network", UNet, SuperResUNet, Classifier)
 
@@ -71,11 +75,17 @@ class AdmGuided:
             name="adm-guided-32",
             resolution=32,
             classes=10,
+            parameters=1_194_534,
             nfe=25,
-            checkpoint=CheckpointSource(filename="model.safetensors", kind="trained-here"),
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
             license="MIT",
             paper="arXiv:2105.05233",
-            note="for models of `genbench train adm-guided`, with their classifier; DDIM-25",
+            note="Fashion-MNIST; a small denoiser and classifier trained by `genbench train "
+            "adm-guided`; DDIM-25",
         ),
         *map(_card, VARIANTS),
     )
@@ -97,6 +107,11 @@ class AdmGuided:
         if checkpoint is None:
             raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
         upsampler = self._upsampler(card) if self.upsample else None
+        if upsampler is not None and self.upsampler is None:
+            raise UsageError(
+                f"--upsample needs {upsampler.file}, published at {PUBLISHED}{upsampler.file}: "
+                "download it and pass --upsampler PATH"
+            )
         resolution = card.resolution if upsampler is None else upsampler.small
         variant, own = _variant(card, checkpoint, resolution)
         stages = _Settings(device, dtype, self.attention)
@@ -113,12 +128,55 @@ class AdmGuided:
             generator.add_upsampler(stages.ready(large), self._upsampling(), card.resolution)
         return generator
 
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> AdmGenerator:
+        """The generator of a card with random weights in all its networks."""
+        upsampler = self._upsampler(card) if self.upsample else None
+        variant = _known_variant(card, card.resolution if upsampler is None else upsampler.small)
+        stages = _Settings(device, dtype, self.attention)
+
+        def ready(build: Callable[[], Network]) -> Network:
+            return stages.ready(random_network(build, device))
+
+        scale = self._scale(variant)
+        guidance = None
+        if scale and variant.classifier is not None:
+            guidance = ready(partial(Classifier, variant.classifier)), scale
+        unet = ready(partial(UNet, variant.unet))
+        generator = AdmGenerator(unet, self.sampling(variant), variant.resolution, guidance)
+        if upsampler is not None:
+            large = ready(partial(SuperResUNet, upsampler.unet))
+            generator.add_upsampler(large, self._upsampling(), card.resolution)
+        return generator
+
     @staticmethod
     def train(run: TrainRun) -> Path:
         """Train denoiser and classifier by a recipe file, or resume; returns the weights' path."""
         from genbench_adapters.adm.train import train_adm
 
         return train_adm(run)
+
+    @staticmethod
+    def network_forward(network: str) -> Callable[[], object]:
+        """One forward pass of a published network on the meta device, to be counted."""
+        from genbench_adapters.adm.counting import network_forward
+
+        return network_forward(network)
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.adm.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.adm.train_step import training_step
+
+        return training_step(form, setting)
 
     def sampling(self, variant: Variant) -> Sampling:
         """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""
@@ -129,6 +187,7 @@ class AdmGuided:
             kind=kind,
             eta=self.eta,
             clip=self.clip,
+            predict_xstart=variant.predict_xstart,
         )
 
     def _upsampling(self) -> Sampling:
@@ -146,23 +205,22 @@ class AdmGuided:
             raise UsageError(
                 f"--upsample makes {sizes} pixels, not {card.resolution}: choose with --res"
             )
-        upsampler = UPSAMPLERS[card.resolution]
-        if self.upsampler is None:
-            raise UsageError(
-                f"--upsample needs {upsampler.file}, published at {PUBLISHED}{upsampler.file}: "
-                "download it and pass --upsampler PATH"
-            )
-        return upsampler
+        return UPSAMPLERS[card.resolution]
+
+    def _scale(self, variant: Variant) -> float:
+        """The guidance's; 0 for none. Raises UsageError when the variant has no classifier."""
+        scale = variant.classifier_scale if self.classifier_scale is None else self.classifier_scale
+        if scale and variant.classifier is None:
+            raise UsageError(f"{variant.name} has no classifier: pass --classifier-scale 0")
+        return scale
 
     def _guidance(
         self, variant: Variant, stages: _Settings, own: Path | None
     ) -> tuple[Classifier, float] | None:
         """The classifier, from `own` when the denoiser's file holds it, and its scale."""
-        scale = variant.classifier_scale if self.classifier_scale is None else self.classifier_scale
-        if scale == 0.0:
+        scale = self._scale(variant)
+        if scale == 0.0 or variant.classifier is None:
             return None
-        if variant.classifier is None:
-            raise UsageError(f"{variant.name} has no classifier: pass --classifier-scale 0")
         path, prefix = self.classifier or own, "" if self.classifier else "classifier/"
         if path is None:
             raise UsageError(
@@ -173,6 +231,19 @@ class AdmGuided:
         what = f"the classifier of {variant.name}"
         loaded = load_network(Classifier, variant.classifier, path, what, prefix=prefix)
         return stages.ready(loaded), scale
+
+
+def _known_variant(card: ModelCard, resolution: int) -> Variant:
+    """What a card is without a file: a published model, else the recipe genbench ships."""
+    fitting = [variant for variant in VARIANTS if variant.resolution == resolution]
+    named = [variant for variant in fitting if variant.name == card.name]
+    if fitting:
+        return (named or fitting)[0]
+    from genbench_adapters.adm.train import AdmRecipe
+    from genbench_adapters.training import read_recipe
+
+    recipe = read_recipe(Path(__file__).with_name("fashion-mnist-32.toml"), AdmRecipe)
+    return as_variant(recipe.model(), card.name)
 
 
 def _variant(card: ModelCard, checkpoint: Path, resolution: int) -> tuple[Variant, bool]:
@@ -212,4 +283,6 @@ class _Settings:
         if self.attention == "auto":
             fused = self.device.type == "cuda"
         network.use_fused_attention(fused)
+        if self.device.type == "cpu":  # measured there alone, by benchmarks/adm.py
+            network.phase_upsampling()
         return network

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.core import GenbenchError
+from genbench_adapters.adm.phases import phase_kernels, upsampled_convolution
 
 _GROUPS = 32
 
@@ -156,12 +157,17 @@ class AttentionBlock(nn.Module):
 class Upsample(nn.Module):
     """Nearest upsampling by two, and a convolution when `conv`."""
 
+    kernels: Tensor | None = None  # set by `phase_upsampling`
+
     def __init__(self, channels: int, *, conv: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1) if conv else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, 2 H, 2 W]."""
+        if self.kernels is not None:
+            assert self.conv is not None
+            return upsampled_convolution(x, self.kernels, self.conv.bias)
         x = functional.interpolate(x, scale_factor=2, mode="nearest")
         return x if self.conv is None else self.conv(x)
 
@@ -181,6 +187,8 @@ class Downsample(nn.Module):
 
 class ResBlock(nn.Module):
     """The residual block, conditioned on the embedding of time and class; may resample."""
+
+    kernels: Tensor | None = None  # set by `phase_upsampling`
 
     def __init__(
         self, channels: int, out: int, config: UNetConfig, resample: nn.Module | None = None
@@ -205,10 +213,14 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """[N, channels, H, W] with embedding [N, 4 C] -> [N, out, H', W']."""
         norm, activation, conv = self.in_layers
+        assert isinstance(conv, nn.Conv2d)
         h = activation(norm(x))
+        if self.kernels is not None:
+            h = upsampled_convolution(h, self.kernels, conv.bias)
+        else:
+            h = conv(h if self.resample is None else self.resample(h))
         if self.resample is not None:
-            h, x = self.resample(h), self.resample(x)
-        h = conv(h)
+            x = self.resample(x)
         condition = self.emb_layers(embedding).to(h.dtype)[:, :, None, None]
         norm, *rest = self.out_layers
         if self.scale_shift:
@@ -297,6 +309,15 @@ class _Encoder(nn.Module):
             for module in block.modules():
                 if isinstance(module, nn.Conv1d | nn.Conv2d):
                     module.to(dtype)
+
+    def phase_upsampling(self) -> None:
+        """For inference with the weights, the device and the dtype of now: compute the
+        convolutions after upsamplings in phases (`adm.phases`)."""
+        for module in self.modules():
+            if isinstance(module, Upsample) and module.conv is not None:
+                module.kernels = phase_kernels(module.conv.weight.detach())
+            elif isinstance(module, ResBlock) and isinstance(module.resample, Upsample):
+                module.kernels = phase_kernels(module.in_layers[2].get_parameter("weight").detach())
 
     def use_fused_attention(self, fused: bool) -> None:
         """Compute attention by scaled_dot_product_attention or by two products."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +14,12 @@ from torch import Tensor
 from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
-from genbench_adapters.biggan_deep.network import BigGANDeep
+from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
+from genbench_adapters.random_weights import random_network
 
 _PAPER = "arXiv:1809.11096"
 
@@ -81,6 +85,28 @@ class BigGANDeepAdapter:
         network = load_network(checkpoint, card)
         return BigGANGenerator(network, self, device, dtype)
 
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> BigGANGenerator:
+        """The generator of a card with random weights, in the form that `load` gives."""
+        config = OFFICIAL.get(card.resolution) or _small()
+        network = random_network(partial(BigGANDeep, config), device)
+        return BigGANGenerator(network, self, device, dtype)
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.biggan_deep.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.biggan_deep.train_step import training_step
+
+        return training_step(form, setting)
+
     @staticmethod
     def train(run: TrainRun) -> Path:
         """Train by a recipe file, or resume; returns the finished weights' path."""
@@ -89,8 +115,18 @@ class BigGANDeepAdapter:
         return train_biggan(run)
 
 
+def _small() -> BigGANConfig:
+    """The network of the recipe that ships with genbench."""
+    from genbench_adapters.biggan_deep.train import BigGANRecipe
+    from genbench_adapters.training import read_recipe
+
+    path = Path(__file__).with_name("fashion-mnist-32.toml")
+    return read_recipe(path, BigGANRecipe).network()
+
+
 class BigGANGenerator:
-    """A loaded BigGAN-deep at one truncation."""
+    """A loaded BigGAN-deep at one truncation. evaluations: calls of the network for one sample, in
+    the last `sample`."""
 
     def __init__(
         self,
@@ -100,6 +136,7 @@ class BigGANGenerator:
         dtype: torch.dtype,
     ) -> None:
         self.config, self.truncation = network.config, options.truncation
+        self.evaluations = 0
         self.network: torch.nn.Module
         if options.plain:
             self.network = _AtTruncation(network, options.truncation)
@@ -107,14 +144,20 @@ class BigGANGenerator:
             self.network = FoldedBigGAN(network, options.truncation)
         self.network = self.network.to(device=device, dtype=dtype).eval()
         if options.compile:
-            self.network.compile()
+            self.compile()
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] for int64 labels [N]."""
         if labels is None:
             raise GenbenchError("BigGAN-deep is class-conditional: it needs labels")
         z = self.truncation * truncated_normal(noise, self.config.z_dim)
-        return to_uint8(self.network(z, labels), rounding="floor256")
+        images = self.network(z, labels)
+        self.evaluations = 1
+        return to_uint8(images, rounding="floor256")
 
 
 class _AtTruncation(torch.nn.Module):

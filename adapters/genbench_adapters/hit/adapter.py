@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,9 +14,11 @@ from torch import Tensor
 from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard, TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.checkpoint import convert, load_network
 from genbench_adapters.hit.folded import FoldedHiT
-from genbench_adapters.hit.network import HiT
+from genbench_adapters.hit.network import OFFICIAL, HiT, HiTConfig
+from genbench_adapters.random_weights import random_network
 
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
 _DATA = {128: "ImageNet", 256: "CelebA-HQ or FFHQ", 1024: "CelebA-HQ or FFHQ"}
@@ -48,15 +52,20 @@ class HiTAdapter:
     )
 
     cards: ClassVar[tuple[ModelCard, ...]] = (
-        *map(_card, _PARAMETERS),
         ModelCard(
             name="hit-32",
             resolution=32,
-            checkpoint=CheckpointSource(filename="hit.safetensors", hint=_HINT),
-            license="Apache-2.0 (official code)",
+            parameters=1_390_547,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
             paper="arXiv:2106.07631",
-            note="for small networks of your own",
+            note="Fashion-MNIST; a small network trained by `genbench train hit`",
         ),
+        *map(_card, _PARAMETERS),
     )
 
     def load(
@@ -65,10 +74,33 @@ class HiTAdapter:
         """The generator of a card with its checkpoint. Raises GenbenchError with the remedy."""
         if checkpoint is None:
             raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-        network: HiT | FoldedHiT = load_network(checkpoint, card)
-        if not self.plain and network.config.norm == "batch":
-            network = FoldedHiT(cast(HiT, network))
-        return HiTGenerator(network.to(device=device, dtype=dtype))
+        return self._generator(load_network(checkpoint, card), device, dtype)
+
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> HiTGenerator:
+        """The generator of a card with random weights, in the form that `load` gives."""
+        config = OFFICIAL.get(card.resolution) or _small()
+        return self._generator(random_network(partial(HiT, config), device), device, dtype)
+
+    def _generator(self, network: HiT, device: torch.device, dtype: torch.dtype) -> HiTGenerator:
+        folds = not self.plain and network.config.norm == "batch"
+        form = FoldedHiT(network) if folds else network
+        return HiTGenerator(form.to(device=device, dtype=dtype))
+
+    @staticmethod
+    def training_forms(resolution: int) -> list[TrainingForm]:
+        """What of a training step can be timed at a resolution."""
+        from genbench_adapters.hit.train_step import training_forms
+
+        return training_forms(resolution)
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """An optimiser step on synthetic images."""
+        from genbench_adapters.hit.train_step import training_step
+
+        return training_step(form, setting)
 
     @staticmethod
     def train(run: TrainRun) -> Path:
@@ -83,11 +115,24 @@ class HiTAdapter:
         return convert(run)
 
 
+def _small() -> HiTConfig:
+    """The network of the recipe that ships with genbench."""
+    from genbench_adapters.hit.train import HiTRecipe
+    from genbench_adapters.training import read_recipe
+
+    return read_recipe(Path(__file__).with_name("fashion-mnist-32.toml"), HiTRecipe).network()
+
+
 class HiTGenerator:
-    """A loaded HiT."""
+    """A loaded HiT. evaluations: calls of the network for one sample, in the last `sample`."""
 
     def __init__(self, network: HiT | FoldedHiT) -> None:
         self.network = network
+        self.evaluations = 0
+
+    def compile(self) -> None:
+        """Hand the network to torch.compile."""
+        self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R]; latents are standard normal, the official evaluation clips to
@@ -95,4 +140,5 @@ class HiTGenerator:
         z = noise.normal((self.network.config.latent,))
         dtype = next(self.network.parameters()).dtype
         images = self.network(z.to(dtype))
+        self.evaluations = 1
         return to_uint8(images, rounding="truncate")

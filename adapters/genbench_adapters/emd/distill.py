@@ -1,0 +1,237 @@
+"""The distillation at work: a diffusion in, a one-step generator out (arXiv:2405.16852)."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genbench.core import DistillRun, GenbenchError, UsageError
+from genbench.images import to_uint8
+from genbench.noise import NoiseStream, scheduled_labels
+from genbench.weights import file_sha256
+from genbench_adapters.emd.denoisers import (
+    AdmDenoiser,
+    EdmDenoiser,
+    copied,
+    one_step,
+    read_teacher,
+)
+from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
+from genbench_adapters.single_file import write_model
+from genbench_adapters.training import (
+    Ema,
+    Pace,
+    average_gradients,
+    read_recipe,
+    step_noise,
+    train,
+)
+
+_PREVIEW = 100
+_PREVIEW_SEED = 1
+_JOINT, _SCORE = 0, 1  # purposes of a step's noise
+_FIRST_CHAIN = 2  # draws 0 and 1 are the start of the chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmdRecipe:
+    """The keys of a recipe file; the defaults are the paper's, as far as EMD.md recalls them.
+
+    sigma: the fixed noise level of the generator (e^3 is log-SNR -6). least_sigma, most_sigma: the
+    levels x_t is drawn at. langevin_steps: K of EMD-K. score_latents: whether the student's score
+    learns from samples of the start of the chain or of its end. weighting: of the M-step, "snr" for
+    sigma_t^2 / alpha^2 or "likelihood" for 1.
+    """
+
+    batch: int
+    steps: int
+    sigma: float = 20.0855
+    least_sigma: float = 0.02
+    most_sigma: float = 80.0
+    langevin_steps: int = 16
+    noise_rate: float = 0.4**2
+    latent_rate: float = 0.004**2
+    halved_rates: bool = False
+    cancel_noise: bool = True
+    weighting: Literal["snr", "likelihood"] = "snr"
+    score_latents: Literal["start", "end"] = "start"
+    score_steps: int = 1
+    generator_rate: float = 2e-6
+    score_rate: float = 1e-5
+    ema: float = 0.9999
+    ema_start: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    save_every: int = 500
+    preview_every: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least_sigma < self.most_sigma:
+            raise UsageError("least_sigma and most_sigma must be positive and ascending")
+        if self.sigma <= 0 or self.score_steps < 1:
+            raise UsageError("sigma and score_steps must be positive")
+        try:
+            self.langevin()
+        except ValueError as error:
+            raise UsageError(f"{error}: correct the recipe") from error
+
+    def langevin(self) -> Langevin:
+        """The chain of the E-step."""
+        return Langevin(
+            steps=self.langevin_steps,
+            noise_rate=self.noise_rate,
+            latent_rate=self.latent_rate,
+            halved=self.halved_rates,
+        )
+
+
+class EmdTraining:
+    """The recipe at work: each step is an E-step, an M-step, and updates of the student's score.
+
+    The generator is the teacher's denoiser at one level, g(z) = D(sigma z; sigma); generator and
+    score start from the teacher.
+    """
+
+    def __init__(
+        self, recipe: EmdRecipe, run: DistillRun, teacher: AdmDenoiser | EdmDenoiser
+    ) -> None:
+        self.recipe, self.run = recipe, run
+        self.teacher = _placed(teacher, run)
+        self.generator, self.score = copied(self.teacher), copied(self.teacher)
+        self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
+        self.generator_adam = _adam(self.generator, recipe.generator_rate)
+        self.score_adam = _adam(self.score, recipe.score_rate)
+
+    def parts(self) -> Mapping[str, Any]:
+        """What a checkpoint holds; the teacher is read from its own file."""
+        return {
+            "generator": self.generator,
+            "score": self.score,
+            "ema": self.ema.averaged,
+            "generator_adam": self.generator_adam,
+            "score_adam": self.score_adam,
+        }
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """One step; its losses over the share of this process.
+
+        "gap" is the mean squared difference of teacher's and student's denoised images that the
+        M-step follows; "score" the weighted denoising error of the student's score.
+        """
+        noise = step_noise(self.run, number, self.recipe.batch, purpose=_JOINT)
+        labels = scheduled_labels("uniform", self.teacher.classes, noise)
+        loss, latents = self._m_step(noise, labels)
+        self._descend(self.generator, self.generator_adam, loss)
+        self.ema.update(self.generator, number)
+        score_loss = torch.zeros(())
+        for turn in range(self.recipe.score_steps):
+            score_loss = self._score_loss(number, turn, latents, labels)
+            self._descend(self.score, self.score_adam, score_loss)
+        pixels = 3 * self.teacher.resolution**2
+        return {"gap": float(loss.detach()) / pixels, "score": float(score_loss.detach())}
+
+    def _m_step(self, noise: NoiseStream, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        recipe, shape = self.recipe, (3, self.teacher.resolution, self.teacher.resolution)
+        uniform = noise.uniform(())
+        sigma = self.teacher.levels(uniform, recipe.least_sigma, recipe.most_sigma)
+        wide = sigma[:, None, None, None]
+
+        def gap(x: Tensor) -> Tensor:
+            with torch.no_grad(), self._autocast():
+                difference = self.teacher(x, sigma, labels) - self.score(x, sigma, labels)
+            return difference / wide**2
+
+        def normals(step: int) -> tuple[Tensor, Tensor]:
+            first = _FIRST_CHAIN + 2 * step
+            fresh = noise.normal(shape, step=first)
+            if not recipe.latent_rate:
+                return fresh, torch.zeros(())
+            return fresh, noise.normal(shape, step=first + 1)
+
+        start, eps = noise.normal(shape, step=0), noise.normal(shape, step=1)
+        generate = self._generate(labels)
+        self.generator.requires_grad_(False)
+        joint = e_step(generate, gap, wide, start, eps, recipe.langevin(), normals)
+        self.generator.requires_grad_(True)
+        images = generate(joint.latents)
+        weight = wide**2 if recipe.weighting == "snr" else 1.0
+        kept = joint.drift if recipe.cancel_noise else joint.noise
+        latents = start if recipe.score_latents == "start" else joint.latents
+        return m_step_loss(images, wide, kept, weight), latents
+
+    def _generate(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        def generate(latents: Tensor) -> Tensor:
+            with self._autocast():
+                return one_step(self.generator, self.recipe.sigma, latents, labels)
+
+        return generate
+
+    def _score_loss(self, number: int, turn: int, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Denoising score matching on the updated generator's samples."""
+        noise = step_noise(self.run, number, self.recipe.batch, purpose=_SCORE)
+        with torch.no_grad():
+            images = self._generate(labels)(latents)
+        uniform = noise.uniform((), step=turn)
+        sigma = self.teacher.levels(uniform, self.recipe.least_sigma, self.recipe.most_sigma)
+        noisy = images + sigma[:, None, None, None] * noise.normal(images.shape[1:], step=turn)
+        with self._autocast():
+            denoised = self.score(noisy, sigma, labels)
+        errors = (denoised - images).square().flatten(1).mean(dim=1)
+        return (self.teacher.weight(sigma) * errors).mean()
+
+    def _descend(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> None:
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(network.parameters(), self.run)
+        adam.step()
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """A column a class, by the averaged generator."""
+        noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
+        labels = scheduled_labels("balanced", self.teacher.classes, noise)
+        side = self.teacher.resolution
+        network = copy.deepcopy(self.ema.averaged).eval()
+        images = one_step(network, self.recipe.sigma, noise.normal((3, side, side)), labels)
+        return to_uint8(images, rounding="nearest").cpu()
+
+
+def _placed(network: AdmDenoiser | EdmDenoiser, run: DistillRun) -> AdmDenoiser | EdmDenoiser:
+    return network.to(run.device).to(memory_format=torch.channels_last)
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.99))
+
+
+def distill(run: DistillRun) -> Path:
+    """Distil `run.teacher`, or go on where a killed run stopped; returns the weights' path.
+
+    The file holds the averaged generator in float16 with its configuration and its sigma.
+    """
+    recipe = read_recipe(run.config, EmdRecipe, steps=run.steps)
+    if not run.teacher.is_file():
+        raise GenbenchError(f"there is no teacher at {run.teacher}: pass --teacher FILE")
+    training = EmdTraining(recipe, run, read_teacher(run.teacher, run.resolution))
+    pace = Pace(
+        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
+    )
+    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
+    teacher = file_sha256(run.teacher)
+    train(training, run, pace, {"recipe": pinned, "seed": run.seed, "teacher": teacher})
+    config = {**training.teacher.config(), "sigma": recipe.sigma, "teacher": teacher}
+    state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
+    path = run.out / "model.safetensors"
+    if run.world.leads:
+        write_model(path, state, config, kind="trained-here")
+    return path

@@ -1,0 +1,190 @@
+"""Power, clocks, throttling and other users of a GPU through NVML, where nvidia-ml-py is there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+_PERIOD = 0.1  # seconds between samples
+# nvmlClocksEventReason*: what slows a GPU that is asked for all it has (nvml.h).
+_SLOWDOWNS = {
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+_POWER_CAP = 0x04  # normal at full load: reported, no warning
+
+
+@dataclass
+class PowerLog:
+    """What was seen while it lasted: watts, MHz, degrees Celsius; energy in joules."""
+
+    power: list[float] = field(default_factory=list)
+    sm_clock: list[int] = field(default_factory=list)
+    memory_clock: list[int] = field(default_factory=list)
+    temperature: list[int] = field(default_factory=list)
+    reasons: int = 0  # every reason seen, as bits
+    energy: float | None = None  # of the counter; None where the GPU has none
+
+    @property
+    def throttled(self) -> tuple[str, ...]:
+        """The slowdowns that were seen; a power cap alone is none."""
+        return tuple(text for bit, text in _SLOWDOWNS.items() if self.reasons & bit)
+
+    def summary(self) -> dict[str, Any]:
+        """For a record: means, and the ends of the clock."""
+        if not self.power:
+            return {}
+        return {
+            "samples": len(self.power),
+            "mean_watts": sum(self.power) / len(self.power),
+            "sm_clock_mhz": [min(self.sm_clock), max(self.sm_clock)],
+            "memory_clock_mhz": max(self.memory_clock),
+            "temperature_c": max(self.temperature),
+            "power_capped": bool(self.reasons & _POWER_CAP),
+            "throttled": list(self.throttled),
+            "energy_joules": self.energy,
+        }
+
+
+class PowerMonitor:
+    """NVML's view of one GPU. nvml: the pynvml module, or anything that answers like it."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self.nvml, self.handle = nvml, handle
+
+    def facts(self) -> dict[str, Any]:
+        """Driver, power limit, clocks' ceiling, MIG, ECC; what it does not tell is left out."""
+        nvml, handle = self.nvml, self.handle
+        calls: dict[str, Callable[[], Any]] = {
+            "driver": lambda: _text(nvml.nvmlSystemGetDriverVersion()),
+            "power_limit_watts": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
+            "max_sm_clock_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM),
+            "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle)),
+            "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(handle)[0]),
+            "ecc": lambda: bool(nvml.nvmlDeviceGetEccMode(handle)[0]),
+        }
+        found = {}
+        for name, call in calls.items():
+            with suppress(nvml.NVMLError):
+                found[name] = call()
+        return found
+
+    def other_processes(self) -> int:
+        """Processes other than this one that compute on the GPU."""
+        try:
+            running = self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)
+        except self.nvml.NVMLError:
+            return 0
+        return sum(process.pid != os.getpid() for process in running)
+
+    @contextmanager
+    def watching(self, log: PowerLog) -> Iterator[None]:
+        """Fill the log from a thread while the context lasts; energy is a counter's difference."""
+        finished = threading.Event()
+
+        def watch() -> None:
+            while True:
+                self._sample(log)
+                if finished.wait(_PERIOD):
+                    return
+
+        thread = threading.Thread(target=watch, daemon=True)
+        before = self._energy()
+        thread.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            thread.join()
+            after = self._energy()
+            if before is not None and after is not None:
+                log.energy = after - before
+
+    def _sample(self, log: PowerLog) -> None:
+        nvml, handle = self.nvml, self.handle
+        try:
+            sample = (
+                nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+                nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+                nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
+                nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+                nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+            )
+        except nvml.NVMLError:
+            return
+        watts, sm_clock, memory_clock, temperature, reasons = sample
+        log.power.append(watts)
+        log.sm_clock.append(sm_clock)
+        log.memory_clock.append(memory_clock)
+        log.temperature.append(temperature)
+        log.reasons |= reasons
+
+    def _energy(self) -> float | None:
+        try:
+            return float(self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1000
+        except self.nvml.NVMLError:
+            return None
+
+
+def power_monitor(device: torch.device) -> PowerMonitor | None:
+    """The monitor of a CUDA device; None on a CPU, without nvidia-ml-py, and where NVML fails."""
+    if device.type != "cuda":
+        return None
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    try:
+        nvml.nvmlInit()
+        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        return PowerMonitor(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+    except (nvml.NVMLError, AttributeError):
+        return None
+
+
+def warnings_of(log: PowerLog, others: int, alike: int) -> tuple[str, ...]:
+    """What a reader of the figure must know. others: further processes on the GPU; alike: GPUs of
+    this type in the machine."""
+    found = []
+    if log.throttled:
+        found.append(f"the GPU was throttled: {', '.join(log.throttled)}")
+    if others:
+        found.append(f"{others} other processes used this GPU")
+    if alike > 1:
+        found.append(f"{alike} GPUs of this type are here; one was measured")
+    return tuple(found)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def gpu_facts(device: torch.device, monitor: PowerMonitor | None) -> Mapping[str, Any]:
+    """What identifies the device in a record: name, capability, memory, count, and NVML's facts."""
+    if device.type != "cuda":
+        return {}
+    properties = torch.cuda.get_device_properties(device)
+    names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return {
+        "name": properties.name,
+        "capability": f"{properties.major}.{properties.minor}",
+        "memory_bytes": properties.total_memory,
+        "processors": properties.multi_processor_count,
+        "count": len(names),
+        "alike": names.count(properties.name),
+        "cudnn": torch.backends.cudnn.version(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
+        **(monitor.facts() if monitor else {}),
+    }

@@ -1,0 +1,175 @@
+"""How fast a model draws: whole sampler calls, from sample numbers to uint8 on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from genbench.core import GenbenchError, UsageError
+from genbench.device_memory import noticing_memory
+from genbench.flops import evaluations_of, sampling_flops
+from genbench.laboratory import Laboratory
+from genbench.power import PowerLog
+from genbench.progress import Reporter
+from genbench.sampling import ModelSource
+from genbench.speed_contract import Evaluation
+from genbench.sweep import OutOfMemoryAt, Point, Sweep, sweep
+from genbench.timing import Timing, Work, latency, timed
+
+_TRIALS, _FEWEST = 5, 3  # trials at least, and of a long trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCost:
+    """What one image costs. seconds: of one call at batch 1, from one of each evaluation."""
+
+    flops: int
+    evaluations: int  # network calls
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSpeed:
+    """One model measured at one batch size. memory: bytes at the peak; copy: seconds that a batch
+    takes to host memory, None where it is there already; compiled: seconds of the first call."""
+
+    timing: Timing
+    cost: ImageCost
+    latency: tuple[float, ...]
+    memory: int
+    copy: float | None
+    sweep: Sweep | None
+    compiled: bool
+    power: PowerLog = field(default_factory=PowerLog)
+
+
+def cost_of_an_image(source: ModelSource, lab: Laboratory) -> ImageCost:
+    """FLOPs of one image, counted while each kind of evaluation is made once, and an estimate of
+    the time from making each once more. Raises GenbenchError when there is no memory for it."""
+    try:
+        with noticing_memory():
+            labels, noise = source.labels(0, 1), source.noise(0, 1)
+            evaluations = evaluations_of(source.generator, labels, noise)
+            flops = sampling_flops(evaluations)
+            return ImageCost(
+                flops=flops,
+                evaluations=sum(times for _, times in evaluations),
+                seconds=_estimate(evaluations, lab),
+            )
+    except OutOfMemoryAt as error:
+        raise GenbenchError(
+            f"model {source.name} does not fit the memory of {lab.device} even at batch 1: use a "
+            "smaller --res, a half precision --dtype, or another device"
+        ) from error
+
+
+@torch.inference_mode()
+def _estimate(evaluations: Sequence[Evaluation], lab: Laboratory) -> float:
+    return sum(
+        times * lab.stopwatch.window(lambda _, call=call: call(), 0, 1).wall  # type: ignore[misc]
+        for call, times in evaluations
+    )
+
+
+def measure_sampling(
+    source: ModelSource,
+    cost: ImageCost,
+    lab: Laboratory,
+    reporter: Reporter,
+    *,
+    batches: Sequence[int] = (),
+    compiles: bool = False,
+) -> list[SamplingSpeed]:
+    """Measure at each of `batches`, or without any at the one a sweep finds best.
+
+    Raises GenbenchError when not even one image fits into memory, UsageError for a model that
+    cannot be compiled.
+    """
+    if compiles:
+        compile_networks(source)
+    found = None
+    if not batches:
+        with reporter.task(f"{source.name}: batch sizes", 1) as advance:
+            found = _swept(source, cost, lab)
+            advance(1)
+        batches = (found.batch,)
+    with reporter.task(f"{source.name}: latency", 1) as advance:
+        alone = latency(lab.stopwatch, _work(source, 1), lab.effort(0.2, trials=_FEWEST))
+        advance(1)
+    speeds = []
+    for batch in batches:
+        with reporter.task(f"{source.name}: batch {batch}", 1) as advance:
+            speeds.append(_measured(source, cost, lab, batch, alone, found, compiles))
+            advance(1)
+    return speeds
+
+
+def compile_networks(source: ModelSource) -> None:
+    """torch.compile the networks of a model, where its family offers that."""
+    compiles = getattr(source.generator, "compile", None)
+    if not callable(compiles):
+        raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")
+    compiles()
+
+
+def _work(source: ModelSource, batch: int) -> Work:
+    """Call number k draws samples k * batch …: fresh noise and labels for every call."""
+    return lambda number: source.draw(number * batch, (number + 1) * batch)
+
+
+def _swept(source: ModelSource, cost: ImageCost, lab: Laboratory) -> Sweep:
+    """Quick looks at growing batches, within three times the seconds of the measurement itself."""
+    spent = 0.0
+    effort = lab.effort(0.1, trials=2)
+
+    def point(batch: int) -> Point:
+        nonlocal spent
+        lab.memory.reset()
+        with noticing_memory():
+            timing = timed(lab.stopwatch, _work(source, batch), batch, effort)
+        spent += timing.wall + timing.warm.seconds
+        return Point(batch=batch, rate=timing.rate, memory=lab.memory.peak())
+
+    return sweep(
+        point, room=lab.memory.room, time_left=lambda: max(3 * lab.seconds, cost.seconds) - spent
+    )
+
+
+def _measured(
+    source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int, alone: tuple[float, ...],
+    found: Sweep | None, compiled: bool,
+) -> SamplingSpeed:  # fmt: skip
+    lab.memory.reset()
+    power = PowerLog()
+    try:
+        with noticing_memory():
+            effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
+            work = _work(source, batch)
+            timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power))
+    except OutOfMemoryAt as error:
+        smaller = f"pass --batch {batch // 2}" if batch > 1 else "use a smaller --res"
+        raise GenbenchError(
+            f"model {source.name} ran out of memory at batch {batch}: {smaller}"
+        ) from error
+    return SamplingSpeed(
+        timing=timing,
+        cost=cost,
+        latency=alone,
+        memory=lab.memory.peak(),
+        copy=_copy_seconds(source, batch, lab),
+        sweep=found,
+        compiled=compiled,
+        power=power,
+    )
+
+
+def _copy_seconds(source: ModelSource, batch: int, lab: Laboratory) -> float | None:
+    """Median seconds of one batch's copy to pinned host memory, waited for."""
+    if lab.device.type != "cuda":
+        return None
+    shape = (batch, 3, source.card.resolution, source.card.resolution)
+    images = torch.zeros(shape, dtype=torch.uint8, device=lab.device)
+    host = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+    return timed(lab.stopwatch, lambda _: host.copy_(images), batch, lab.effort(0.02)).median

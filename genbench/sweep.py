@@ -1,0 +1,87 @@
+"""The batch size that a device is fastest at: doubled until memory, gain or time runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from genbench.core import GenbenchError
+
+_NEAR = 0.99  # of the best rate: the smallest batch that reaches it is chosen
+_FLAT = 2  # doublings in a row without a gain end the sweep
+
+
+class OutOfMemoryAt(Exception):  # noqa: N818 (a size at which it happened, not a failure)
+    """The device has no memory for this batch size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One batch size tried. memory: bytes at the peak, 0 where nobody knows."""
+
+    batch: int
+    rate: float  # images a second
+    memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Every point tried, the batch size chosen, and why the sweep ended."""
+
+    points: tuple[Point, ...]
+    batch: int
+    ended: str
+
+
+def sweep(
+    measure: Callable[[int], Point],
+    *,
+    largest: int = 4096,
+    room: Callable[[], float] = lambda: float("inf"),
+    time_left: Callable[[], float] = lambda: float("inf"),
+) -> Sweep:
+    """Double the batch size from 1. measure: raises OutOfMemoryAt where a size does not fit.
+
+    room: bytes that a peak may reach, for devices that would rather kill than refuse. time_left:
+    seconds for all that is to come; the next size is tried when twice the last one's time fits.
+    Raises GenbenchError when not even one image fits.
+    """
+    points: list[Point] = []
+    batch, ended = 1, "largest size"
+    while batch <= largest:
+        before = time_left()
+        try:
+            points.append(measure(batch))
+        except OutOfMemoryAt as error:
+            if not points:
+                raise GenbenchError(
+                    "there is not enough memory for one image: use a smaller --res, a half "
+                    "precision --dtype, or another device"
+                ) from error
+            ended = f"out of memory at {batch}"
+            break
+        if _is_flat(points):
+            ended = f"no gain beyond {_best(points)}"
+            break
+        if 2 * points[-1].memory > room():
+            ended = f"memory would be short at {2 * batch}"
+            break
+        if 2 * (before - time_left()) > time_left():
+            ended = "time for the sweep"
+            break
+        batch *= 2
+    return Sweep(points=tuple(points), batch=_best(points), ended=ended)
+
+
+def _best(points: list[Point]) -> int:
+    """The smallest batch within 1% of the best rate."""
+    most = max(point.rate for point in points)
+    return min(point.batch for point in points if point.rate >= _NEAR * most)
+
+
+def _is_flat(points: list[Point]) -> bool:
+    """Whether the last doublings brought less than 1% over what was reached before them."""
+    if len(points) <= _FLAT:
+        return False
+    reached = max(point.rate for point in points[:-_FLAT])
+    return all(point.rate * _NEAR <= reached for point in points[-_FLAT:])

@@ -1,0 +1,240 @@
+"""Timing: two stopwatches behind one protocol, warming up until steady, every trial kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+
+Work = Callable[[int], object]  # the number of the call: fresh noise and labels each time
+Now = Callable[[], float]
+
+_HOST_BOUND = 0.97  # below this share of the wall clock the device was waiting for the host
+_RESAMPLES = 2000
+_MOST_TRIALS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Calls made one after the other. seconds: of each; wall: of all of them by the host's clock,
+    between two synchronisations; cpu: processor seconds of this process meanwhile."""
+
+    seconds: tuple[float, ...]
+    wall: float
+    cpu: float
+
+
+class Stopwatch(Protocol):
+    """Times calls on one device."""
+
+    clock: str
+
+    def window(self, work: Work, first: int, count: int) -> Window:
+        """Make calls first … first + count - 1, waiting for the device only at the end."""
+        ...
+
+
+class HostStopwatch:
+    """For a CPU, where a call that has returned is done: the host's monotonic clock."""
+
+    clock = "monotonic host clock"
+
+    def __init__(self, now: Now = time.perf_counter, cpu: Now = time.process_time) -> None:
+        self._now, self._cpu = now, cpu
+
+    def window(self, work: Work, first: int, count: int) -> Window:
+        """Each call timed by the clock around it."""
+        seconds = []
+        begin, cpu = self._now(), self._cpu()
+        for number in range(first, first + count):
+            start = self._now()
+            work(number)
+            seconds.append(self._now() - start)
+        return Window(seconds=tuple(seconds), wall=self._now() - begin, cpu=self._cpu() - cpu)
+
+
+class Event(Protocol):
+    """What the stopwatch asks of torch.cuda.Event."""
+
+    def record(self) -> None:
+        """Mark this point of the current stream."""
+        ...
+
+    def elapsed_time(self, end_event: Event, /) -> float:
+        """Milliseconds to a later, finished event."""
+        ...
+
+
+class EventStopwatch:
+    """For a GPU: a pair of events around every call on the current stream, one wait at the end."""
+
+    clock = "CUDA events, wall clock between synchronisations"
+
+    def __init__(
+        self,
+        new_event: Callable[[], Event],
+        synchronise: Callable[[], object],
+        now: Now = time.perf_counter,
+        cpu: Now = time.process_time,
+    ) -> None:
+        self._event, self._synchronise, self._now, self._cpu = new_event, synchronise, now, cpu
+
+    def window(self, work: Work, first: int, count: int) -> Window:
+        """Each call timed by the device, all of them by the host."""
+        pairs = []
+        self._synchronise()
+        begin, cpu = self._now(), self._cpu()
+        for number in range(first, first + count):
+            start, end = self._event(), self._event()
+            start.record()
+            work(number)
+            end.record()
+            pairs.append((start, end))
+        self._synchronise()
+        wall, used = self._now() - begin, self._cpu() - cpu
+        seconds = tuple(start.elapsed_time(end) / 1000 for start, end in pairs)
+        return Window(seconds=seconds, wall=wall, cpu=used)
+
+
+def stopwatch_for(device: torch.device) -> Stopwatch:
+    """The stopwatch of a device."""
+    if device.type != "cuda":
+        return HostStopwatch()
+    event = partial(torch.cuda.Event, enable_timing=True)
+    return EventStopwatch(cast(Callable[[], Event], event), partial(torch.cuda.synchronize, device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to measure. drift: relative spread of the last `steady` warm-up calls at which the
+    device counts as warm."""
+
+    seconds: float  # of the measured window, at least
+    trials: int = 5  # at least
+    warm_seconds: float = 1.0  # at least, and at most three times that, whole calls
+    steady: int = 3
+    drift: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """What it took before times repeated themselves. typical: seconds of a call at the end."""
+
+    calls: int
+    seconds: float
+    first: float  # the first call, which compiles and tunes
+    typical: float
+    steady: bool
+
+
+def warm_up(stopwatch: Stopwatch, work: Work, effort: Effort) -> WarmUp:
+    """Call until the last few times agree, or until three times the time given has passed."""
+    taken: list[float] = []
+    while True:
+        taken.append(stopwatch.window(work, len(taken), 1).wall)
+        last = taken[-effort.steady :]
+        steady = len(last) == effort.steady and max(last) <= min(last) * (1 + effort.drift)
+        total = sum(taken)
+        enough = total >= effort.warm_seconds
+        if (enough and steady) or total >= 3 * effort.warm_seconds:
+            return WarmUp(
+                calls=len(taken), seconds=total, first=taken[0], typical=median(last), steady=steady
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One measured window at one batch size: every trial, and what follows from them."""
+
+    batch: int
+    trials: tuple[float, ...]  # seconds a call
+    wall: float  # seconds of all calls
+    cpu: float  # processor seconds of all calls
+    warm: WarmUp
+
+    @property
+    def images(self) -> int:
+        """Images made in the window."""
+        return self.batch * len(self.trials)
+
+    @property
+    def rate(self) -> float:
+        """Images a second by the wall clock: what a user gets."""
+        return self.images / self.wall
+
+    @property
+    def median(self) -> float:
+        """Seconds of the middle call."""
+        return median(self.trials)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range of the trials, seconds."""
+        low, high = np.quantile(self.trials, (0.25, 0.75))
+        return float(high - low)
+
+    @property
+    def busy(self) -> float:
+        """Share of the wall clock that the trials account for."""
+        return sum(self.trials) / self.wall
+
+    @property
+    def host_bound(self) -> bool:
+        """Whether the device waited for the host between calls."""
+        return self.busy < _HOST_BOUND
+
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the rate: percentiles of a block bootstrap over the trials, in blocks of
+        about the root of their number since neighbours are alike; fixed random numbers."""
+        count = len(self.trials)
+        block = math.isqrt(count)
+        starts = np.random.default_rng(0).integers(
+            0, count - block + 1, size=(_RESAMPLES, math.ceil(count / block))
+        )
+        picked = (starts[:, :, None] + np.arange(block)).reshape(_RESAMPLES, -1)[:, :count]
+        means = np.asarray(self.trials)[picked].mean(axis=1)
+        gap = (self.wall - sum(self.trials)) / count
+        low, high = np.quantile(self.batch / (means + gap), (0.025, 0.975))
+        return float(low), float(high)
+
+
+INTERVAL = "95% percentile interval of a block bootstrap over the calls of one process"
+
+
+def timed(
+    stopwatch: Stopwatch,
+    work: Work,
+    batch: int,
+    effort: Effort,
+    *,
+    watch: AbstractContextManager[object] | None = None,
+) -> Timing:
+    """Warm up, then make as many calls as the effort asks for. Nothing outside `work` is timed.
+
+    watch: entered for the measured window alone, such as a power monitor.
+    """
+    warm = warm_up(stopwatch, work, effort)
+    with watch or nullcontext():
+        window = stopwatch.window(work, warm.calls, _calls(warm, effort))
+    return Timing(batch=batch, trials=window.seconds, wall=window.wall, cpu=window.cpu, warm=warm)
+
+
+def latency(stopwatch: Stopwatch, work: Work, effort: Effort) -> tuple[float, ...]:
+    """Seconds from asking to having, of calls made one by one, each waited for."""
+    warm = warm_up(stopwatch, work, effort)
+    numbers = range(warm.calls, warm.calls + _calls(warm, effort))
+    return tuple(stopwatch.window(work, number, 1).wall for number in numbers)
+
+
+def _calls(warm: WarmUp, effort: Effort) -> int:
+    """Calls that fill the time asked for."""
+    wanted = math.ceil(effort.seconds / max(warm.typical, 1e-9))
+    return max(effort.trials, min(_MOST_TRIALS, wanted))

@@ -1,0 +1,471 @@
+"""genbench throughput: what is counted, what is recorded, and tiers that are never mixed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from strangers import error_line, genbench, install
+
+from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec
+from genbench.device_memory import HostMeter, noticing_memory
+from genbench.flops import evaluations_of, flops_of, sampling_flops
+from genbench.gpus import Gpu, find_gpu
+from genbench.laboratory import PRECISIONS, Laboratory, precision_flags
+from genbench.noise import NoiseStream
+from genbench.progress import SilentReporter
+from genbench.sampling import ModelRequest, ModelSource, open_random_model
+from genbench.sampling_speed import cost_of_an_image, measure_sampling
+from genbench.speed_records import sampling_records, speed_template
+from genbench.sweep import OutOfMemoryAt
+from genbench.throughput import SpeedRequest, sampling_throughput
+from genbench.timing import HostStopwatch
+from genbench.v100 import backtests, projected, theoretical
+
+CPU = torch.device("cpu")
+H100, V100, A100 = find_gpu("h100"), find_gpu("v100"), find_gpu("a100")
+
+
+class FakeMeter:
+    """A device with room for so many images at once."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def reset(self) -> None:
+        self.images = 0
+
+    def peak(self) -> int:
+        return self.images * 1_000_000
+
+    def room(self) -> float:
+        return float("inf")
+
+
+class FakeGenerator:
+    """A call takes 8/1024 s and 1/1024 s an image; more than `limit` images do not fit."""
+
+    def __init__(self, limit: int) -> None:
+        self.now, self.limit, self.meter = 0.0, limit, FakeMeter()
+        self.first_rows: list[int] = []
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        if len(noise) > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.meter.images = len(noise)
+        self.first_rows.append(int(noise.indices[0]))
+        self.now += (8 + len(noise)) / 1024
+        _ = torch.ones(8, 16) @ torch.ones(16, 4)  # 2 x 8 x 16 x 4 = 1024 FLOP
+        return torch.zeros(len(noise), 3, 16, 16, dtype=torch.uint8)
+
+
+def fake_lab(generator: FakeGenerator, gpu: Gpu | None = None) -> Laboratory:
+    clock: Callable[[], float] = lambda: generator.now  # noqa: E731
+    return Laboratory(
+        device=CPU, stopwatch=HostStopwatch(clock, clock), memory=generator.meter, gpu=gpu,
+        seconds=1.0, matmuls={"float16": 1e12, "float32": 1e11},
+    )  # fmt: skip
+
+
+def fake_source(generator: FakeGenerator) -> ModelSource:
+    spec = SampleSpec(model="fake", card="fake-16", resolution=16)
+    return ModelSource(generator, spec, ModelCard(name="fake-16", resolution=16))
+
+
+def measured(
+    limit: int, batches: tuple[int, ...] = (), gpu: Gpu | None = None
+) -> list[Measurement]:
+    generator = FakeGenerator(limit)
+    source, lab = fake_source(generator), fake_lab(generator, gpu)
+    cost = cost_of_an_image(source, lab)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter(), batches=batches)
+    precision = PRECISIONS["float16"]
+    return sampling_records(speed_template(lab, precision), speed, lab, precision)
+
+
+def test_a_fake_device_is_measured_to_the_digit() -> None:
+    rate, latency, memory = measured(limit=100, batches=(40,), gpu=H100)
+    assert rate.metric == "throughput"
+    assert rate.value == pytest.approx(40 * 1024 / 48)
+    assert rate.trials == (48 / 1024,) * 22  # 1 s
+    assert rate.samples == 880
+    assert latency.value == 9 / 1024
+    assert memory.value == 40_000_000
+    settings = rate.settings
+    assert settings["batch"] == 40
+    assert settings["flops_per_image"] == 1024
+    assert settings["achieved_flops"] == pytest.approx(1024 * rate.value)
+    assert settings["utilisation_matmul"] == pytest.approx(1024 * rate.value / 1e12)
+    assert settings["utilisation_datasheet"] == pytest.approx(1024 * rate.value / 989.4e12)
+    assert settings["tier"] == "measured"
+    assert Measurement.from_json(rate.to_json()) == rate
+
+
+def test_the_sweep_finds_the_largest_that_fits() -> None:
+    rate, *_ = measured(limit=100)
+    assert rate.settings["batch"] == 64
+    assert rate.settings["sweep_ended"] == "out of memory at 128"
+    assert [batch for batch, _, _ in rate.settings["sweep"]] == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_every_call_draws_new_samples() -> None:
+    generator = FakeGenerator(10)
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    generator.first_rows.clear()
+    measure_sampling(source, cost, lab, SilentReporter(), batches=(5,))
+    last = generator.first_rows[-20:]
+    assert len(set(last)) == 20
+    assert all(row % 5 == 0 for row in last)
+
+
+def test_memory_that_is_too_small_is_one_clear_line() -> None:
+    with pytest.raises(GenbenchError, match="does not fit the memory of cpu even at batch 1"):
+        measured(limit=0)
+    with pytest.raises(GenbenchError, match="ran out of memory at batch 64: pass --batch 32"):
+        measured(limit=40, batches=(64,))
+
+
+def test_the_cpu_allocators_complaint_is_recognised() -> None:
+    text = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
+    with pytest.raises(OutOfMemoryAt), noticing_memory():
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="shape"), noticing_memory():
+        raise RuntimeError("shape mismatch")
+
+
+def test_the_hosts_memory_is_read_from_proc(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text("Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t  1024 kB\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    10240 kB\n")
+    meter = HostMeter(tmp_path)
+    assert meter.peak() == 2 << 20
+    assert meter.room() == (1 << 20) + 0.8 * (10 << 20)
+    assert HostMeter(tmp_path / "nowhere").room() == float("inf")
+
+
+def test_precision_switches_are_put_back() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark
+    with precision_flags(PRECISIONS["tf32"]):
+        assert torch.backends.cuda.matmul.allow_tf32
+    with precision_flags(PRECISIONS["float32"]):
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark) == before
+
+
+# --- random weights and counted work of the real families ---
+
+
+@pytest.mark.parametrize(
+    ("name", "res", "options"),
+    [("hit", 32, {}), ("biggan-deep", 32, {}), ("adm-guided", 32, {"steps": "3"})],
+)
+def test_random_weights_draw_finite_images_and_touch_no_global_state(
+    name: str, res: int, options: dict[str, str]
+) -> None:
+    state = torch.random.get_rng_state()
+    request = ModelRequest(name=name, resolution=res, options=options)
+    source = open_random_model(request, CPU)
+    images = source.draw(0, 2)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert images.dtype == torch.uint8
+    assert images.shape == (2, 3, res, res)
+    assert images.float().std() > 1
+    assert source.spec.weight_kind == "random-init"
+    again = open_random_model(request, CPU)
+    assert torch.equal(again.draw(0, 2), images)
+
+
+def test_no_layer_of_random_weights_is_zero() -> None:
+    source = open_random_model(ModelRequest(name="adm-guided", resolution=32), CPU)
+    generator: Any = source.generator
+    for network in (generator.unet, generator.guidance[0]):
+        assert all(parameter.any() for parameter in network.parameters())
+
+
+def test_one_step_times_the_steps_is_the_whole_trajectory() -> None:
+    """Counted over a guided trajectory of 4 steps, and by its parts."""
+    request = ModelRequest(name="adm-guided", resolution=32, options={"steps": "4"})
+    source = open_random_model(request, CPU)
+    labels, noise = source.labels(0, 2), source.noise(0, 2)
+    evaluations = evaluations_of(source.generator, labels, noise)
+    assert [times for _, times in evaluations] == [4, 4]
+    with torch.no_grad():
+        whole = flops_of(lambda: source.generator.sample(labels, noise))
+    assert sampling_flops(evaluations) == whole > 0
+
+
+def test_flops_are_two_a_multiply_add() -> None:
+    left, right = torch.ones(3, 5), torch.ones(5, 7)
+    assert flops_of(lambda: left @ right) == 2 * 3 * 5 * 7
+
+
+def test_flops_of_the_official_hit() -> None:
+    """28.30 GFLOP by a walk over the official TensorFlow graph; the folded form does as many."""
+    source = open_random_model(ModelRequest(name="hit", resolution=128), CPU)
+    evaluations = evaluations_of(source.generator, None, source.noise(0, 1))
+    assert sampling_flops(evaluations) / 1e9 == pytest.approx(28.30, abs=0.005)
+
+
+# --- tiers ---
+
+
+def test_theoretical_is_the_papers_arithmetic() -> None:
+    rate = theoretical(3 * 613.855789056e9, V100, "float32")
+    assert rate is not None
+    assert rate.value == pytest.approx(65.16, abs=0.005)
+    assert "120 TFLOP/s" in rate.how
+    assert theoretical(0, V100, "float16") is None
+    other = theoretical(1e12, A100, "float16")
+    assert other is not None
+    assert other.value == pytest.approx(312)
+
+
+def test_projection_is_an_interval_between_the_two_ratios() -> None:
+    rate = projected(1000.0, 1e9, H100, V100, "float16")
+    assert rate is not None
+    assert rate.low == pytest.approx(1000 / (989.4 / 125))
+    assert rate.high == pytest.approx(1000 / (3350 / 900))
+    assert rate.value == rate.low  # never a middle that nobody computed
+
+
+def test_projection_stays_below_the_roof() -> None:
+    rate = projected(1000.0, 1e12, H100, V100, "float16")  # 1 TFLOP an image: at most 125 a second
+    assert rate is not None
+    assert rate.low == pytest.approx(125.0)
+    assert rate.high == pytest.approx(125.0)
+
+
+def test_no_projection_without_two_datasheets() -> None:
+    assert projected(1000.0, 1e9, None, V100, "float16") is None
+    assert projected(1000.0, 1e9, find_gpu("l4"), V100, "tf32") is None
+    assert projected(1000.0, 1e9, find_gpu("v100s"), V100, "float16") is None  # it is one
+
+
+def speed_rows(gpu: Gpu | None, target: Gpu = V100) -> dict[str, Measurement]:
+    """What the job records of a fake model on a device that is said to be `gpu`."""
+    import genbench.throughput as job
+
+    generator = FakeGenerator(100)
+    source, lab = fake_source(generator), fake_lab(generator, gpu)
+    request = SpeedRequest(models=(), precision=PRECISIONS["float16"], batches=(40,), target=target)
+    template = speed_template(lab, request.precision)
+    found = job._of_model(source, template, request, lab, SilentReporter())
+    return {record.metric: record for record in found}
+
+
+def test_a_v100_is_measured() -> None:
+    rows = speed_rows(V100)
+    assert rows["throughput_v100"].value == rows["throughput"].value
+    assert rows["throughput_v100"].trials == rows["throughput"].trials
+    assert rows["throughput_v100"].unit == "images/v100-second"
+    assert "throughput_v100_projected" not in rows
+    assert rows["throughput_v100_theoretical"].settings["tier"] == "theoretical"
+    assert speed_rows(find_gpu("v100-pcie"))["throughput_v100"].settings["tier"] == "measured"
+
+
+@pytest.mark.parametrize("gpu", [H100, A100, None])
+def test_other_devices_never_fill_the_measured_row(gpu: Gpu | None) -> None:
+    rows = speed_rows(gpu)
+    assert "throughput_v100" not in rows
+    assert rows["throughput"].unit == "images/s"
+    assert rows["throughput_v100_theoretical"].trials == ()
+    assert ("throughput_v100_projected" in rows) == (gpu is not None)
+
+
+def test_another_target_has_another_name() -> None:
+    rows = speed_rows(H100, target=A100)
+    assert rows["throughput_a100-sxm-80_projected"].unit == "images/a100-sxm-80-second"
+
+
+def training_record(rate: float, **settings: object) -> Measurement:
+    base, *_ = measured(limit=1, batches=(1,))
+    told = {
+        "gpu": "h100-sxm5", "form": "optimised", "network": "adm-128", "precision": "float16",
+        "flops_per_image": 3 * 613.855789056e9,
+    }  # fmt: skip
+    return replace(base, metric="training_throughput", value=rate, settings={**told, **settings})
+
+
+def test_the_back_test_sets_projections_beside_adms_own_figures() -> None:
+    (inside,) = backtests([training_record(150.0)], H100, V100)
+    assert inside.low < 24.8 < inside.high
+    assert inside.error == 0
+    (above,) = backtests([training_record(300.0)], H100, V100)
+    assert above.low == pytest.approx(300 / 7.9152)
+    assert above.error == pytest.approx(24.8 / above.low - 1)
+    assert above.error < 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"gpu": "a100-sxm-80"}, {"form": "naive"}, {"network": "hit-128"}, {"precision": "float32"}],
+)
+def test_the_back_test_takes_nothing_else(settings: dict[str, str]) -> None:
+    assert backtests([training_record(150.0, **settings)], H100, V100) == []
+
+
+# --- the command ---
+
+
+def throughput(*words: str | Path, records: Path) -> subprocess.CompletedProcess[str]:
+    return genbench("throughput", *words, "--records", records, "--device", "cpu")
+
+
+def test_the_command_measures_and_records(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    run = throughput(
+        "--model", "biggan-deep", "--model", "emd", "--res", "32", "--batch", "2", "--seconds",
+        "0.2", "--gpu", "v100", records=path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "emd is left out: no 32 pixels" in run.stderr or "emd-32" in run.stdout
+    assert "nothing was measured on a v100" in run.stdout
+    assert "theoretical" in run.stdout
+    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    ours = {record.metric: record for record in records if record.model == "biggan-deep"}
+    assert set(ours) == {"throughput", "latency", "peak_memory", "throughput_v100_theoretical"}
+    rate = ours["throughput"]
+    assert rate.unit == "images/s"
+    assert rate.weight_kind == "trained-here"  # the bundled ones
+    assert rate.settings["batch"] == 2
+    assert rate.settings["clock"] == "monotonic host clock"
+    assert len(rate.trials) == rate.settings["calls"] >= 3
+    assert rate.low is not None
+    assert rate.high is not None
+    assert rate.low <= rate.value <= rate.high
+    assert rate.environment["device_type"] == "cpu"
+
+
+def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
+    run = throughput(
+        "--model", "adm-guided", "--res", "32", "--steps", "2", "--classifier-scale", "0",
+        "--batch", "1", "--seconds", "0.1", "--json", "--checkpoint", "", records=tmp_path / "r",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rate = json.loads(run.stdout.splitlines()[0])
+    assert rate["weight_kind"] in ("random-init", "trained-here")
+    assert rate["settings"]["evaluations"] == 2
+    assert rate["options"]["steps"] == 2
+
+
+def test_strict_exits_3_without_a_v100(tmp_path: Path) -> None:
+    run = throughput(
+        "--model", "toy", "--batch", "2", "--seconds", "0.1", "--strict", records=tmp_path / "r"
+    )
+    assert run.returncode == 3
+    assert "nothing was measured on a v100" in error_line(run)
+    assert "toy-32" in run.stdout  # what was measured is shown all the same
+
+
+def test_training_steps_are_timed(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    run = throughput(
+        "--train", "--model", "biggan-deep", "--model", "hit", "--model", "adm-guided", "--res",
+        "32", "--batch", "2", "--seconds", "0.1", "--gpu", "v100", records=path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    rates = [record for record in records if record.metric == "training_throughput"]
+    assert [rate.model for rate in rates] == ["biggan-deep", "hit", "adm-guided"]
+    for rate in rates:
+        assert rate.settings["form"] == "recipe"
+        assert rate.settings["flops_per_image"] > 1e6
+        assert rate.settings["utilisation_matmul"] > 0
+    tiers = {record.metric for record in records if record.metric.endswith("theoretical")}
+    assert tiers == {"training_throughput_v100_theoretical"}
+
+
+def test_what_would_take_too_long_is_not_begun(tmp_path: Path) -> None:
+    run = throughput(
+        "--train", "--model", "adm-guided", "--res", "64", "--seconds", "0.1", "--gpu", "v100",
+        records=tmp_path / "r",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "is not measured: a step takes at least" in run.stderr
+    assert "182.352" in run.stdout  # arithmetic needs no device
+
+
+def test_a_stranger_without_random_weights_is_told_what_to_do(tmp_path: Path) -> None:
+    source = """
+from dataclasses import dataclass
+from typing import ClassVar
+from genbench.core import CheckpointSource, ModelCard
+@dataclass(frozen=True)
+class Plain:
+    cards: ClassVar = (
+        ModelCard(name="w-16", resolution=16, checkpoint=CheckpointSource(filename="w.pt")),
+    )
+    def load(self, card, checkpoint, device, dtype):
+        raise AssertionError
+"""
+    install(tmp_path, "weighty", "weighty", source)
+    run = genbench("throughput", "--model", "weighty", "--records", tmp_path / "r", path=tmp_path)
+    assert "cannot be measured without its weights: pass --checkpoint" in error_line(run)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["--model", "toy", "--gpu", "v1000"], "did you mean v100", 2),
+        (["--model", "toy", "--batch", "0"], "--batch 0 must be at least 1", 2),
+        (["--model", "toy", "--batch", "many"], "auto or numbers, not many", 2),
+        (["--model", "toy", "--batch", "auto", "--batch", "4"], "auto or numbers", 2),
+        (["--model", "toi"], "did you mean toy?", 2),
+        (["--model", "toy", "--res", "48"], "no variant at resolution 48; it has 32, 64, 128", 2),
+        (["--model", "toy", "--dtype", "float8"], "one of float32, tf32, float16, bfloat16", 2),
+        (["--model", "toy", "--dtype", "tf32"], "use float32 on a CPU", 2),
+        (["--model", "toy", "--steps", "4"], "there is no option --steps", 2),
+        (["--model", "toy", "--compile"], "has nothing to compile", 2),
+        (["--model", "toy", "--seconds", "-1"], "give a positive number", 2),
+        (["--model", "toy", "--train"], "none of these models brings a training step", 2),
+        (["--model", "toy", "--model", "hit", "--variant", "toy-32"], "measure it alone", 2),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    tmp_path: Path, words: list[str], said: str, code: int
+) -> None:
+    run = throughput(*words, records=tmp_path / "r")
+    assert said in error_line(run)
+    assert run.returncode == code
+
+
+def test_no_cuda_when_asked_for_it(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    run = genbench("throughput", "--model", "toy", "--device", "cuda", "--records", tmp_path / "r")
+    assert "there is no device cuda" in error_line(run)
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    run = genbench(
+        "throughput", "--model", "hit", "--model", "biggan-deep", "--res", "128", "--dtype",
+        "float16", "--seconds", "3", "--gpu", "v100", "--records", path, "--device", "cuda",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    rates = [record for record in records if record.metric == "throughput"]
+    assert len(rates) == 2
+    for rate in rates:
+        assert rate.settings["clock"].startswith("CUDA events")
+        assert rate.settings["busy"] > 0.5
+        assert rate.environment["gpu"]["name"]
+        assert 0 < rate.settings["utilisation_matmul"] < 1
+
+
+def test_the_job_refuses_before_it_loads() -> None:
+    generator = FakeGenerator(1)
+    request = SpeedRequest(
+        models=(ModelRequest(name="toy"),), precision=PRECISIONS["float32"], batches=(0,)
+    )
+    with pytest.raises(GenbenchError, match="--batch 0"):
+        next(sampling_throughput(request, fake_lab(generator), SilentReporter()))
