@@ -111,7 +111,10 @@ def _reach(record: Measurement, towards: float) -> float:
     """How far the interval reaches towards another value: Wilson's is wider on one side."""
     assert record.low is not None
     assert record.high is not None
-    return record.high - record.value if towards > record.value else record.value - record.low
+    above, below = record.high - record.value, record.value - record.low
+    if towards == record.value:
+        return max(above, below)
+    return above if towards > record.value else below
 
 
 def _higher_is_better(name: str) -> bool | None:

@@ -92,10 +92,12 @@ def _nearest(
 
 def _folders(root: Path) -> Iterator[tuple[ShardFolder, Mapping[str, Any]]]:
     for path in sorted(root.glob("*/key.json")):
-        key = json.loads(path.read_text())
-        folder = ShardFolder(root, key)
-        if folder.path == path.parent:
-            yield folder, key
+        try:
+            key = json.loads(path.read_text())
+        except (OSError, ValueError):  # a cache half removed is no reason to have no report
+            continue
+        if canonical_digest(key)[:32] == path.parent.name:  # else opening it would make a new one
+            yield ShardFolder(root, key), key
 
 
 def _first(folder: ShardFolder, layer: str, rows: int) -> NDArray[Any]:
