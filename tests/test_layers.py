@@ -34,7 +34,7 @@ LAYERS = [
     {"runner", "console", "throughput", "report"},
     {"milestones", "speed_console"},
     {"cli_options"},
-    {"cli_train", "cli_speed", "cli_tables"},
+    {"cli_train", "cli_speed", "cli_tables", "cli_checks"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
