@@ -64,7 +64,7 @@ def fid(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
     reuse: Annotated[
@@ -130,7 +130,7 @@ def sample(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:

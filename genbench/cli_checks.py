@@ -25,7 +25,7 @@ def check(
     variant: Variant = "",
     checkpoint: Checkpoint = "",
     device: Device = "auto",
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
 ) -> None:
     """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
     from genbench.console import show_check

@@ -51,7 +51,7 @@ class ModelRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     labels: str = "uniform"
-    dtype: str = "float32"
+    dtype: str = ""  # empty: the card's
     batch_size: int = 64
 
 
@@ -171,7 +171,7 @@ def open_random_model(request: ModelRequest, device: torch.device) -> ModelSourc
 
 def chosen(request: ModelRequest) -> tuple[Adapter, ModelCard]:
     """The configured adapter and the card that a request comes down to."""
-    if request.dtype not in DTYPES:
+    if request.dtype and request.dtype not in DTYPES:
         raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
     if request.batch_size < 1:
         raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
@@ -184,6 +184,7 @@ def _opened(
     request: ModelRequest, adapter: Adapter, card: ModelCard, checkpoint: Path | None,
     kind: WeightKind, device: torch.device,
 ) -> ModelSource:  # fmt: skip
+    dtype = request.dtype or card.dtype
     spec = SampleSpec(
         model=request.name,
         card=card.name,
@@ -194,13 +195,13 @@ def _opened(
         options=_options(adapter),
         seed=request.seed,
         labels=request.labels,
-        dtype=request.dtype,
+        dtype=dtype,
         device_type=device.type,
         code_digest=code_digest(type(adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _load(adapter, request, card, checkpoint, kind, device)
+    generator = _load(adapter, spec, card, checkpoint, device)
     source = ModelSource(generator, spec, card, batch_size=request.batch_size)
     source.device = device
     source.checkpoint = checkpoint.name if checkpoint else ""
@@ -215,16 +216,16 @@ def model_resolution(request: ModelRequest) -> int:
 
 def _load(
     adapter: Adapter,
-    request: ModelRequest,
+    spec: SampleSpec,
     card: ModelCard,
     checkpoint: Path | None,
-    kind: WeightKind,
     device: torch.device,
 ) -> Generator:
-    with _blaming(request.name, "could not be loaded"):
-        if kind == "random-init":
-            return cast(RandomInit, adapter).load_random(card, device, DTYPES[request.dtype])
-        return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
+    dtype = DTYPES[spec.dtype]
+    with _blaming(spec.model, "could not be loaded"):
+        if spec.weight_kind == "random-init":
+            return cast(RandomInit, adapter).load_random(card, device, dtype)
+        return adapter.load(card, checkpoint, device, dtype)
 
 
 @contextmanager
