@@ -49,7 +49,8 @@ def test_the_wheel_takes_no_common_names(wheel: Path) -> None:
 def test_the_wheel_carries_its_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "genbench/_tables/protocols.toml" in names
+    for name in ("protocols", "gpus", "audits"):
+        assert f"genbench/_tables/{name}.toml" in names
     assert "genbench/py.typed" in names
     for name in ("fashion-mnist-32.toml", "weights/model.safetensors", "weights/config.json"):
         assert f"genbench_adapters/biggan_deep/{name}" in names
