@@ -58,6 +58,25 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationPoint:
+    """One sampler's Fréchet distance beside the network evaluations of one sample."""
+
+    model: str
+    evaluations: float
+    quality: Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlot:
+    """Points that compare: one protocol, one sample count."""
+
+    metric: str
+    protocol: str
+    samples: int
+    points: tuple[EvaluationPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchCurve:
     """Images a second of one model at several batch sizes on one device."""
 
@@ -117,6 +136,34 @@ def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
         )
         for points in plots.values()
     ]
+
+
+def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
+    """Quality against counted network evaluations, of every comparison in which they differ.
+
+    Of several records of one model with one set of options the latest counts.
+    """
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
+    for record in records:
+        if record.metric in FRECHET and record.nfe is not None:
+            compared = (record.metric, record.protocol_digest, record.reference_digest)
+            found.setdefault((*compared, record.samples), {})[_sampler(record)] = record
+    plots = []
+    for (metric, *_, samples), measured in found.items():
+        points = [
+            EvaluationPoint(model=record.model, evaluations=record.nfe, quality=record)
+            for record in measured.values()
+            if record.nfe is not None
+        ]
+        if len({point.evaluations for point in points}) > 1:
+            order = sorted(points, key=lambda point: (point.model, point.evaluations))
+            protocol = order[0].quality.protocol
+            plots.append(
+                EvaluationPlot(
+                    metric=metric, protocol=protocol, samples=samples, points=tuple(order)
+                )
+            )
+    return plots
 
 
 def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:

@@ -41,7 +41,7 @@ def records() -> list[Measurement]:
                         made(
                             model, metric, value, samples=count, low=value - 0.1, high=value + 0.1,
                             samples_digest=f"{model}{truncation}", reference="bundled",
-                            reference_digest="r", **shared,
+                            reference_digest="r", nfe=float(number), **shared,
                         )
                     )  # fmt: skip
             sweep = [[1, 5.0, 0], [8, 30.0, 0]]
