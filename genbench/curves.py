@@ -139,17 +139,18 @@ def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
 
 
 def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
-    """Quality against counted network evaluations, of every comparison in which they differ.
+    """Quality against counted network evaluations, where they differ.
 
-    Of several records of one model with one set of options the latest counts.
+    Of one protocol's sample counts the one with most points is plotted, of those the largest; of
+    several records of one model with one set of options the latest counts.
     """
     found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
     for record in records:
         if record.metric in FRECHET and record.nfe is not None:
             compared = (record.metric, record.protocol_digest, record.reference_digest)
             found.setdefault((*compared, record.samples), {})[_sampler(record)] = record
-    plots = []
-    for (metric, *_, samples), measured in found.items():
+    plots: dict[tuple[Any, ...], EvaluationPlot] = {}
+    for (metric, *compared, samples), measured in sorted(found.items(), key=lambda item: item[0]):
         points = [
             EvaluationPoint(model=record.model, evaluations=record.nfe, quality=record)
             for record in measured.values()
@@ -158,12 +159,12 @@ def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
         if len({point.evaluations for point in points}) > 1:
             order = sorted(points, key=lambda point: (point.model, point.evaluations))
             protocol = order[0].quality.protocol
-            plots.append(
-                EvaluationPlot(
+            other = plots.get((metric, *compared))
+            if other is None or len(order) >= len(other.points):
+                plots[metric, *compared] = EvaluationPlot(
                     metric=metric, protocol=protocol, samples=samples, points=tuple(order)
                 )
-            )
-    return plots
+    return list(plots.values())
 
 
 def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:
