@@ -147,8 +147,8 @@ def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
     found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
     for record in records:
         if record.metric in FRECHET and record.nfe is not None:
-            compared = (record.metric, record.protocol_digest, record.reference_digest)
-            found.setdefault((*compared, record.samples), {})[_sampler(record)] = record
+            same = (record.metric, record.protocol_digest, record.reference_digest)
+            found.setdefault((*same, record.samples), {})[_sampler(record)] = record
     plots: dict[tuple[Any, ...], EvaluationPlot] = {}
     for (metric, *compared, samples), measured in sorted(found.items(), key=lambda item: item[0]):
         points = [
