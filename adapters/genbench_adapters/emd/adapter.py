@@ -231,7 +231,12 @@ def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
         raise UsageError(
             f"the network of {card.name} is not known without a file: pass --checkpoint PATH"
         )
-    return AdmDenoiser(UNet(model.unet), model.noise_schedule, model.diffusion_steps)
+    return AdmDenoiser(
+        UNet(model.unet),
+        model.noise_schedule,
+        model.diffusion_steps,
+        predict_xstart=model.predict_xstart,
+    )
 
 
 def _given(card: ModelCard, checkpoint: Path | None) -> Path:
