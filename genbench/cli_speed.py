@@ -74,6 +74,7 @@ def throughput(
     )  # fmt: skip
     lab = laboratory(place, seconds)
     path = records or default_records()
+    before = read_records(path) if target else []
     measured: list[Measurement] = []
     job = training_throughput if train else sampling_throughput
     for found in job(request, lab, ConsoleReporter(leads=True)):
@@ -85,7 +86,7 @@ def throughput(
     if not json_lines:
         show_speeds(measured)
         if target is not None:
-            show_target(measured, target, backtests(read_records(path), lab.gpu, target))
+            show_target(measured, target, backtests([*before, *measured], lab.gpu, target))
     if strict and target is not None:
         _demand_measured(measured, target)
 

@@ -23,7 +23,8 @@ from genbench.training_speed import TrainingSpeed
 from genbench.v100 import TargetRate, short_name
 
 PROTOCOL = "speed"
-_TOLD = ("precision", "gpu", "flops_per_image", "network", "form", "mode")  # of a target's row
+# What the row of a target GPU tells of the measurement behind it.
+_TOLD = ("precision", "gpu", "mode", "batch", "flops_per_image", "network", "form")
 # What is timed: the digest that two rates must share to be compared. Raise the number with it.
 METHOD = {
     "version": 1,
@@ -211,6 +212,7 @@ def _sweep_settings(speed: SamplingSpeed) -> Mapping[str, Any]:
         "batch_rule": "smallest within 1% of the best of a sweep",
         "sweep": [[point.batch, point.rate, point.memory] for point in speed.sweep.points],
         "sweep_ended": speed.sweep.ended,
+        "sweep_of": "single evaluations" if speed.cost.evaluations > 1 else "whole calls",
     }
 
 
