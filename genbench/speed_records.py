@@ -20,7 +20,7 @@ from genbench.sampling_speed import SamplingSpeed
 from genbench.speed_contract import TrainingForm
 from genbench.timing import INTERVAL, Timing
 from genbench.training_speed import TrainingSpeed
-from genbench.v100 import TargetRate, short_name
+from genbench.v100 import TargetRate, second_of, short_name
 
 PROTOCOL = "speed"
 # What the row of a target GPU tells of the measurement behind it.
@@ -155,7 +155,7 @@ def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measu
         template,
         metric=name if rate.tier == "measured" else f"{name}_{rate.tier}",
         value=rate.value,
-        unit=f"images/{short_name(target)}-second",
+        unit=f"images/{second_of(target)}-second",
         low=rate.low,
         high=rate.high,
         interval=rate.how if rate.tier == "projected" else "",

@@ -294,7 +294,7 @@ def test_a_v100_is_measured() -> None:
     rows = speed_rows(V100)
     assert rows["throughput_v100"].value == rows["throughput"].value
     assert rows["throughput_v100"].trials == rows["throughput"].trials
-    assert rows["throughput_v100"].unit == "images/v100-second"
+    assert rows["throughput_v100"].unit == "images/V100-second"
     assert "throughput_v100_projected" not in rows
     assert rows["throughput_v100_theoretical"].settings["tier"] == "theoretical"
     assert speed_rows(find_gpu("v100-pcie"))["throughput_v100"].settings["tier"] == "measured"
@@ -311,7 +311,7 @@ def test_other_devices_never_fill_the_measured_row(gpu: Gpu | None) -> None:
 
 def test_another_target_has_another_name() -> None:
     rows = speed_rows(H100, target=A100)
-    assert rows["throughput_a100-sxm-80_projected"].unit == "images/a100-sxm-80-second"
+    assert rows["throughput_a100-sxm-80_projected"].unit == "images/A100 SXM 80 GB-second"
 
 
 def training_record(rate: float, **settings: object) -> Measurement:
@@ -356,7 +356,7 @@ def test_the_command_measures_and_records(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "emd is left out: no 32 pixels" in run.stderr or "emd-32" in run.stdout
-    assert "nothing was measured on a v100" in run.stdout
+    assert "nothing was measured on a V100" in run.stdout
     assert "theoretical" in run.stdout
     records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
     ours = {record.metric: record for record in records if record.model == "biggan-deep"}
@@ -390,7 +390,7 @@ def test_strict_exits_3_without_a_v100(tmp_path: Path) -> None:
         "--model", "toy", "--batch", "2", "--seconds", "0.1", "--strict", records=tmp_path / "r"
     )
     assert run.returncode == 3
-    assert "nothing was measured on a v100" in error_line(run)
+    assert "nothing was measured on a V100" in error_line(run)
     assert "toy-32" in run.stdout  # what was measured is shown all the same
 
 
