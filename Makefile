@@ -1,16 +1,59 @@
 # `make tables` and `make test` are all a fresh machine needs: python3 (3.11 or newer) with venv and pip.
 PYTHON ?= python3
 RUN := .venv/bin/python
-RECORDS := results/records.jsonl
-# The bundled sets need 10,000 samples; `make tables N=2000` is a quick look.
+GENBENCH := .venv/bin/genbench
+
+# What `make tables` measures. MODELS: those with bundled weights. N: samples; the protocol's figures
+# are at 10,000 (`make tables N=50000`; N=2000 is a quick look). Nothing unchanged is measured twice.
+MODELS ?= hit biggan-deep adm-guided emd
 N ?= 10000
+RECORDS := results/records.jsonl
+SPEEDS := $(MODELS:%=results/speed/%.jsonl)
+READ := --records $(RECORDS) $(SPEEDS:%=--records %)
+TABLES := $(patsubst tables/%.toml,%,$(shell grep -l '^\[\[column\]\]' tables/*.toml))
+# A quarter, half and three quarters of N: the curve of quality against the sample count.
+PARTS := $(foreach part,1 2 3,-n $(shell expr $(N) \* $(part) / 4))
+SWEEP_N ?= 2000
+SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.safetensors')
 
-.PHONY: tables test check lint types bench setup
+# Speeds must have the machine to themselves.
+.NOTPARALLEL:
+.PHONY: tables sweeps quality texts readme test check lint types bench setup
 
-tables: setup
-	.venv/bin/genbench fid --samples "bundled[:5000]" --ref "bundled[5000:]" --protocol bundled -n 5000 --ci --records $(RECORDS)
-	.venv/bin/genbench fid --model toy --res 32 -n $(N) --ci --records $(RECORDS)
-	.venv/bin/genbench fid --model biggan-deep --res 32 -n $(N) --ci --records $(RECORDS)
+tables: texts
+	$(GENBENCH) report $(READ) -n $(N) --out results/report.html
+	$(GENBENCH) table bundled -n $(N) $(READ)
+
+# All figures with intervals at N, distances alone at its parts, and samples for the report to show.
+quality: setup
+	@mkdir -p results/samples
+	for m in $(MODELS); do run="$(GENBENCH) fid --model $$m --res 32 --ci --reuse" && \
+	  $$run -n $(N) --records $(RECORDS) && \
+	  $$run $(PARTS) --metric fd --records $(RECORDS) && \
+	  $(GENBENCH) sample --model $$m --res 32 -n 64 --out results/samples/$$m.png || exit 1; done
+
+# Speeds are measured again when the code or the weights have changed.
+results/speed/%.jsonl: $(SOURCES) | setup
+	@mkdir -p results/speed && rm -f $@
+	$(GENBENCH) throughput --model $* --res 32 --records $@
+
+texts: quality $(SPEEDS)
+	for t in $(TABLES); do out="--out results/tables/$$t" && \
+	  $(GENBENCH) table $$t $$(test $$t = bundled && echo "-n $(N)") $(READ) \
+	  $$out.md $$out.tex $$out.csv || exit 1; done
+
+# Precision against recall, for the report: every setting is a run of its own.
+TRUNCATIONS ?= 0.2 0.4 0.6 0.8 1
+SCALES ?= 0 0.5 1 2 4
+sweeps: setup
+	for t in $(TRUNCATIONS); do $(GENBENCH) fid --model biggan-deep --res 32 --truncation $$t \
+	  -n $(SWEEP_N) --reuse --records $(RECORDS) || exit 1; done
+	for s in $(SCALES); do $(GENBENCH) fid --model adm-guided --res 32 --classifier-scale $$s \
+	  -n $(SWEEP_N) --reuse --records $(RECORDS) || exit 1; done
+
+# Put the bundled table and its scatter into README.md, from what `make tables` measured.
+readme: setup
+	$(RUN) benchmarks/readme.py $(READ)
 
 test: setup
 	$(RUN) -m pytest

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator
 
 import torch
-from parity_cases import Case, Check, largest
+from parity_cases import Case, Check, UnknownCaseError, largest
 from torch import Tensor
 
 from genbench.images import to_uint8
 from genbench.weights import load_state_strictly, load_tensors
+from genbench_adapters.adm.network import UNet, UNetConfig
+from genbench_adapters.emd.consistency import Consistency, in_our_layout
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import read_network
 from genbench_adapters.emd.sampler import EDMSampling, heun, sigma_steps
@@ -25,7 +27,16 @@ def checks(case: Case) -> Iterator[Check] | None:
     """The checks of a case, or None when it is not of this family."""
     if case.meta.get("family") == "edm":
         return _network(case)
-    return _one_step(case) if "conventions" in case.meta else None
+    if "conventions" in case.meta:
+        return _one_step(case)
+    if "per-sample generators" in case.meta.get("note", ""):
+        raise UnknownCaseError(
+            f"{case.path.name}: these are the numbers of torch's generator, one a seed; genbench "
+            "draws sample i from its own stream of (seed, i), alike on every device"
+        )
+    if case.meta.get("family") == "consistency_models":
+        return _consistency(case)
+    return None
 
 
 def _network(case: Case) -> Iterator[Check]:
@@ -89,6 +100,28 @@ def _sampled(network: EDM, case: Case) -> Iterator[Check]:
         )
         final = case.tensor("sampler/churn8_final")
         yield Check("churn8_final", largest(churned[-1][0], final), _NETWORK)
+
+
+def _consistency(case: Case) -> Iterator[Check]:
+    config = UNetConfig.from_mapping({**case.meta["kwargs"], "use_new_attention_order": True})
+    unet = UNet(config)
+    load_state_strictly(unet, in_our_layout(case.state()), what=case.path.name)
+    unet.eval()
+    x, labels = case.tensor("x"), case.tensor("y")
+    with torch.inference_mode():
+        for kind, least in (("consistency", 0.002), ("edm", 0.0)):
+            network = Consistency(unet, least=least)
+            for name in case.arrays:
+                if name.startswith(f"{kind}/denoise/"):
+                    sigma = float(name.rsplit("/", 1)[1])
+                    ours = network(x * sigma, torch.tensor([sigma]), labels)
+                    yield Check(name, largest(ours, case.tensor(name)), _NETWORK)
+        ours = Consistency(unet)(x * 80, torch.tensor([80.0]), labels).clamp(-1, 1)
+    yield Check("onestep", largest(ours, case.tensor("onestep")), _NETWORK)
+    theirs = case.tensor("onestep_uint8").permute(0, 3, 1, 2).int()
+    off = (to_uint8(ours).int() - theirs).abs()
+    yield Check("onestep_uint8, levels", float(off.max()), 1)
+    yield Check("onestep_uint8, share of pixels off", float((off > 0).float().mean()), 1e-3)
 
 
 def _one_step(case: Case) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from genbench import __version__
+from genbench.cli_checks import check, doctor
 from genbench.cli_options import (
     MODEL_OPTIONS,
     Batch,
@@ -31,6 +32,7 @@ from genbench.cli_options import (
     model_request,
 )
 from genbench.cli_speed import audit, throughput
+from genbench.cli_tables import compare, report, table
 from genbench.cli_train import convert, distill, train
 from genbench.core import GenbenchError
 
@@ -62,9 +64,12 @@ def fid(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
+    ] = False,
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
@@ -78,8 +83,9 @@ def fid(
     from genbench.protocols import choose_protocol
     from genbench.runner import QualityRequest, evaluate
     from genbench.sampling import model_resolution
-    from genbench.store import append_records, default_records
+    from genbench.store import append_records, default_records, read_records
 
+    known = tuple(read_records(records or default_records())) if reuse else ()
     request_model, size = None, 0
     if model:
         request_model = model_request(
@@ -95,7 +101,7 @@ def fid(
         ),
         samples=samples, model=request_model, features=features, reference=ref,
         reference_features=ref_features, counts=tuple(n or ()), metrics=tuple(metric or ()),
-        detector_weights=detector_weights, interval=ci, cache=cache,
+        detector_weights=detector_weights, interval=ci, cache=cache, known=known,
     )  # fmt: skip
     with joined_world() as world:
         reporter = ConsoleReporter(leads=world.leads)
@@ -104,7 +110,7 @@ def fid(
         )
         if not world.leads:
             return
-        append_records(records or default_records(), measured)
+        append_records(records or default_records(), [new for new in measured if new not in known])
         if json_lines:
             for measurement in measured:
                 print(measurement.to_json())
@@ -124,7 +130,7 @@ def sample(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
@@ -195,54 +201,22 @@ def ls(
     from genbench.console import show_rows
     from genbench.listing import named_list
 
-    for rows in named_list(what):
+    for number, rows in enumerate(named_list(what)):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))
         else:
+            print(end="\n" if number else "")
             show_rows(rows)
 
 
-@app.command(context_settings=MODEL_OPTIONS)
-def check(
-    ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="Model whose adapter to test.")],
-    res: Resolution = 0,
-    variant: Variant = "",
-    checkpoint: Checkpoint = "",
-    device: Device = "auto",
-    dtype: Dtype = "float32",
-) -> None:
-    """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
-    from genbench.console import show_check
-    from genbench.contract import check_adapter
-    from genbench.distributed import World, device_of
-
-    request = model_request(ctx, model, res, variant, checkpoint, 0, "uniform", dtype, 64)
-    results = list(check_adapter(request, device_of(device, World())))
-    for result in results:
-        show_check(result.rule, result.passed, result.message)
-    if not all(result.passed for result in results):
-        raise typer.Exit(1)
-
-
-@app.command()
-def doctor(json_lines: Json = False) -> None:
-    """Say what this machine can measure now, what is missing, and how to get it."""
-    from dataclasses import asdict
-
-    from genbench.console import show_check
-    from genbench.doctor import examine
-
-    for finding in examine():
-        if json_lines:
-            print(json.dumps(asdict(finding)))
-        else:
-            show_check(finding.subject, finding.good, finding.text)
-
-
+app.command(context_settings=MODEL_OPTIONS)(check)
+app.command()(doctor)
 app.command(context_settings=MODEL_OPTIONS)(throughput)
 app.command()(audit)
+app.command()(table)
+app.command()(report)
+app.command()(compare)
 app.command()(train)
 app.command()(distill)
 app.command(context_settings=MODEL_OPTIONS)(convert)

@@ -66,8 +66,8 @@ def distill(
     from genbench.checkpoints import named_weights
     from genbench.console import ConsoleReporter
     from genbench.core import DistillRun
-    from genbench.curves import Curve, distilled
     from genbench.distributed import device_of, joined_world
+    from genbench.milestones import Curve, distilled
     from genbench.protocols import find_protocol
     from genbench.registry import distillation_of
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -76,17 +78,48 @@ class ConsoleReporter:
 
 
 def show_rows(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print rows of one shape as a table; columns that are empty throughout are left out."""
+    """Print rows of one shape as a table; columns that are empty throughout are left out.
+
+    Where the terminal is too narrow for all, the widest columns are written out below their row.
+    """
     if not rows:
         print("none yet", file=sys.stderr)
         return
-    names = [name for name in rows[0] if any(row[name] for row in rows)]
-    table = Table()
-    for name in names:
-        table.add_column(name, no_wrap=name == names[0], overflow="fold")
+    widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows)))
+              for name in rows[0] if any(row[name] for row in rows)}  # fmt: skip
+    beside = _fitting(widths, stdout.width - 1, gap=3)  # in a border, whose lines count
+    if beside == list(widths):
+        table = Table(*beside)
+        for row in rows:
+            table.add_row(*(escape(row[name]) for name in beside))
+        stdout.print(table)
+        return
+    beside = _fitting(widths, stdout.width + 2, gap=2)  # without one, nor a gap after the last
+    header = "".join(set_cell_size(name, widths[name] + 2) for name in beside)
+    stdout.print(Text(header.rstrip(), style="bold"), soft_wrap=True)
     for row in rows:
-        table.add_row(*(escape(row[name]) for name in names))
-    stdout.print(table)
+        line = "".join(set_cell_size(row[name], widths[name] + 2) for name in beside)
+        stdout.print(Text(line.rstrip()), soft_wrap=True)
+        for name in widths:
+            if name not in beside and row[name]:
+                for part in _indented(f"{name}: {row[name]}", stdout.width):
+                    stdout.print(Text(part, style="dim"), soft_wrap=True)
+
+
+def _indented(text: str, width: int) -> list[str]:
+    """Lines of whole words; one longer than a line, such as an address, stays whole too."""
+    return textwrap.wrap(
+        text, width, initial_indent="    ", subsequent_indent="      ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _fitting(widths: Mapping[str, int], room: int, *, gap: int) -> list[str]:
+    """The first column, and the others but for the widest, as many as must go for all to fit."""
+    first, *others = widths
+    while others and sum(widths[name] + gap for name in (first, *others)) > room:
+        others.remove(max(others, key=lambda name: widths[name]))
+    return [first, *others]
 
 
 def show_check(subject: str, good: bool, text: str) -> None:
@@ -160,6 +193,11 @@ def _footer(measurements: Sequence[Measurement]) -> Iterator[str]:
         f"samples [{first.samples_digest[:12]}], {origin}run {first.run}, genbench "
         f"{versions['genbench']}, torch {versions['torch']}, {versions['device']}"
     )
+    if first.nfe is not None:
+        guided = (
+            f", and {first.nfe_guidance:g} of networks that guide" if first.nfe_guidance else ""
+        )
+        yield f"network evaluations a sample, counted: {first.nfe:g}{guided}"
     for interval in dict.fromkeys(item.interval for item in measurements if item.interval):
         named = ", ".join(item.metric for item in measurements if item.interval == interval)
         yield f"interval of {named}: {interval}"

@@ -70,6 +70,7 @@ class ModelCard:
     resolution: int  # pixels, square
     classes: int = 0  # 0: unconditional
     parameters: int = 0
+    dtype: str = "float32"  # arithmetic it is sampled in unless the user names another
     nfe: int = 1  # network evaluations of one sample, as published
     checkpoint: CheckpointSource | None = None  # None: the variant needs no weights
     license: str = ""
@@ -87,6 +88,19 @@ class Generator(Protocol):
         Returns uint8 [N, 3, H, W], 0..255, row i a function of (labels[i], noise row i) alone.
         """
         ...
+
+
+class CountingGenerator(Generator, Protocol):
+    """A further optional contract: a generator that counts its network calls as it makes them.
+
+    evaluations: calls of the networks that make the image, for one sample, in the last `sample`:
+        a denoiser's, an upsampler's, a GAN's one.
+    guide_evaluations: calls of those that only steer it there, such as a classifier, whose forward
+        and backward pass are one; may be left out when there are none.
+    """
+
+    evaluations: int
+    guide_evaluations: int
 
 
 class Adapter(Protocol):
@@ -240,6 +254,8 @@ class Measurement:
     weight_kind: WeightKind = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: str = ""
+    nfe: float | None = None  # network evaluations of one sample, counted; None: nobody counted
+    nfe_guidance: float | None = None  # of networks that only steer, such as a classifier
     samples_digest: str = ""
     reference: str = ""
     reference_digest: str = ""

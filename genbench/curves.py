@@ -1,74 +1,293 @@
-"""Figures along a distillation: it is stopped every so many steps, measured, and resumed."""
+"""What the figures of the report show, read off records: fronts, curves and extrapolations."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from genbench.core import DistillRun, EvalProtocol, Measurement, UsageError
-from genbench.files import replacing
-from genbench.runner import QualityRequest, evaluate
-from genbench.sampling import ModelRequest
+from genbench.core import Measurement
 
-_METRICS = ("fid", "precision", "recall")
+FRECHET = ("fid", "fd")
+_NOT_OPTIONS = {"dtype", "code", "compile"}  # of the arithmetic, not of the images' distribution
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
-    """What to measure, and how often."""
+class SpeedPoint:
+    """One model's Fréchet distance beside its sampling speed."""
 
-    every: int  # steps; 0: never
+    model: str
+    quality: Measurement
+    speed: Measurement
+    on_front: bool = False  # no other point of the plot is both better and faster
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedPlot:
+    """Points that compare: one protocol, one sample count, one device."""
+
+    metric: str
+    protocol: str
     samples: int
-    protocol: EvalProtocol
+    device: str
+    points: tuple[SpeedPoint, ...]
 
 
-def distilled(
-    begin: Callable[[DistillRun], Path], run: DistillRun, model: str, curve: Curve
-) -> Path:
-    """Run a distillation to its end, with `curve.jsonl` in its folder; returns the weights' path.
+@dataclass(frozen=True, kw_only=True)
+class CountCurve:
+    """A Fréchet distance of one set of samples at several counts."""
 
-    The figures depend on the weights at those steps alone, so a resumed run has the same curve.
+    model: str
+    metric: str
+    counts: tuple[int, ...]
+    values: tuple[float, ...]
+    limit: float  # at infinitely many samples, by `extrapolated`
+    slope: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Precision and recall of one model over one of its options."""
+
+    model: str
+    option: str
+    samples: int
+    settings: tuple[str, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPoint:
+    """One sampler's Fréchet distance beside the network evaluations of one sample."""
+
+    model: str
+    evaluations: float
+    quality: Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlot:
+    """Points that compare: one protocol, one sample count."""
+
+    metric: str
+    protocol: str
+    samples: int
+    points: tuple[EvaluationPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchCurve:
+    """Images a second of one model at several batch sizes on one device."""
+
+    model: str
+    device: str
+    batches: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+def extrapolated(counts: Sequence[int], values: Sequence[float]) -> tuple[float, float]:
+    """(value at infinitely many samples, slope): the least-squares line of the values over 1/n.
+
+    The bias of a Fréchet distance falls as 1/n (Chong and Forsyth 2020, arXiv:1911.07023, section
+    3), so the line's intercept is free of its first order. At least two different counts.
     """
-    if not curve.every:
-        return begin(run)
-    total = run.steps or _recipe_steps(run.config)
-    legs = [*range(curve.every, total, curve.every), total]
-    path = run.out / "curve.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    measured = {json.loads(line)["step"] for line in lines}
-    weights = run.out
-    for steps in legs:
-        if steps in measured:
+    inverse = [1 / count for count in counts]
+    mean_x, mean_y = sum(inverse) / len(inverse), sum(values) / len(values)
+    spread = sum((x - mean_x) ** 2 for x in inverse)
+    both = sum((x - mean_x) * (y - mean_y) for x, y in zip(inverse, values, strict=True))
+    slope = both / spread
+    return mean_y - slope * mean_x, slope
+
+
+def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
+    """Quality against speed, one plot a protocol and device, at the largest sample count.
+
+    Of several records of one model with one set of options the latest counts.
+    """
+    label = labels_of(records)
+    quality: dict[tuple[Any, ...], Measurement] = {}
+    speeds: dict[tuple[Any, ...], Measurement] = {}
+    for record in records:
+        settings = record.settings
+        if record.metric in FRECHET:
+            same = (record.metric, record.protocol_digest, record.reference_digest)
+            quality[(*same, record.samples, _sampler(record))] = record
+        elif record.metric == "throughput" and (settings.get("mode"), settings.get("tier")) == (
+            "sample", "measured",
+        ):  # fmt: skip
+            speeds[device_of(record), _sampler(record)] = record
+    most: dict[tuple[Any, ...], int] = {}  # of each comparison only the largest count is plotted
+    for *compared, samples, _ in quality:
+        most[tuple(compared)] = max(samples, most.get(tuple(compared), 0))
+    plots: dict[tuple[Any, ...], list[SpeedPoint]] = {}
+    for (*compared, samples, sampler), measured in quality.items():
+        for (device, other), speed in speeds.items():
+            if sampler == other and samples == most[tuple(compared)]:
+                point = SpeedPoint(model=label(measured), quality=measured, speed=speed)
+                plots.setdefault((*compared, device), []).append(point)
+    return [
+        SpeedPlot(
+            metric=points[0].quality.metric,
+            protocol=points[0].quality.protocol,
+            samples=points[0].quality.samples,
+            device=device_of(points[0].speed),
+            points=tuple(pareto_front(points)),
+        )
+        for points in plots.values()
+    ]
+
+
+def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
+    """Quality against counted network evaluations, where they differ.
+
+    Of one protocol's sample counts the one with most points is plotted, of those the largest; of
+    several records of one model with one set of options the latest counts.
+    """
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
+    for record in records:
+        if record.metric in FRECHET and record.nfe is not None:
+            same = (record.metric, record.protocol_digest, record.reference_digest)
+            found.setdefault((*same, record.samples), {})[_sampler(record)] = record
+    plots: dict[tuple[Any, ...], EvaluationPlot] = {}
+    for (metric, *compared, samples), measured in sorted(found.items(), key=lambda item: item[0]):
+        points = [
+            EvaluationPoint(model=record.model, evaluations=record.nfe, quality=record)
+            for record in measured.values()
+            if record.nfe is not None
+        ]
+        if len({point.evaluations for point in points}) > 1:
+            order = sorted(points, key=lambda point: (point.model, point.evaluations))
+            protocol = order[0].quality.protocol
+            other = plots.get((metric, *compared))
+            if other is None or len(order) >= len(other.points):
+                plots[metric, *compared] = EvaluationPlot(
+                    metric=metric, protocol=protocol, samples=samples, points=tuple(order)
+                )
+    return list(plots.values())
+
+
+def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:
+    """The points, fastest first, those marked that no other beats in both quality and speed."""
+    best = float("inf")
+    for point in sorted(points, key=lambda item: (-item.speed.value, item.quality.value)):
+        leads = point.quality.value < best
+        best = min(best, point.quality.value)
+        yield SpeedPoint(
+            model=point.model, quality=point.quality, speed=point.speed, on_front=leads
+        )
+
+
+def count_curves(records: Sequence[Measurement]) -> list[CountCurve]:
+    """Fréchet distances at two counts or more of the same samples against the same reference.
+
+    Figures of a singular covariance are left out: there the bias does not fall as 1/n.
+    """
+    label = labels_of(records)
+    found: dict[tuple[Any, ...], dict[int, float]] = {}
+    for record in records:
+        singular = any("singular" in note for note in record.notes)
+        if record.metric in FRECHET and record.samples_digest and not singular:
+            compared = (record.protocol_digest, record.reference_digest, record.samples_digest)
+            key = (label(record), record.metric, *compared)
+            found.setdefault(key, {})[record.samples] = record.value
+    curves = []
+    for (model, metric, *_), values in found.items():
+        if len(values) > 1:
+            counts = tuple(sorted(values))
+            heights = tuple(values[count] for count in counts)
+            limit, slope = extrapolated(counts, heights)
+            curves.append(
+                CountCurve(
+                    model=model, metric=metric, counts=counts, values=heights, limit=limit,
+                    slope=slope,
+                )
+            )  # fmt: skip
+    return curves
+
+
+def sweeps(records: Iterable[Measurement]) -> list[Sweep]:
+    """Precision and recall over every numeric option that was tried at two settings or more."""
+    found: dict[tuple[Any, ...], dict[Any, dict[str, float]]] = {}
+    for record in records:
+        if record.metric not in ("precision", "recall") or not record.card:
             continue
-        weights = begin(replace(run, steps=steps))
-        figures = _measured(weights, run, model, curve)
-        if run.world.leads:
-            values = {figure.metric: figure.value for figure in figures}
-            lines.append(json.dumps({"step": steps, "samples": curve.samples, **values}))
-            with replacing(path) as temporary:
-                temporary.write_text("\n".join(lines) + "\n")
-            told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            run.reporter.note(f"after {steps} steps: {told}")
-    return begin(replace(run, steps=total)) if total in measured else weights
+        options = _options(record)
+        compared = (record.protocol_digest, record.reference_digest, record.samples)
+        for name, value in options.items():
+            if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+                rest = tuple(sorted((k, str(v)) for k, v in options.items() if k != name))
+                key = (record.model, record.card, name, record.seed, *compared, rest)
+                found.setdefault(key, {}).setdefault(value, {})[record.metric] = record.value
+    curves = []
+    for (model, _, option, _, _, _, samples, _), settings in found.items():
+        whole = {key: item for key, item in settings.items() if len(item) == 2}
+        order = sorted(whole, key=lambda value: (value is None, value))
+        if len(order) > 1:
+            curves.append(
+                Sweep(
+                    model=model, option=option, samples=samples,
+                    settings=tuple("default" if key is None else f"{key:g}" for key in order),
+                    precision=tuple(whole[key]["precision"] for key in order),
+                    recall=tuple(whole[key]["recall"] for key in order),
+                )
+            )  # fmt: skip
+    return curves
 
 
-def _recipe_steps(config: Path) -> int:
-    try:
-        return int(tomllib.loads(config.read_text())["steps"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"{config} names no steps ({error}): correct it, or pass --steps"
-        ) from error
+def batch_curves(records: Sequence[Measurement]) -> list[BatchCurve]:
+    """Measured images a second over the batch size: sweeps, and single sizes taken together."""
+    label = labels_of(records)
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for record in records:
+        settings = record.settings
+        if record.metric != "throughput" or settings.get("tier") != "measured":
+            continue
+        points = found.setdefault((label(record), device_of(record)), {})
+        for batch, rate, *_ in settings.get("sweep") or []:
+            points[int(batch)] = float(rate)
+        if settings.get("batch"):
+            points[int(settings["batch"])] = record.value
+    return [
+        BatchCurve(
+            model=model,
+            device=device,
+            batches=tuple(sorted(points)),
+            rates=tuple(points[batch] for batch in sorted(points)),
+        )
+        for (model, device), points in found.items()
+        if len(points) > 1
+    ]
 
 
-def _measured(weights: Path, run: DistillRun, model: str, curve: Curve) -> list[Measurement]:
-    request = QualityRequest(
-        protocol=curve.protocol,
-        model=ModelRequest(name=model, resolution=run.resolution, checkpoint=str(weights)),
-        counts=(curve.samples,),
-        metrics=_METRICS,
-    )
-    return evaluate(request, world=run.world, device=run.device, reporter=run.reporter)
+def device_of(record: Measurement) -> str:
+    """The device's name as its maker gives it."""
+    return str(record.environment.get("device", "an unnamed device"))
+
+
+def labels_of(records: Iterable[Measurement]) -> Callable[[Measurement], str]:
+    """Names for records: the model, with those options that its records do not all share."""
+    tried: dict[str, dict[str, set[str]]] = {}
+    for record in records:
+        for name, value in _options(record).items():
+            tried.setdefault(record.model, {}).setdefault(name, set()).add(str(value))
+
+    def label(record: Measurement) -> str:
+        told = [
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in _options(record).items()
+            if len(tried[record.model][name]) > 1
+        ]
+        return f"{record.model} ({', '.join(told)})" if told else record.model
+
+    return label
+
+
+def _options(record: Measurement) -> Mapping[str, Any]:
+    return {key: value for key, value in record.options.items() if key not in _NOT_OPTIONS}
+
+
+def _sampler(record: Measurement) -> tuple[Any, ...]:
+    """What draws the images: two records of one sampler may stand in one point."""
+    options = tuple(sorted((key, str(value)) for key, value in _options(record).items()))
+    return (record.model, record.card, record.resolution, options)

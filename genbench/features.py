@@ -25,6 +25,7 @@ from genbench.images import ImageSet, batches
 from genbench.progress import Reporter
 from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
 
+EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
 DETECTOR_BATCH = 50  # divides SHARD_ROWS
 _FORMAT = 1  # changes when the meaning of a shard changes
 
@@ -34,6 +35,7 @@ class Source(Protocol):
 
     name: str
     count: int | None  # None: as many as wanted
+    counts_evaluations: bool  # whether `evaluations` answers
 
     def identity(self) -> Mapping[str, Any]:
         """Everything the images depend on, ready for JSON."""
@@ -47,9 +49,16 @@ class Source(Protocol):
         """Images start … stop-1 in order, in batches uint8 [n, 3, H, W] of any size, on the CPU."""
         ...
 
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls float32 [n, 2] of images that `images` gave, by those that make the image
+        and those that guide."""
+        ...
+
 
 class SetSource:
     """An image set as a source; decoding runs ahead of the detector."""
+
+    counts_evaluations = False
 
     def __init__(self, images: ImageSet) -> None:
         self.set = images
@@ -67,6 +76,10 @@ class SetSource:
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
         """Batches uint8 [n, 3, H, W] of the images start … stop-1."""
         return batches(self.set, start, stop, DETECTOR_BATCH)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """None of any network of ours."""
+        return np.zeros((stop - start, 2), np.float32)
 
 
 class FeatureSet(Protocol):
@@ -164,19 +177,36 @@ def extract_features(
 ) -> ShardFeatures:
     """Features of the first `count` images of `source`, computing only the shards not yet kept.
 
-    Every process of `world` computes its share; afterwards rank 0 can read all of them. Raises
-    GenbenchError for bad images and for a full disk; finished shards stay.
+    Every process of `world` computes its share; afterwards rank 0 can read all of them. The network
+    calls of a model's samples lie beside their features, since a resumed run draws only what is
+    missing. Raises GenbenchError for bad images and for a full disk; finished shards stay.
     """
     folder = ShardFolder(root, feature_key(source, detector))
 
     def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
         for batch in rebatched(source.images(start, stop), DETECTOR_BATCH):
             features = _detect(detector, batch)
-            yield {layer: features[layer].numpy() for layer in layers}
+            rows = {layer: features[layer].numpy() for layer in layers}
+            following = start + len(batch)
+            if source.counts_evaluations:
+                rows[EVALUATIONS] = source.evaluations(start, following)
+            yield rows
+            start = following
 
     label = f"{source.name} → {detector.name}"
-    fill_shards(folder, layers, count, produce, label=label, world=world, reporter=reporter)
+    kept = [*layers, EVALUATIONS] if source.counts_evaluations else layers
+    fill_shards(folder, kept, count, produce, label=label, world=world, reporter=reporter)
     return ShardFeatures(source.name, source.digest(), count, folder)
+
+
+def mean_evaluations(features: FeatureSet, count: int) -> tuple[float, float]:
+    """Network calls a sample, over the first `count` samples of a model that counts them: of the
+    networks that make the image, and of those that guide."""
+    total = torch.zeros(2, dtype=torch.float64)
+    for chunk in features.chunks(EVALUATIONS, count):
+        total += chunk.double().sum(dim=0)
+    made, guided = (total / count).tolist()
+    return made, guided
 
 
 def feature_key(source: Source, detector: Detector) -> dict[str, Any]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from genbench.core import GenbenchError, UsageError, suggestion
 from genbench.detectors import detector_names, detector_status
 from genbench.gpus import gpu_lists
-from genbench.protocols import load_protocols, tables_folder
+from genbench.protocols import load_protocols
 from genbench.registry import (
     adapter_entries,
     adapter_options,
     find_adapter,
     load_adapter_class,
 )
+from genbench.table_specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]
 
@@ -44,9 +43,10 @@ def list_model(name: str) -> tuple[Rows, Rows]:
         {
             "variant": card.name,
             "resolution": str(card.resolution),
-            "classes": str(card.classes or "unconditional"),
-            "parameters": f"{card.parameters:,}",
+            "classes": str(card.classes or "none"),
+            "parameters": f"{card.parameters:,}" if card.parameters else "",
             "NFE": str(card.nfe),
+            "dtype": card.dtype,
             "weights": card.checkpoint.kind if card.checkpoint else "none needed",
             "license": card.license,
             "note": card.note,
@@ -94,12 +94,13 @@ def list_detectors() -> Rows:
 
 
 def list_tables() -> Rows:
-    """Every table spec: a TOML file of the tables folder other than the data files there."""
+    """Every table that `genbench table` can show."""
     rows = []
-    for path in sorted(tables_folder().glob("*.toml")):
-        if path.stem not in ("protocols", "gpus", "audits"):
-            title = tomllib.loads(path.read_text()).get("title", "")
-            rows.append({"table": path.stem, "title": str(title)})
+    for name in spec_names():
+        spec = load_spec(name)
+        measurable = sum(row.measured is not None for row in spec.rows)
+        count = f"{measurable} of {len(spec.rows)}"
+        rows.append({"table": name, "title": spec.title, "rows genbench measures": count})
     return rows
 
 

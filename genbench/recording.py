@@ -13,7 +13,7 @@ import torch
 from genbench.core import EvalProtocol, GenbenchError, Measurement
 from genbench.distributed import World
 from genbench.environment import describe_environment
-from genbench.features import FeatureSet, SetSource, Source
+from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
 from genbench.figures import Figure, Reference
 from genbench.metrics import reported_key
 from genbench.sampling import ModelSource
@@ -74,6 +74,15 @@ def recorded(
 ) -> list[Measurement]:
     """One measurement a figure, in the order given."""
     return [_filled(template, figure, reference) for figure in figures]
+
+
+def with_evaluations(measured: Sequence[Measurement], samples: FeatureSet) -> list[Measurement]:
+    """The measurements with the network calls that their samples took, counted when drawn."""
+    counted = {n: mean_evaluations(samples, n) for n in {item.samples for item in measured}}
+    return [
+        replace(item, nfe=counted[item.samples][0], nfe_guidance=counted[item.samples][1])
+        for item in measured
+    ]
 
 
 def _filled(template: Measurement, figure: Figure, reference: Reference | None) -> Measurement:

@@ -18,8 +18,9 @@ from genbench.images import open_image_set
 from genbench.metrics import METRICS, Metric, metric_named, reported_key
 from genbench.npz_statistics import read_features
 from genbench.progress import Reporter
-from genbench.recording import describe_source, recorded, run_template
+from genbench.recording import describe_source, recorded, run_template, with_evaluations
 from genbench.references import OpenedReference, open_reference, published_layers
+from genbench.reuse import figures_on_record
 from genbench.sampling import ModelRequest, ModelSource, open_model
 from genbench.weights import cache_folder, file_sha256, matches
 
@@ -41,6 +42,7 @@ class QualityRequest:
     detector_weights: Path | None = None
     interval: bool = False
     cache: Path | None = None
+    known: tuple[Measurement, ...] = ()  # figures that need no computing where all is as it was
 
 
 @dataclass
@@ -77,6 +79,14 @@ def evaluate(
         weights=request.detector_weights,
         device=device,
     )
+    kept = figures_on_record(
+        request.known, samples_digest=source.digest(),
+        reference_digest=opened.digest if opened else "", protocol=request.protocol,
+        detector=detector, metrics=metrics, counts=counts, interval=request.interval,
+    )  # fmt: skip
+    if kept:
+        reporter.note(f"{source.name}: on record already, nothing changed: not computed again")
+        return kept if world.leads else []
     reference = _reference(job, opened, detector, metrics) if opened else None
     samples = _extract(job, source, detector, list(detector.layers), max(counts))
     if not world.leads:
@@ -85,7 +95,8 @@ def evaluate(
     figures = _figures(job, samples, reference, metrics, counts, frozenset(detector.layers))
     run = _run(job, samples, detector.name, dict(detector.identity))
     run = replace(run, notes=_weights_note(request))
-    return recorded(describe_source(run, source), figures, reference)
+    measured = recorded(describe_source(run, source), figures, reference)
+    return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
 def _check_words(request: QualityRequest) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench import noise
@@ -48,7 +51,7 @@ class ModelRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     labels: str = "uniform"
-    dtype: str = "float32"
+    dtype: str = ""  # empty: the card's
     batch_size: int = 64
 
 
@@ -66,6 +69,8 @@ class ModelSource:
         self.checkpoint = ""  # file name of the weights; empty for a model without any
         self.count: int | None = None  # as many as wanted
         self.device = torch.device(spec.device_type)
+        self.counts_evaluations = hasattr(generator, "evaluations")
+        self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
@@ -107,7 +112,26 @@ class ModelSource:
                 f"model {self.name} ran out of memory at batch size {last - first}: "
                 f"pass --batch-size {max(1, (last - first) // 2)}"
             ) from error
+        self._count(first, last)
         return self._checked(images, last - first)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
+        that make the image and of those that guide (see genbench.core.CountingGenerator)."""
+        return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
+
+    def _count(self, first: int, last: int) -> None:
+        if not self.counts_evaluations:
+            return
+        made = getattr(self.generator, "evaluations", 0)
+        guided = getattr(self.generator, "guide_evaluations", 0)
+        for count in (made, guided):
+            if not isinstance(count, int) or count < 0:
+                raise GenbenchError(
+                    f"model {self.name} counts {count!r} network evaluations: `evaluations` and "
+                    "`guide_evaluations` of a generator are whole numbers, or left out"
+                )
+        self._evaluations.update(dict.fromkeys(range(first, last), (made, guided)))
 
     def _checked(self, images: object, count: int) -> Tensor:
         wanted = (count, 3, self.card.resolution, self.card.resolution)
@@ -147,7 +171,7 @@ def open_random_model(request: ModelRequest, device: torch.device) -> ModelSourc
 
 def chosen(request: ModelRequest) -> tuple[Adapter, ModelCard]:
     """The configured adapter and the card that a request comes down to."""
-    if request.dtype not in DTYPES:
+    if request.dtype and request.dtype not in DTYPES:
         raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
     if request.batch_size < 1:
         raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
@@ -160,6 +184,7 @@ def _opened(
     request: ModelRequest, adapter: Adapter, card: ModelCard, checkpoint: Path | None,
     kind: WeightKind, device: torch.device,
 ) -> ModelSource:  # fmt: skip
+    dtype = request.dtype or card.dtype
     spec = SampleSpec(
         model=request.name,
         card=card.name,
@@ -170,13 +195,13 @@ def _opened(
         options=_options(adapter),
         seed=request.seed,
         labels=request.labels,
-        dtype=request.dtype,
+        dtype=dtype,
         device_type=device.type,
         code_digest=code_digest(type(adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _load(adapter, request, card, checkpoint, kind, device)
+    generator = _load(adapter, spec, card, checkpoint, device)
     source = ModelSource(generator, spec, card, batch_size=request.batch_size)
     source.device = device
     source.checkpoint = checkpoint.name if checkpoint else ""
@@ -191,16 +216,16 @@ def model_resolution(request: ModelRequest) -> int:
 
 def _load(
     adapter: Adapter,
-    request: ModelRequest,
+    spec: SampleSpec,
     card: ModelCard,
     checkpoint: Path | None,
-    kind: WeightKind,
     device: torch.device,
 ) -> Generator:
-    with _blaming(request.name, "could not be loaded"):
-        if kind == "random-init":
-            return cast(RandomInit, adapter).load_random(card, device, DTYPES[request.dtype])
-        return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
+    dtype = DTYPES[spec.dtype]
+    with _blaming(spec.model, "could not be loaded"):
+        if spec.weight_kind == "random-init":
+            return cast(RandomInit, adapter).load_random(card, device, dtype)
+        return adapter.load(card, checkpoint, device, dtype)
 
 
 @contextmanager
@@ -218,9 +243,12 @@ def _blaming(model: str, what: str) -> Iterator[None]:
 
 
 def _options(adapter: Adapter) -> dict[str, Any]:
-    """The adapter's options; of a file its digest, since its name does not decide the images."""
+    """The adapter's options, ready for JSON, which has no infinity; of a file its digest, since its
+    name does not decide the images."""
     options: dict[str, Any] = asdict(adapter) if is_dataclass(adapter) else {}
     for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            options[name] = str(value)
         if isinstance(value, Path):
             if not value.is_file():
                 option = name.replace("_", "-")

@@ -40,7 +40,8 @@ def genbench(
     environ = {"COLUMNS": "200"} | environment
     if path is not None:
         command = [sys.executable, "-m", "genbench", *arguments]
-        environ = os.environ | environ | {"PYTHONPATH": str(path)}
+        packages = os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH", "")]))
+        environ = os.environ | environ | {"PYTHONPATH": packages}
         return subprocess.run(
             command, capture_output=True, text=True, env=environ, cwd=cwd, timeout=300
         )

@@ -52,8 +52,9 @@ def test_respacing_keeps_the_noise_of_the_kept_steps(schedule: str) -> None:
     np.testing.assert_allclose(spaced.alphas_cumprod, whole[kept], rtol=1e-12)
 
 
+@pytest.mark.parametrize("predict_xstart", [False, True])
 @pytest.mark.parametrize("kind", ["ddpm", "ddim"])
-def test_an_exact_denoiser_of_a_gaussian_keeps_its_moments(kind: str) -> None:
+def test_an_exact_denoiser_of_a_gaussian_keeps_its_moments(kind: str, predict_xstart: bool) -> None:
     """For data N(m, s^2) the best denoiser is linear, and sampling with it must give m and s."""
     mean, deviation = 0.3, 0.5
     schedule = respaced("linear", 1000, "1000" if kind == "ddpm" else "ddim250")
@@ -63,10 +64,15 @@ def test_an_exact_denoiser_of_a_gaussian_keeps_its_moments(kind: str) -> None:
         product = products[timesteps][:, None, None, None]
         variance = product * deviation**2 + 1 - product
         start = mean + product.sqrt() * deviation**2 / variance * (x - product.sqrt() * mean)
-        return (x - product.sqrt() * start) / (1 - product).sqrt()
+        return start if predict_xstart else (x - product.sqrt() * start) / (1 - product).sqrt()
 
     noise = NoiseStream(0, torch.arange(2000))
-    sampling = Sampling(schedule=schedule, kind="ddpm" if kind == "ddpm" else "ddim", clip=False)
+    sampling = Sampling(
+        schedule=schedule,
+        kind="ddpm" if kind == "ddpm" else "ddim",
+        clip=False,
+        predict_xstart=predict_xstart,
+    )
     draws = trajectory(denoise, sampling, lambda step: noise.normal((1, 2, 2), step=step))
     *_, (x, _) = draws
     assert float(x.mean()) == pytest.approx(mean, abs=0.02)
@@ -116,6 +122,7 @@ def test_guidance_and_evaluations() -> None:
     guided, free = generator(3.0), generator(0.0)
     assert not torch.equal(draw(guided, [0, 1]), draw(free, [0, 1]))
     assert guided.evaluations == free.evaluations == 4
+    assert (guided.guide_evaluations, free.guide_evaluations) == (4, 0)
 
 
 def test_the_upsampler_follows_in_one_stream() -> None:

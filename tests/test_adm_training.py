@@ -60,6 +60,25 @@ def test_the_bound_is_zero_for_the_true_posterior() -> None:
     assert loss(wrong, start, noisy, noise, index)[1] > 1e-3
 
 
+def test_the_same_prediction_has_the_same_bound_as_noise_and_as_image() -> None:
+    schedule = respaced("cosine", 1000, "")
+    start = NoiseStream(1, torch.arange(3)).uniform((3, 4, 4)) * 2 - 1
+    noise = NoiseStream(2, torch.arange(3)).normal((3, 4, 4))
+    index = torch.tensor([5, 300, 800])
+    device = torch.device("cpu")
+    as_noise = HybridLoss(schedule, device)
+    as_image = HybridLoss(schedule, device, predict_xstart=True)
+    noisy = as_noise.noised(start, index, noise)
+    off = noise + 0.01
+    product = torch.from_numpy(schedule.alphas_cumprod).float()[index][:, None, None, None]
+    image = (noisy - (1 - product).sqrt() * off) / product.sqrt()
+    spread = torch.zeros_like(start)
+    _, bound = as_noise(torch.cat([off, spread], dim=1), start, noisy, noise, index)
+    simple, same = as_image(torch.cat([image, spread], dim=1), start, noisy, noise, index)
+    assert float(same) == pytest.approx(float(bound), rel=1e-3)
+    assert float(simple) == pytest.approx(float(((image - start) ** 2).mean()))
+
+
 def test_the_bound_trains_the_variance_alone() -> None:
     loss = HybridLoss(respaced("cosine", 1000, ""), torch.device("cpu"))
     start, noise = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)

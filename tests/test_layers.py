@@ -25,12 +25,16 @@ LAYERS = [
      "timing", "sweep", "power"},
     {"features", "contract", "audits", "device_memory"},
     {"figures", "exports", "laboratory", "v100"},
-    {"recording", "listing", "doctor", "sampling_speed", "training_speed"},
+    {"published", "table_specs"},
+    {"tables", "curves"},
+    {"table_layout", "html_page", "plots", "comparison", "sample_pictures"},
+    {"table_formats", "table_html", "table_terminal"},
+    {"recording", "reuse", "listing", "doctor", "sampling_speed", "training_speed"},
     {"speed_records"},
-    {"runner", "console", "throughput"},
-    {"speed_console", "curves"},
+    {"runner", "console", "throughput", "report"},
+    {"milestones", "speed_console"},
     {"cli_options"},
-    {"cli_train", "cli_speed"},
+    {"cli_train", "cli_speed", "cli_tables", "cli_checks"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
@@ -42,6 +46,7 @@ ROOMS = [
     {"weights", "downloads"},
     {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks", "detector_weights",
      "fidelity_extractors"},
+    {"published", "table_specs"},
 ]  # fmt: skip
 ADAPTERS_MAY_IMPORT = {
     *("core", "noise", "weights", "images", "distributed"),

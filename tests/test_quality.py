@@ -246,3 +246,23 @@ def test_ctrl_c_is_one_line_and_resumes(tmp_path: Path) -> None:
     assert said.splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_reuse_computes_nothing_that_is_on_record_and_unchanged(tmp_path: Path) -> None:
+    records = tmp_path / "records.jsonl"
+    model = ("--model", "toy", "--res", "32", "-n", "70", "--ref", "bundled[:80]", *OFFLINE)
+    files = ("--records", records, "--cache", tmp_path, "--json", "--reuse")
+
+    def lines_after(*more: str) -> int:
+        run = genbench("fid", *model, *files, *more)
+        assert run.returncode == 0, run.stderr
+        printed.append(run.stdout)
+        return len(records.read_text().splitlines())
+
+    printed: list[str] = []
+    assert lines_after() == 6  # kd needs more samples and is not waited for
+    assert lines_after() == 6
+    assert printed[0] == printed[1] != ""
+    assert lines_after("--metric", "fd", "--seed", "1") == 7
+    assert lines_after("--metric", "fd", "--ci") == 8  # a record without interval does not serve
+    assert lines_after("--metric", "fd", "--ci") == 8

@@ -75,11 +75,18 @@ class AdmGuided:
             name="adm-guided-32",
             resolution=32,
             classes=10,
+            parameters=1_194_534,
+            dtype="bfloat16",  # as it was trained, and fast enough for two CPU cores
             nfe=25,
-            checkpoint=CheckpointSource(filename="model.safetensors", kind="trained-here"),
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
             license="MIT",
             paper="arXiv:2105.05233",
-            note="for models of `genbench train adm-guided`, with their classifier; DDIM-25",
+            note="Fashion-MNIST; a small denoiser and classifier trained by `genbench train "
+            "adm-guided`; DDIM-25",
         ),
         *map(_card, VARIANTS),
     )
@@ -181,6 +188,7 @@ class AdmGuided:
             kind=kind,
             eta=self.eta,
             clip=self.clip,
+            predict_xstart=variant.predict_xstart,
         )
 
     def _upsampling(self) -> Sampling:

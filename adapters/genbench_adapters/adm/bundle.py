@@ -21,6 +21,7 @@ class GuidedModel:
     diffusion_steps: int
     unet: UNetConfig
     classifier: UNetConfig
+    predict_xstart: bool = False
 
 
 def as_variant(model: GuidedModel, name: str) -> Variant:
@@ -33,6 +34,7 @@ def as_variant(model: GuidedModel, name: str) -> Variant:
         file="",
         schedule=model.noise_schedule,
         diffusion_steps=model.diffusion_steps,
+        predict_xstart=model.predict_xstart,
         classifier=model.classifier,
         classifier_scale=1.0,
         steps=25,
@@ -55,6 +57,7 @@ def read_bundle(checkpoint: Path) -> GuidedModel | None:
             diffusion_steps=values["diffusion_steps"],
             unet=UNetConfig.from_mapping(values["unet"]),
             classifier=UNetConfig.from_mapping(values["classifier"]),
+            predict_xstart=bool(values.get("predict_xstart", False)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GenbenchError(

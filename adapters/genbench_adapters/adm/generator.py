@@ -13,7 +13,7 @@ from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
-from genbench_adapters.adm.sampler import Noise, Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.sampler import Guide, Noise, Sampling, classifier_guide, trajectory
 
 _UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
 
@@ -21,7 +21,8 @@ _UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
 class AdmGenerator:
     """A loaded denoiser with its guidance, and perhaps an upsampler after it.
 
-    evaluations: calls of the denoisers for one sample, counted in the last `sample`.
+    evaluations: calls of the denoisers (the base's and the upsampler's) for one sample, counted in
+    the last `sample`; guide_evaluations: of the classifier's gradient.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class AdmGenerator:
         self.unet, self.sampling, self.resolution = unet, sampling, resolution
         self.guidance = guidance
         self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
-        self.evaluations = 0
+        self.evaluations = self.guide_evaluations = 0
 
     def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
         """Bring every sample to `resolution` by the upsampler (ADM-U)."""
@@ -69,7 +70,7 @@ class AdmGenerator:
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""
-        self.evaluations = 0
+        self.evaluations = self.guide_evaluations = 0
         images = self._base(labels, noise)
         if self.upsampler is not None:
             images = self._enlarged(images, labels, noise)
@@ -81,7 +82,7 @@ class AdmGenerator:
         if self.guidance is not None:
             if labels is None:
                 raise GenbenchError("classifier guidance needs labels")
-            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
+            guide = self._counted(classifier_guide(self.guidance[0], labels, self.guidance[1]))
 
         def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
             self.evaluations += 1
@@ -90,6 +91,13 @@ class AdmGenerator:
         draw = _draws(noise, self.resolution, 0)
         x = _last(x for x, _ in trajectory(denoise, self.sampling, draw, guide=guide))
         return to_uint8(x, rounding="truncate")
+
+    def _counted(self, guide: Guide) -> Guide:
+        def counting(x: Tensor, timesteps: Tensor) -> Tensor:
+            self.guide_evaluations += 1
+            return guide(x, timesteps)
+
+        return counting
 
     def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """As super_res_sample.py, which reads the small images back from uint8."""

@@ -1,4 +1,4 @@
-"""The training losses of ADM: noise prediction and the bound that trains the learned variance."""
+"""The training losses of ADM: the noise or x_0 predicted, and the bound for the variance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ class HybridLoss:
     detached in it, as gaussian_diffusion.py does.
     """
 
-    def __init__(self, schedule: Schedule, device: torch.device) -> None:
+    def __init__(
+        self, schedule: Schedule, device: torch.device, *, predict_xstart: bool = False
+    ) -> None:
+        self.predict_xstart = predict_xstart
+
         def table(values: Floats) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
 
@@ -42,19 +46,22 @@ class HybridLoss:
         self, out: Tensor, start: Tensor, noisy: Tensor, noise: Tensor, index: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(L_simple, scaled bound), scalars, of a network's output [N, 2 C, H, W]."""
-        eps, spread = out.chunk(2, dim=1)
-        simple = ((eps - noise) ** 2).mean()
-        bound = self._bound(eps.detach(), spread, start, noisy, index).mean()
+        predicted, spread = out.chunk(2, dim=1)
+        simple = ((predicted - (start if self.predict_xstart else noise)) ** 2).mean()
+        found = predicted.detach()
+        if not self.predict_xstart:
+            found = _at(self.recip, index) * noisy - _at(self.recipm1, index) * found
+        bound = self._bound(found, spread, start, noisy, index).mean()
         return simple, bound * (self.steps / 1000)
 
     def _bound(
-        self, eps: Tensor, spread: Tensor, start: Tensor, noisy: Tensor, index: Tensor
+        self, found: Tensor, spread: Tensor, start: Tensor, noisy: Tensor, index: Tensor
     ) -> Tensor:
-        """Bits a dimension [N]: the KL divergence of a step, at index 0 the likelihood of x_0."""
+        """Bits a dimension [N] of a predicted x_0: the KL divergence of a step, at index 0 the
+        likelihood of x_0."""
         least = _at(self.log_least, index)
         share = (spread + 1) / 2
         log_variance = share * _at(self.log_most, index) + (1 - share) * least
-        found = _at(self.recip, index) * noisy - _at(self.recipm1, index) * eps
         mean = self._posterior_mean(found, noisy, index)
         true_mean = self._posterior_mean(start, noisy, index)
         divergence = 0.5 * (

@@ -13,7 +13,9 @@ from torch import Tensor
 from genbench_adapters.adm.network import Classifier
 from genbench_adapters.adm.schedule import Floats, Schedule
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # x_t, original timesteps -> eps, or eps and v
+Denoiser = Callable[
+    [Tensor, Tensor], Tensor
+]  # x_t, original timesteps -> eps or x_0, and perhaps v
 Guide = Callable[[Tensor, Tensor], Tensor]  # x_t, original timesteps -> gradient, scaled
 Noise = Callable[[int], Tensor]  # draw k -> standard normal of the images' shape; 0 is x_T
 
@@ -23,13 +25,15 @@ class Sampling:
     """How a trajectory is drawn.
 
     kind: "ddpm" (ancestral, arXiv:2006.11239) or "ddim" (arXiv:2010.02502). eta: of DDIM, 0 draws
-    no noise. clip: x_0 predictions are clipped to [-1, 1] before the guidance.
+    no noise. clip: x_0 predictions are clipped to [-1, 1] before the guidance. predict_xstart: the
+    network predicts x_0, not the noise.
     """
 
     schedule: Schedule
     kind: Literal["ddpm", "ddim"] = "ddpm"
     eta: float = 0.0
     clip: bool = True
+    predict_xstart: bool = False
 
 
 class _Coefficients:
@@ -65,8 +69,11 @@ def trajectory(
     for number, index in enumerate(reversed(range(len(sampling.schedule)))):
         timesteps = coefficients.timesteps[index].expand(x.shape[0])
         out = denoise(x, timesteps)
-        eps, spread = (out, None) if out.shape[1] == x.shape[1] else out.chunk(2, dim=1)
-        start = coefficients.recip[index] * x - coefficients.recipm1[index] * eps
+        found, spread = (out, None) if out.shape[1] == x.shape[1] else out.chunk(2, dim=1)
+        if sampling.predict_xstart:
+            start = found
+        else:
+            start = coefficients.recip[index] * x - coefficients.recipm1[index] * found
         if sampling.clip:
             start = start.clamp(-1, 1)
         gradient = None if guide is None else guide(x, timesteps)

@@ -64,6 +64,7 @@ class AdmRecipe:
     classifier_depth: int
     classifier_mult: list[int]
     resblock_updown: bool = True
+    predict_xstart: bool = False
     noise_schedule: Literal["linear", "cosine"] = "cosine"
     diffusion_steps: int = 1000
     dropout: float = 0.0
@@ -91,6 +92,7 @@ class AdmRecipe:
         return GuidedModel(
             noise_schedule=self.noise_schedule,
             diffusion_steps=self.diffusion_steps,
+            predict_xstart=self.predict_xstart,
             unet=UNetConfig(
                 model_channels=self.num_channels,
                 out_channels=6,
@@ -115,7 +117,7 @@ class AdmTraining:
         torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
         self.recipe, self.run, self.data, self.model = recipe, run, data, recipe.model()
         schedule = respaced(recipe.noise_schedule, recipe.diffusion_steps, "")
-        self.loss = HybridLoss(schedule, run.device)
+        self.loss = HybridLoss(schedule, run.device, predict_xstart=recipe.predict_xstart)
         self.unet = _placed(UNet(self.model.unet), run)
         self.classifier = _placed(Classifier(self.model.classifier), run)
         self.ema = Ema(copy.deepcopy(self.unet), recipe.ema)
@@ -175,7 +177,9 @@ class AdmTraining:
     def preview(self) -> Tensor:
         """A column a class, by the averaged denoiser without guidance, DDIM-20."""
         schedule = respaced(self.recipe.noise_schedule, self.recipe.diffusion_steps, "ddim20")
-        sampling = Sampling(schedule=schedule, kind="ddim")
+        sampling = Sampling(
+            schedule=schedule, kind="ddim", predict_xstart=self.recipe.predict_xstart
+        )
         network = copy.deepcopy(self.ema.averaged).eval()
         noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
         generator = AdmGenerator(network, sampling, self.recipe.resolution, None)

@@ -31,6 +31,7 @@ class Variant:
     file: str
     schedule: Literal["linear", "cosine"] = "linear"
     diffusion_steps: int = 1000
+    predict_xstart: bool = False
     classifier: UNetConfig | None = None
     classifier_file: str = ""
     classifier_scale: float = 0.0

@@ -125,7 +125,8 @@ def _small() -> BigGANConfig:
 
 
 class BigGANGenerator:
-    """A loaded BigGAN-deep at one truncation."""
+    """A loaded BigGAN-deep at one truncation. evaluations: calls of the network for one sample, in
+    the last `sample`."""
 
     def __init__(
         self,
@@ -135,6 +136,7 @@ class BigGANGenerator:
         dtype: torch.dtype,
     ) -> None:
         self.config, self.truncation = network.config, options.truncation
+        self.evaluations = 0
         self.network: torch.nn.Module
         if options.plain:
             self.network = _AtTruncation(network, options.truncation)
@@ -153,7 +155,9 @@ class BigGANGenerator:
         if labels is None:
             raise GenbenchError("BigGAN-deep is class-conditional: it needs labels")
         z = self.truncation * truncated_normal(noise, self.config.z_dim)
-        return to_uint8(self.network(z, labels), rounding="floor256")
+        images = self.network(z, labels)
+        self.evaluations = 1
+        return to_uint8(images, rounding="floor256")
 
 
 class _AtTruncation(torch.nn.Module):

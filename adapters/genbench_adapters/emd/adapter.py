@@ -26,6 +26,7 @@ from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
 from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator, load_network
+from genbench_adapters.emd.consistency import load_consistency
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
@@ -40,6 +41,27 @@ _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
     "DMD2's pytorch_model.bin, with the --sigma they were distilled at"
 )
+
+
+def _small_cards(model: str, nfe: int, filename: str, hint: str) -> tuple[ModelCard, ...]:
+    """What EDM published beside ImageNet 64, DDPM++ and NCSN++ alike: the file says which."""
+    return tuple(
+        ModelCard(
+            name=f"{model}-{variant}",
+            resolution=resolution,
+            classes=classes,
+            nfe=nfe,
+            checkpoint=CheckpointSource(filename=filename, kind="given", hint=hint),
+            license="of the weights you bring",
+            paper="arXiv:2206.00364",
+            note=note,
+        )
+        for variant, resolution, classes, note in (
+            ("32", 32, 10, "such as CIFAR-10, conditional"),
+            ("32-uncond", 32, 0, "such as CIFAR-10, unconditional"),
+            ("64-uncond", 64, 0, "such as FFHQ and AFHQv2"),
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,7 @@ class EDMDiffusion:
             note="ImageNet; published with 256 steps, S_churn 40, S_min 0.05, S_max 50, "
             "S_noise 1.003",
         ),
+        *_small_cards("edm", 35, "edm.safetensors", _HINT),
     )
 
     def __post_init__(self) -> None:
@@ -72,19 +95,22 @@ class EDMDiffusion:
             raise ValueError(f"steps {self.steps} is fewer than 2")
         if not 0.0 <= self.s_churn < math.inf:
             raise ValueError(f"s-churn {self.s_churn} is not 0 or more")
+        if not 0.0 <= self.s_noise < math.inf:
+            raise ValueError(f"s-noise {self.s_noise} is not 0 or more")
+        if not self.s_min <= self.s_max:
+            raise ValueError(f"s-min {self.s_min} is not below s-max {self.s_max}")
 
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
-        """The sampler of a card with its checkpoint; weights and state stay float32."""
+        """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
         return EDMGenerator(_loaded(card, checkpoint, device), self._sampling(), dtype)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with random weights."""
-        network = random_network(partial(EDM, IMAGENET_64), device)
-        return EDMGenerator(network.to(memory_format=torch.channels_last), self._sampling(), dtype)
+        return EDMGenerator(_random(card, device), self._sampling(), dtype)
 
     def _sampling(self) -> EDMSampling:
         return EDMSampling(
@@ -107,6 +133,10 @@ class OneStep:
 
     sigma: float = field(
         default=0.0, metadata={"help": "the noise level; no file tells it (DMD2 80, SiD 2.5)"}
+    )
+    parameterisation: Literal["edm", "consistency"] = field(
+        default="edm",
+        metadata={"help": "EDM's (DMD2, SiD), or consistency: openai's .pt of consistency models"},
     )
     rounding: Literal["truncate", "nearest"] = field(
         default="truncate", metadata={"help": "to 8 bits: DMD2's truncate, or EDM's nearest"}
@@ -137,6 +167,7 @@ class OneStep:
             paper="arXiv:2405.16852",
             note="ImageNet; EM Distillation published no weights",
         ),
+        *_small_cards("emd", 1, "emd.safetensors", _ONE_STEP_HINT)[1:],
     )
 
     def __post_init__(self) -> None:
@@ -147,18 +178,31 @@ class OneStep:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
-        if checkpoint is None:
-            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-        network, sigma = load_generator(checkpoint, card)
-        if self.sigma and sigma and self.sigma != sigma:
-            raise UsageError(f"{checkpoint} was distilled at sigma {sigma}: leave --sigma out")
-        if not (self.sigma or sigma):
+        given = _given(card, checkpoint)
+        network: torch.nn.Module
+        if self.parameterisation == "consistency":
+            network, told = load_consistency(given, card), 0.0
+        else:
+            network, told = load_generator(given, card)
+        if self.sigma and told and self.sigma != told:
+            raise UsageError(f"{given} was distilled at sigma {told}: leave --sigma out")
+        sigma = self.sigma or told
+        if not sigma:
             raise GenbenchError(
-                f"{checkpoint} does not tell the noise level of its one step: pass --sigma (80 for "
-                "DMD2, 2.5 for SiD)"
+                f"{given} does not tell the noise level of its one step: pass --sigma (80 for DMD2 "
+                "and consistency models, 2.5 for SiD)"
             )
         network = network.to(device).to(memory_format=torch.channels_last)
-        return OneStepGenerator(network, self.sigma or sigma, self.rounding, dtype)
+        return OneStepGenerator(network, card.resolution, sigma, self.rounding, dtype)
+
+    def load_random(
+        self, card: ModelCard, device: torch.device, dtype: torch.dtype
+    ) -> OneStepGenerator:
+        """The generator of a card with random weights, at any noise level."""
+        network = random_network(partial(_unread, card), device)
+        network = network.to(memory_format=torch.channels_last)
+        sigma = self.sigma or _DMD2
+        return OneStepGenerator(network, card.resolution, sigma, self.rounding, dtype)
 
     @staticmethod
     def distill(run: DistillRun) -> Path:
@@ -167,13 +211,10 @@ class OneStep:
 
         return distill(run)
 
-    def load_random(
-        self, card: ModelCard, device: torch.device, dtype: torch.dtype
-    ) -> OneStepGenerator:
-        """The generator of a card with random weights, at any noise level."""
-        network = random_network(partial(_unread, card), device)
-        network = network.to(memory_format=torch.channels_last)
-        return OneStepGenerator(network, self.sigma or _DMD2, self.rounding, dtype)
+    @staticmethod
+    def convert(run: ConvertRun) -> str:
+        """Bring a pickle (SiD's) to safetensors without running anything of it."""
+        return convert(run)
 
 
 def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
@@ -187,15 +228,31 @@ def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
     recipe = Path(__file__).parent.with_name("adm") / "fashion-mnist-32.toml"
     model = read_recipe(recipe, AdmRecipe).model()
     if (card.resolution, card.classes) != (model.unet.image_size, model.unet.num_classes):
-        raise UsageError(f"the network of {card.name} is not known without a file: pass "
-                         "--checkpoint PATH")  # fmt: skip
+        raise UsageError(
+            f"the network of {card.name} is not known without a file: pass --checkpoint PATH"
+        )
     return AdmDenoiser(UNet(model.unet), model.noise_schedule, model.diffusion_steps)
 
 
-def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+def _given(card: ModelCard, checkpoint: Path | None) -> Path:
     if checkpoint is None:
         raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-    return load_network(checkpoint, card).to(device).to(memory_format=torch.channels_last)
+    return checkpoint
+
+
+def _random(card: ModelCard, device: torch.device) -> EDM:
+    if card.resolution != IMAGENET_64.img_resolution:
+        raise GenbenchError(
+            f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
+            "pass --checkpoint PATH"
+        )
+    network = random_network(partial(EDM, IMAGENET_64), device)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> EDM:
+    network = load_network(_given(card, checkpoint), card)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
@@ -244,17 +301,19 @@ class EDMGenerator:
 
 
 class OneStepGenerator:
-    """A loaded one-step generator."""
+    """A loaded one-step generator. evaluations: calls of the network in the last `sample`."""
 
     def __init__(
         self,
-        network: AdmDenoiser | EdmDenoiser,
+        network: torch.nn.Module,
+        side: int,
         sigma: float,
         rounding: Literal["truncate", "nearest"],
         dtype: torch.dtype,
     ) -> None:
-        self.network, self.sigma, self.rounding = network, sigma, rounding
-        self.dtype = dtype
+        self.network, self.side, self.sigma = network, side, sigma
+        self.rounding, self.dtype = rounding, dtype
+        self.evaluations = 0
 
     def compile(self) -> None:
         """Hand the network to torch.compile."""
@@ -262,10 +321,10 @@ class OneStepGenerator:
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
-        side = self.network.resolution
-        latents = noise.normal((3, side, side))
+        latents = noise.normal((3, self.side, self.side))
         with _half(latents.device, self.dtype):
             images = one_step(self.network, self.sigma, latents, labels)
+        self.evaluations = 1
         return to_uint8(images, rounding=self.rounding)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from genbench.core import ConvertRun, GenbenchError, ModelCard, UsageError, suggestion
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
-from genbench_adapters.emd.pickles import read_network
+from genbench_adapters.emd.pickles import is_pickle, read_network
 from genbench_adapters.single_file import filled, load_filled, read_config, write_model
 
 # The network of ImageNet 64, which DMD2's and EDM's published files share.
@@ -20,20 +23,21 @@ IMAGENET_64 = EDMConfig(img_resolution=64, label_dim=1000)
 def load_network(checkpoint: Path, card: ModelCard) -> EDM:
     """The denoiser of a checkpoint in eval mode, float32, on the CPU.
 
-    A genbench file carries its configuration; a bare state dict (DMD, DMD2) must be of ImageNet 64.
-    Raises GenbenchError for another resolution or number of classes than the card's, and for
-    missing, extra, misshapen and non-finite tensors.
+    A genbench file carries its configuration; that of a bare state dict (DMD, DMD2, SiD) is the
+    config.json beside it, EDM's constructor arguments under their names, else ImageNet 64's. Raises
+    GenbenchError for another resolution or number of classes than the card's, and for missing,
+    extra, misshapen and non-finite tensors.
     """
-    if checkpoint.suffix in (".pkl", ".pickle"):
+    if is_pickle(checkpoint):
         raise GenbenchError(
             f"{checkpoint} is a pickle: convert it once, genbench convert edm {checkpoint} --out "
             "edm.safetensors --trust-pickle"
         )
-    values = read_config(checkpoint)
+    values = read_config(checkpoint) or _beside(checkpoint)
     if values is None and card.resolution != IMAGENET_64.img_resolution:
         raise GenbenchError(
             f"{checkpoint} carries no configuration, and only that of ImageNet 64 is known: "
-            "convert its pickle, or pass --res 64"
+            "put its config.json beside it, convert its pickle, or pass --res 64"
         )
     config = IMAGENET_64 if values is None else EDMConfig.from_mapping(values)
     if (config.img_resolution, config.label_dim) != (card.resolution, card.classes):
@@ -42,9 +46,32 @@ def load_network(checkpoint: Path, card: ModelCard) -> EDM:
             f"{config.label_dim} classes, not of {card.resolution} and {card.classes}: choose its "
             "variant"
         )
+    what = f"EDM at {config.img_resolution} pixels"
+    return load_filled(_empty(config), checkpoint, what=what)
+
+
+def _beside(checkpoint: Path) -> Mapping[str, Any] | None:
+    path = checkpoint.with_name("config.json")
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise GenbenchError(f"{path} is not a JSON file ({error}): write it again") from error
+    if not isinstance(values, dict):
+        raise GenbenchError(f"{path} holds no configuration: write it again")
+    return values
+
+
+def _empty(config: EDMConfig) -> EDM:
+    """The network without its tensors."""
     with torch.device("meta"):
-        network = EDM(config)
-    return load_filled(network, checkpoint, what=f"EDM at {config.img_resolution} pixels")
+        try:
+            return EDM(config)
+        except (ValueError, RuntimeError) as error:  # widths that join to uneven groups
+            raise GenbenchError(
+                f"no EDM network can be built of this configuration ({error}): correct it"
+            ) from error
 
 
 def load_generator(checkpoint: Path, card: ModelCard) -> tuple[AdmDenoiser | EdmDenoiser, float]:
@@ -80,9 +107,10 @@ def convert(run: ConvertRun) -> str:
             raise UsageError(f"convert edm has no option --{name}; {suggestion(name, known)}")
     if run.options.get("trust-pickle") != "true":
         raise UsageError(
-            f"{run.source} is a pickle, which names code to run: genbench reads such a file by a "
-            "short list of harmless names and runs nothing of it, but only when asked: add "
-            "--trust-pickle"
+            f"{run.source} is a pickle: whatever opens one the usual way runs the code that it "
+            "names or carries, as you, with your files. genbench runs nothing of it and takes "
+            "tensors and configuration alone, but a reader may have faults: if you trust where "
+            "the file comes from, add --trust-pickle"
         )
     if run.out.suffix != ".safetensors":
         raise UsageError(f"--out {run.out} must end in .safetensors")
@@ -90,11 +118,9 @@ def convert(run: ConvertRun) -> str:
     config = EDMConfig.from_mapping(arguments)
     state = {key: value.float() for key, value in state.items()}
     augment = state.get("model.map_augment.weight")
-    if augment is not None and not config.augment_dim:
+    if augment is not None and augment.dim() == 2 and not config.augment_dim:
         config = dataclasses.replace(config, augment_dim=augment.shape[1])
-    with torch.device("meta"):
-        network = EDM(config)
-    filled(network, state, what=f"EDM at {config.img_resolution} pixels ({run.source})")
+    filled(_empty(config), state, what=f"EDM at {config.img_resolution} pixels ({run.source})")
     write_model(run.out, state, dataclasses.asdict(config), kind="converted")
     return (
         f"{len(state)} tensors, {config.model_type} at {config.img_resolution} pixels, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,13 +45,19 @@ class Denoiser(Protocol):
 
 
 class AdmDenoiser(nn.Module):
-    """An ADM UNet: x / sqrt(1 + sigma^2) is its x_t, the nearest step of its diffusion its time."""
+    """An ADM UNet: x / sqrt(1 + sigma^2) is its x_t, the nearest step of its diffusion its time.
+
+    schedule, steps: of its diffusion. predict_xstart: it predicts x_0 and not the noise.
+    """
 
     kind = "adm"
 
-    def __init__(self, unet: UNet, schedule: str, steps: int) -> None:
+    def __init__(
+        self, unet: UNet, schedule: str, steps: int, *, predict_xstart: bool = False
+    ) -> None:
         super().__init__()
         self.unet, self.schedule, self.steps = unet, schedule, steps
+        self.predict_xstart = predict_xstart
         self.resolution = unet.config.image_size
         self.classes = unet.config.num_classes or 0
         kept = respaced(schedule, steps, "").alphas_cumprod
@@ -64,17 +70,18 @@ class AdmDenoiser(nn.Module):
             "kind": self.kind,
             "noise_schedule": self.schedule,
             "diffusion_steps": self.steps,
+            "predict_xstart": self.predict_xstart,
             "unet": dataclasses.asdict(self.unet.config),
         }
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """As `Denoiser.__call__`; computes the noise and takes it off."""
+        """As `Denoiser.__call__`; where the network predicts the noise, it is taken off."""
         logs = self.table.to(sigma.device).log()
         index = torch.bucketize(sigma.log(), (logs[1:] + logs[:-1]) / 2)
         wide = sigma[:, None, None, None]
         chosen = labels if self.classes else None
-        noise = self.unet(x / (1 + wide**2).sqrt(), index, chosen)[:, :3]
-        return x - wide * noise.float()
+        found: Tensor = self.unet(x / (1 + wide**2).sqrt(), index, chosen)[:, :3].float()
+        return found if self.predict_xstart else x - wide * found
 
     def levels(self, uniform: Tensor, least: float, most: float) -> Tensor:
         """Uniform over the diffusion's own steps, as the denoiser was trained."""
@@ -84,8 +91,8 @@ class AdmDenoiser(nn.Module):
         return fitting[(uniform * len(fitting)).long()]
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """1 / sigma^2: the squared error of the noise."""
-        return sigma**-2
+        """1 / sigma^2, the squared error of the noise; 1 where the network predicts x_0."""
+        return torch.ones_like(sigma) if self.predict_xstart else sigma**-2
 
 
 class EdmDenoiser(nn.Module):
@@ -141,7 +148,12 @@ def _read_adm(checkpoint: Path, resolution: int) -> AdmDenoiser | None:
     model = read_bundle(checkpoint)
     if model is not None:
         unet = load_adm(UNet, model.unet, checkpoint, "the teacher", prefix="unet/")
-        return AdmDenoiser(unet, model.noise_schedule, model.diffusion_steps)
+        return AdmDenoiser(
+            unet,
+            model.noise_schedule,
+            model.diffusion_steps,
+            predict_xstart=model.predict_xstart,
+        )
     if read_config(checkpoint) is not None:
         return None
     variants = [variant for variant in VARIANTS if variant.resolution == resolution]
@@ -180,7 +192,12 @@ def student_network(values: Mapping[str, Any], where: Path) -> AdmDenoiser | Edm
                 return EdmDenoiser(EDM(EDMConfig.from_mapping(values["network"])))
             if kind == AdmDenoiser.kind:
                 unet = UNet(UNetConfig.from_mapping(values["unet"]))
-                return AdmDenoiser(unet, values["noise_schedule"], int(values["diffusion_steps"]))
+                return AdmDenoiser(
+                    unet,
+                    values["noise_schedule"],
+                    int(values["diffusion_steps"]),
+                    predict_xstart=bool(values.get("predict_xstart", False)),
+                )
     except (KeyError, TypeError, ValueError) as error:
         raise GenbenchError(
             f"{where} has no complete configuration ({type(error).__name__}: {error}): distil it "
@@ -197,9 +214,11 @@ def copied(denoiser: AdmDenoiser | EdmDenoiser) -> AdmDenoiser | EdmDenoiser:
 
 
 def one_step(
-    network: AdmDenoiser | EdmDenoiser, sigma: float, latents: Tensor, labels: Tensor | None
+    network: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    sigma: float,
+    latents: Tensor,
+    labels: Tensor | None,
 ) -> Tensor:
     """g(z) = D(sigma z; sigma), one evaluation: latents float [N, 3, R, R] -> images like them."""
     level = torch.full((len(latents),), sigma, device=latents.device)
-    images: Tensor = network(latents * sigma, level, labels)
-    return images
+    return network(latents * sigma, level, labels)

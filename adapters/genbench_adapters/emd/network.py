@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,25 @@ from torch.nn import functional
 from genbench.core import GenbenchError
 
 _HEAD_WIDTH = 64  # channels of a head in the Dhariwal backbone
+_CHOICES = {
+    "model_type": ("DhariwalUNet", "SongUNet"),
+    "embedding_type": ("positional", "fourier"),
+    "encoder_type": ("standard", "residual"),
+    "decoder_type": ("standard",),
+}
+# What SongUNet's constructor takes where nothing is said; DhariwalUNet's are EDMConfig's own.
+_SONG: Mapping[str, Any] = {
+    "model_channels": 128,
+    "channel_mult": (1, 2, 2, 2),
+    "num_blocks": 4,
+    "attn_resolutions": (16,),
+}
+# The most of each that is believed of a file: beyond them a network only exhausts the machine.
+_WIDEST = 8192
+_MOST = {
+    "img_resolution": 4096, "label_dim": 100_000, "augment_dim": 1000, "model_channels": 4096,
+    "channel_mult_emb": 64, "num_blocks": 64, "channel_mult_noise": 64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +61,39 @@ class EDMConfig:
     decoder_type: Literal["standard"] = "standard"
     resample_filter: tuple[int, ...] = (1, 1)
 
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                _refuse(f"{name} {getattr(self, name)!r} is not {' or '.join(known)}")
+        for name, most in _MOST.items():
+            value, least = getattr(self, name), 0 if name.endswith("_dim") else 1
+            if type(value) is not int or not least <= value <= most:
+                _refuse(f"{name} {value!r} is not a number from {least} to {most}")
+        for name in ("channel_mult", "attn_resolutions", "resample_filter"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(type(n) is int and n > 0 for n in value):
+                _refuse(f"{name} {value!r} is not a list of positive numbers")
+        for name in ("sigma_data", "dropout"):
+            if not isinstance(getattr(self, name), float | int):
+                _refuse(f"{name} {getattr(self, name)!r} is not a number")
+        if self.img_channels != 3:
+            _refuse(f"images of {self.img_channels!r} channels are not RGB")
+        if not 0 < self.sigma_data < math.inf or not 0 <= self.dropout < 1:
+            _refuse(f"sigma_data {self.sigma_data} or dropout {self.dropout} is out of range")
+        levels, taps = len(self.channel_mult), len(self.resample_filter)
+        if not 1 <= levels <= 16 or self.img_resolution % 2 ** (levels - 1):
+            _refuse(f"{self.img_resolution} pixels cannot be halved to {levels} levels")
+        if not 2 <= taps <= 16 or taps % 2:
+            _refuse(f"a resample_filter of {taps} taps does not halve")
+        wrong = [w for w in self.widths if not 4 <= w <= _WIDEST or w % min(32, w // 4)]
+        if wrong:
+            _refuse(f"widths {wrong} do not divide into groups, or exceed {_WIDEST}")
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of every level."""
+        return [multiple * self.model_channels for multiple in self.channel_mult]
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> EDMConfig:
         """From official keyword arguments; those of training alone are passed over. Raises
@@ -56,10 +108,15 @@ class EDMConfig:
             for key, value in values.items()
             if key in known
         }
+        song = _SONG if listed.get("model_type") == "SongUNet" else {}
         try:
-            return cls(**listed)
+            return cls(**{**song, **listed})
         except TypeError as error:
             raise GenbenchError(f"not an EDM configuration ({error}): complete it") from error
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise GenbenchError(f"not an EDM configuration: {reason}; name a network of EDM's own recipe")
 
 
 class Resample(nn.Module):
@@ -163,8 +220,9 @@ class Block(nn.Module):
         elif resample:
             self.skip = Resample(style.taps, up=resample == "up")
         self.heads = 0
-        if attention:
+        if attention:  # below the width of one head the Dhariwal backbone leaves it out
             self.heads = outputs // style.head_width if style.head_width else 1
+        if self.heads:
             self.norm2 = group_norm(outputs, style.epsilon)
             self.qkv = Conv(outputs, 3 * outputs, 1)
             self.proj = Conv(outputs, outputs, 1)
@@ -233,8 +291,9 @@ class _Backbone(nn.Module):
             side, out = config.img_resolution >> level, multiple * config.model_channels
             name = f"{side}x{side}"
             if level == 0:
-                self.enc[f"{name}_conv"] = Conv(width, out, 3)
-                width = out
+                first = config.model_channels if song else out
+                self.enc[f"{name}_conv"] = Conv(width, first, 3)
+                width = first
             else:
                 self.enc[f"{name}_down"] = Block(width, width, style, resample="down")
                 if config.encoder_type == "residual":

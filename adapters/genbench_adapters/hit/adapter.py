@@ -52,15 +52,20 @@ class HiTAdapter:
     )
 
     cards: ClassVar[tuple[ModelCard, ...]] = (
-        *map(_card, _PARAMETERS),
         ModelCard(
             name="hit-32",
             resolution=32,
-            checkpoint=CheckpointSource(filename="hit.safetensors", hint=_HINT),
-            license="Apache-2.0 (official code)",
+            parameters=1_390_547,
+            checkpoint=CheckpointSource(
+                filename="model.safetensors",
+                bundled="weights/model.safetensors",
+                kind="trained-here",
+            ),
+            license="MIT",
             paper="arXiv:2106.07631",
-            note="for small networks of your own",
+            note="Fashion-MNIST; a small network trained by `genbench train hit`",
         ),
+        *map(_card, _PARAMETERS),
     )
 
     def load(
@@ -119,10 +124,11 @@ def _small() -> HiTConfig:
 
 
 class HiTGenerator:
-    """A loaded HiT."""
+    """A loaded HiT. evaluations: calls of the network for one sample, in the last `sample`."""
 
     def __init__(self, network: HiT | FoldedHiT) -> None:
         self.network = network
+        self.evaluations = 0
 
     def compile(self) -> None:
         """Hand the network to torch.compile."""
@@ -134,4 +140,5 @@ class HiTGenerator:
         z = noise.normal((self.network.config.latent,))
         dtype = next(self.network.parameters()).dtype
         images = self.network(z.to(dtype))
+        self.evaluations = 1
         return to_uint8(images, rounding="truncate")

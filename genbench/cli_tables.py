@@ -1,0 +1,166 @@
+"""`genbench table`, `genbench report` and `genbench compare`: what is made of records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from genbench.cli_options import Cache, Json
+
+if TYPE_CHECKING:
+    from genbench.core import Measurement
+    from genbench.tables import Table
+
+Records = Annotated[
+    list[Path] | None,
+    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
+]
+
+
+def table(
+    name: Annotated[str, typer.Argument(help="Table (`genbench ls tables`).")],
+    format: Annotated[
+        Literal["terminal", "md", "latex", "csv", "html"] | None,
+        typer.Option(help="What to print (default: terminal, or what --out ends in)."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print no table, but what is wrong with it.")
+    ] = False,
+    n: Annotated[int, typer.Option("-n", help="Sample count, if not the table's.", min=0)] = 0,
+    records: Records = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="File to write (.md .tex .csv .html .txt) instead; repeat it."),
+    ] = None,
+) -> None:
+    """Show a paper's table, published beside measured; what is missing says how to fill it.
+
+    --check exits 1 and lists every cell that is missing or differs from the paper by more than
+    its uncertainty and the paper's rounding, and --out when the file is not what would be written.
+    """
+    from genbench.console import stdout
+    from genbench.files import replacing
+    from genbench.protocols import load_protocols
+    from genbench.published import load_published
+    from genbench.table_specs import at_count, load_spec
+    from genbench.table_terminal import print_table
+    from genbench.tables import build_table
+
+    spec = load_spec(name)
+    built = build_table(
+        at_count(spec, n) if n else spec, load_published(), read_all(records), load_protocols()
+    )
+    texts = {path: _as_text(built, format or _format_of(path)) for path in out or ()}
+    if check:
+        faults = built.faults()
+        for path, text in texts.items():
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                faults.append(f"not current: {path}: run the same command without --check")
+        for fault in faults:
+            print(fault)
+        if faults:
+            raise typer.Exit(1)
+        return
+    for path, text in texts.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if not texts and format in (None, "terminal"):
+        print_table(stdout, built)
+    elif not texts and format is not None:
+        print(_as_text(built, format), end="")
+
+
+def _format_of(path: Path) -> str:
+    from genbench.core import UsageError
+
+    formats = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".txt": "terminal"}
+    if path.suffix not in formats:
+        raise UsageError(
+            f"--out {path}: end it in {', '.join(formats)}, or say which --format it takes"
+        )
+    return formats[path.suffix]
+
+
+def read_all(files: list[Path] | None) -> list[Measurement]:
+    """The records of several files in the order named; of the usual file when none is."""
+    from genbench.store import default_records, read_records
+
+    return [record for path in files or [default_records()] for record in read_records(path)]
+
+
+def _as_text(built: Table, format: str) -> str:
+    from genbench.table_formats import table_to_csv, table_to_latex, table_to_markdown
+    from genbench.table_html import table_to_html
+    from genbench.table_terminal import table_to_terminal
+
+    formats = {
+        "terminal": table_to_terminal,
+        "md": table_to_markdown,
+        "latex": table_to_latex,
+        "csv": table_to_csv,
+        "html": table_to_html,
+    }
+    return formats[format](built)
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    n: Annotated[
+        int, typer.Option("-n", help="Sample count of tables that print no paper's.", min=0)
+    ] = 0,
+    records: Records = None,
+    cache: Cache = None,
+) -> None:
+    """Write tables, figures, samples and the provenance of every number as one HTML file.
+
+    The file needs no network and no other file. Samples come from the cache, if they are there.
+    """
+    import sys
+
+    from genbench.files import replacing
+    from genbench.protocols import load_protocols
+    from genbench.published import load_published
+    from genbench.report import report_html
+    from genbench.table_specs import at_count, load_spec, spec_names
+    from genbench.tables import build_table
+    from genbench.weights import cache_folder
+
+    found, published, protocols = read_all(records), load_published(), load_protocols()
+    tables: list[Table] = []
+    for spec in map(load_spec, spec_names()):
+        own = not any(row.published for row in spec.rows)
+        counted = at_count(spec, n) if n and own else spec
+        built = build_table(counted, published, found, protocols)
+        tables.insert(0 if own else len(tables), built)
+    text = report_html(found, tables, cache=cache or cache_folder())
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{len(tables)} tables, {len(found)} records: {out}", file=sys.stderr)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="Run, or a record file.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
+    records: Records = None,
+    json_lines: Json = False,
+) -> None:
+    """Say which differences between two runs are larger than their combined uncertainty.
+
+    The run of a figure stands below its table, and in its record. Runs of different protocols or
+    references do not compare.
+    """
+    import json
+    from dataclasses import asdict
+
+    from genbench.comparison import compare_runs, named_run
+    from genbench.console import show_rows
+
+    known = read_all(records)
+    lines = compare_runs(named_run(first, known), named_run(second, known))
+    if json_lines:
+        for line in lines:
+            print(json.dumps(asdict(line)))
+    else:
+        show_rows([line.as_row() for line in lines])

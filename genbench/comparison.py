@@ -1,0 +1,134 @@
+"""Two runs beside each other: which differences are larger than chance explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.core import GenbenchError, Measurement, UsageError, suggestion
+from genbench.metrics import METRICS
+from genbench.store import read_records
+
+Run = Sequence[Measurement]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One figure of two runs."""
+
+    metric: str
+    samples: int
+    first: float
+    second: float
+    difference: float  # second minus first
+    uncertainty: float | None  # half a 95% interval of the difference; None: an interval is missing
+    larger: bool | None  # whether the difference is larger than that
+    better: str  # "first", "second", or empty: no difference shown, or no better and worse
+
+    def as_row(self) -> dict[str, str]:
+        """The comparison as a table shows it."""
+        verdicts = {None: "unknown: no interval (--ci)", True: "yes", False: "no"}
+        return {
+            "metric": self.metric,
+            "samples": f"{self.samples:,}",
+            "A": f"{self.first:.6g}",
+            "B": f"{self.second:.6g}",
+            "B − A": f"{self.difference:+.4g}",
+            "± 95%": "–" if self.uncertainty is None else f"{self.uncertainty:.3g}",
+            "larger than chance": verdicts[self.larger],
+            "better": {"first": "A", "second": "B", "": ""}[self.better],
+        }
+
+
+def named_run(name: str, records: Run) -> Run:
+    """The records of a run, or of a record file (there the latest of each metric and count)."""
+    if Path(name).is_file():
+        latest = {
+            (item.metric, item.samples, item.protocol_digest): item
+            for item in read_records(Path(name))
+        }
+        if not latest:
+            raise GenbenchError(f"{name} holds no records: name another file, or a run")
+        return list(latest.values())
+    found = [record for record in records if record.run == name]
+    if not found:
+        known = suggestion(name, {record.run for record in records[-200:]})
+        raise UsageError(f"no run {name} is on record and no file has that name; {known}")
+    return found
+
+
+def compare_runs(first: Run, second: Run) -> list[Comparison]:
+    """Every metric that both runs have at one sample count, under one protocol and reference.
+
+    Intervals are taken as those of independent samples: their half widths add in squares. Raises
+    UsageError when the protocols or the references differ, or when nothing is in common.
+    """
+    one, other = ({record.protocol_digest for record in run} for run in (first, second))
+    if not one & other:
+        raise UsageError(
+            f"the runs do not compare: protocol {_protocols(first)} against {_protocols(second)}; "
+            "measure both under one --protocol"
+        )
+    theirs = {(item.metric, item.samples, item.protocol_digest): item for item in second}
+    pairs = [
+        (item, theirs[key])
+        for item in first
+        if (key := (item.metric, item.samples, item.protocol_digest)) in theirs
+    ]
+    if not pairs:
+        raise UsageError(
+            f"the runs share no metric at one sample count: {_figures(first)} against "
+            f"{_figures(second)}; measure both at one -n"
+        )
+    for a, b in pairs:
+        if a.reference_digest != b.reference_digest:
+            raise UsageError(
+                f"the runs do not compare: {a.metric} against reference {a.reference} "
+                f"[{a.reference_digest[:12]}] and {b.reference} [{b.reference_digest[:12]}]"
+            )
+    return [_compared(a, b) for a, b in pairs]
+
+
+def _compared(a: Measurement, b: Measurement) -> Comparison:
+    difference = b.value - a.value
+    uncertainty = None
+    if None not in (a.low, a.high, b.low, b.high):
+        uncertainty = math.hypot(_reach(a, b.value), _reach(b, a.value))
+    larger = None if uncertainty is None else abs(difference) > uncertainty
+    better = ""
+    higher = _higher_is_better(a.metric)
+    if larger and higher is not None:
+        better = "second" if (difference > 0) is higher else "first"
+    return Comparison(
+        metric=a.metric, samples=a.samples, first=a.value, second=b.value, difference=difference,
+        uncertainty=uncertainty, larger=larger, better=better,
+    )  # fmt: skip
+
+
+def _reach(record: Measurement, towards: float) -> float:
+    """How far the interval reaches towards another value: Wilson's is wider on one side."""
+    assert record.low is not None
+    assert record.high is not None
+    above, below = record.high - record.value, record.value - record.low
+    if towards == record.value:
+        return max(above, below)
+    return above if towards > record.value else below
+
+
+def _higher_is_better(name: str) -> bool | None:
+    for metric in METRICS.values():
+        if name in (metric.key, metric.generic_key):
+            return metric.higher_is_better
+    return True if name.endswith("throughput") else None
+
+
+def _protocols(run: Run) -> str:
+    return ", ".join(
+        dict.fromkeys(f"{record.protocol} [{record.protocol_digest}]" for record in run)
+    )
+
+
+def _figures(run: Run) -> str:
+    return ", ".join(dict.fromkeys(f"{record.metric} at {record.samples:,}" for record in run))

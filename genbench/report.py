@@ -1,0 +1,292 @@
+"""The report: tables, figures, samples and provenance as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from genbench.core import Measurement
+from genbench.curves import (
+    batch_curves,
+    count_curves,
+    device_of,
+    evaluation_plots,
+    labels_of,
+    speed_plots,
+    sweeps,
+)
+from genbench.html_page import page
+from genbench.plots import (
+    batch_figure,
+    count_figure,
+    evaluation_figure,
+    inline_svg,
+    speed_figure,
+    sweep_figure,
+)
+from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
+from genbench.table_html import rows_to_html, table_to_fragment
+from genbench.tables import Table
+
+Records = Sequence[Measurement]
+Rows = Sequence[Sequence[str]]
+
+_FID = "genbench fid --model MODEL --res 32"
+COMMANDS = {  # what fills a figure that has no data yet
+    "speed": f"{_FID} -n 10000 --ci\ngenbench throughput --model MODEL --res 32",
+    "counts": f"{_FID} -n 2500 -n 5000 -n 7500 -n 10000 --metric fd --ci",
+    "sweeps": f"{_FID} -n 2000 --metric precision --metric recall --truncation 0.5\n"
+    f"{_FID} -n 2000 --metric precision --metric recall --classifier-scale 2",
+    "evaluations": f"{_FID} -n 2000 --metric fd --steps 50\n{_FID} -n 2000 --metric fd --steps 10",
+    "batches": "genbench throughput --model MODEL --res 32 --batch auto",
+}
+
+
+def report_html(records: Records, tables: Sequence[Table], *, cache: Path) -> str:
+    """The whole page. Raises GenbenchError when matplotlib is not installed."""
+    parts: dict[str, tuple[str, str]] = {
+        "tables": ("Tables", "".join(map(table_to_fragment, tables))),
+        "speed": ("Quality against speed", _speed(records)),
+        "counts": ("Quality against sample count", _counts(records)),
+        "sweeps": ("Precision against recall", _sweeps(records)),
+        "evaluations": ("Quality against network evaluations", _evaluations(records)),
+        "samples": ("Samples and their nearest references", _samples(records, cache)),
+        "batches": ("Throughput against batch size", _batches(records)),
+        "provenance": ("Environment and provenance", _provenance(records)),
+    }  # fmt: skip
+    body = "".join(
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>\n{text}</section>\n'
+        for name, (title, text) in parts.items()
+    )
+    sections = {name: title for name, (title, _) in parts.items()}
+    return page("genbench report", body, sections=sections)
+
+
+def _figure(svg: str, name: str, caption: str, header: Sequence[str], rows: Rows) -> str:
+    """A figure with the same data as a table, for whoever cannot see it."""
+    return (
+        f"<figure>\n{inline_svg(svg, name)}<figcaption>{escape(caption)}</figcaption>\n</figure>\n"
+        f"<details><summary>Data of this figure</summary>\n"
+        f"{rows_to_html(caption, header, rows)}</details>\n"
+    )
+
+
+def _missing(name: str, what: str) -> str:
+    return (
+        f"<p>{escape(what)} These commands bring it:</p>\n"
+        f"<pre><code>{escape(COMMANDS[name])}</code></pre>\n"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"
+
+
+def _interval(record: Measurement) -> str:
+    if record.low is None or record.high is None:
+        return "–"
+    return f"{record.low:.6g} … {record.high:.6g}"
+
+
+def _speed(records: Records) -> str:
+    plots = speed_plots(records)
+    if not plots:
+        return _missing("speed", "No model has both its quality and its speed on record.")
+    text = ""
+    for number, plot in enumerate(plots):
+        metric = plot.metric.upper()
+        header = ["model", metric, "95% interval", "images/s", "interval", "on the Pareto front"]
+        rows = [
+            [
+                *(point.model, _number(point.quality.value), _interval(point.quality)),
+                *(_number(point.speed.value), _interval(point.speed)),
+                "yes" if point.on_front else "no",
+            ]
+            for point in plot.points
+        ]
+        caption = (
+            f"{metric} at {plot.samples:,} samples against images per second on {plot.device}; "
+            "dashed: no model is both better and faster than those on this line."
+        )
+        text += _figure(speed_figure(plot), f"speed{number}", caption, header, rows)
+    return text
+
+
+def _counts(records: Records) -> str:
+    curves = count_curves(records)
+    if not curves:
+        return _missing("counts", "No samples were measured at two counts or more.")
+    rows = [
+        [curve.model, curve.metric.upper(), f"{count:,}", _number(value), _number(curve.limit)]
+        for curve in curves
+        for count, value in zip(curve.counts, curve.values, strict=True)
+    ]
+    header = ["model", "metric", "samples", "value", "extrapolated to infinitely many"]
+    caption = (
+        "Fréchet distance against the number of samples. Fewer samples make it too high; the line "
+        "fits a constant plus a multiple of 1/n, and the constant is free of that bias."
+    )
+    return _figure(count_figure(curves), "counts", caption, header, rows)
+
+
+def _sweeps(records: Records) -> str:
+    found = sweeps(records)
+    if not found:
+        return _missing("sweeps", "No option, such as truncation or guidance scale, was swept.")
+    text = ""
+    # Counts do not compare, and of one sweep at several the largest is the most exact.
+    most = {
+        (curve.model, curve.option): max(
+            other.samples
+            for other in found
+            if (other.model, other.option) == (curve.model, curve.option)
+        )
+        for curve in found
+    }
+    found = [curve for curve in found if curve.samples == most[curve.model, curve.option]]
+    for number, samples in enumerate(sorted({curve.samples for curve in found})):
+        curves = [curve for curve in found if curve.samples == samples]
+        rows = [
+            [curve.model, f"{curve.option.replace('_', ' ')} {setting}", *map(_number, figures)]
+            for curve in curves
+            for setting, *figures in zip(curve.settings, curve.precision, curve.recall, strict=True)
+        ]
+        caption = f"Precision against recall at {samples:,} samples, over an option of each model."
+        header = ["model", "setting", "precision", "recall"]
+        text += _figure(sweep_figure(curves), f"sweeps{number}", caption, header, rows)
+    return text
+
+
+def _evaluations(records: Records) -> str:
+    plots = evaluation_plots(records)
+    if not plots:
+        return _missing("evaluations", "No sampler was measured at two numbers of evaluations.")
+    text = ""
+    for number, plot in enumerate(plots):
+        metric = plot.metric.upper()
+        rows = [
+            [point.model, f"{point.evaluations:g}", _number(point.quality.value)]
+            for point in plot.points
+        ]
+        caption = (
+            f"{metric} at {plot.samples:,} samples against the network evaluations of one sample, "
+            "as counted while sampling; those of a guiding classifier come on top."
+        )
+        header = ["model", "evaluations", metric]
+        text += _figure(evaluation_figure(plot), f"evaluations{number}", caption, header, rows)
+    return text
+
+
+def _batches(records: Records) -> str:
+    curves = batch_curves(records)
+    if not curves:
+        return _missing("batches", "No throughput was measured at two batch sizes or more.")
+    rows = [
+        [curve.model, curve.device, str(batch), _number(rate)]
+        for curve in curves
+        for batch, rate in zip(curve.batches, curve.rates, strict=True)
+    ]
+    header = ["model", "device", "batch size", "images/s"]
+    caption = "Images per second against batch size."
+    return _figure(batch_figure(curves), "batches", caption, header, rows)
+
+
+def _samples(records: Records, cache: Path) -> str:
+    drawn = {
+        (record.model, record.card, record.samples_digest): record
+        for record in records
+        if record.card and record.samples_digest and record.reference
+    }
+    pictures: dict[tuple[str, str], tuple[Measurement, Pairs | None]] = {}
+    for (model, card, _), record in drawn.items():  # one picture a model: of what is in the cache
+        if pictures.get((model, card), (record, None))[1] is None:
+            pictures[model, card] = (record, pairs_of(record, cache))
+    label = labels_of(records)
+    text, absent = "", []
+    for record, found in pictures.values():
+        if found is None:
+            absent.append(
+                f"genbench sample --model {record.model} --res {record.resolution} -n 64 "
+                f"--seed {record.seed} --out {record.model}.png"
+            )
+            continue
+        caption = f"{label(record)}, seed {record.seed}: samples"
+        if found.nearest:
+            caption += (
+                f" (odd rows) and below each its nearest image of {record.reference} by features "
+                f"of {record.detector} (even rows)"
+            )
+        file = io.BytesIO()
+        found.picture.save(file, format="PNG")
+        data = base64.b64encode(file.getvalue()).decode()
+        wide = max(found.picture.width, COLUMNS * 64)
+        text += (
+            f'<figure><img class="pixels" width="{wide}" src="data:image/png;base64,{data}" '
+            f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>\n'
+        )
+        if found.nearest:
+            pairs = enumerate(zip(found.nearest, found.distances, strict=True))
+            rows = [[str(i), str(index), f"{distance:.4g}"] for i, (index, distance) in pairs]
+            header = ["sample", "nearest reference image", "distance"]
+            text += (
+                "<details><summary>Data of this figure</summary>\n"
+                f"{rows_to_html(caption, header, rows)}</details>\n"
+            )
+    if absent:
+        commands = escape("\n".join(dict.fromkeys(absent)))
+        text += (
+            "<p>No drawn samples of these are in the cache; this draws them:</p>\n"
+            f"<pre><code>{commands}</code></pre>\n"
+        )
+    return text or "<p>No model is on record yet.</p>\n"
+
+
+def _provenance(records: Records) -> str:
+    if not records:
+        return "<p>There are no records yet.</p>\n"
+    runs = {record.run: record for record in records}
+    described = [[run, *_origin(record)] for run, record in runs.items()]
+    header = ["run", "model", "weights", "drawn with", "protocol", "detector", "machine",
+              "software", "command"]  # fmt: skip
+    figures = [
+        [record.run, record.model, record.metric, _number(record.value), record.unit,
+         _interval(record), f"{record.samples:,}", record.reference, record.interval,
+         "; ".join(record.notes)]
+        for record in records
+    ]  # fmt: skip
+    columns = ["run", "model", "metric", "value", "unit", "95% interval", "samples", "reference",
+               "how the interval was computed", "notes"]  # fmt: skip
+    return (
+        rows_to_html("Runs: what was measured, with what and where", header, described)
+        + f"<details><summary>Every number on record ({len(figures):,})</summary>\n"
+        + rows_to_html("Every number on record", columns, figures)
+        + "</details>\n"
+    )
+
+
+def _origin(record: Measurement) -> Iterator[str]:
+    """The texts that say where a run's figures come from."""
+    environment = record.environment
+
+    def told(*names: str) -> str:
+        return ", ".join(f"{name} {environment[name]}" for name in names if environment.get(name))
+
+    yield _joined(record.model, record.card if record.card != record.model else "")
+    digest = f"SHA-256 {record.checkpoint_digest[:12]}" if record.checkpoint_digest else ""
+    yield _joined(record.weight_kind, record.checkpoint, digest)
+    options = ", ".join(f"{name} {value}" for name, value in record.options.items())
+    seed = "" if record.seed is None else f"seed {record.seed}"
+    samples = f"samples {record.samples_digest[:12]}" if record.samples_digest else ""
+    yield _joined(seed, f"labels {record.labels}" if record.labels else "", options, samples)
+    yield f"{record.protocol} [{record.protocol_digest}]"
+    yield record.detector
+    yield _joined(device_of(record), told("platform", "threads", "processors", "processes"))
+    yield _joined(told("genbench", "git", "torch", "numpy", "cuda"), record.created)
+    yield " ".join(map(str, environment.get("command", [])))
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(text for text in texts if text)

@@ -1,0 +1,116 @@
+"""Samples and their nearest references as pictures, from what earlier runs left in the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from genbench.core import GenbenchError, Measurement, canonical_digest
+from genbench.exports import LAYER
+from genbench.images import open_image_set
+from genbench.picture_writing import image_grid
+from genbench.shards import SHARD_ROWS, ShardFolder
+
+COLUMNS = 12
+SHOWN = 24  # samples of one picture, in rows of COLUMNS
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A picture: a row of samples above the row of each one's nearest reference, and so on."""
+
+    picture: Image.Image
+    nearest: tuple[int, ...]  # index of the nearest reference image, one a sample; may be empty
+    distances: tuple[float, ...]  # Euclidean, between the detector's pool features
+
+
+def pairs_of(record: Measurement, cache: Path) -> Pairs | None:
+    """Samples of a record's model with their nearest references; None when none are in the cache.
+
+    Without cached features, or with a reference whose images are not here, the samples alone.
+    """
+    samples = _samples(record, cache)
+    if samples is None:
+        return None
+    found = _nearest(record, len(samples), cache)
+    if found is None:
+        return Pairs(image_grid(samples, COLUMNS), (), ())
+    nearest, distances, references = found
+    rows = []
+    for start in range(0, len(samples), COLUMNS):
+        span = slice(start, start + COLUMNS)
+        rows += [samples[span], references[span]]
+    return Pairs(image_grid(torch.cat(rows), COLUMNS), nearest, distances)
+
+
+def _samples(record: Measurement, cache: Path) -> Tensor | None:
+    for folder, key in _folders(cache / "samples"):
+        if canonical_digest(key["source"]) == record.samples_digest:
+            drawn = folder.read(0, LAYER, 1)
+            if drawn is not None:
+                return torch.from_numpy(_first(folder, LAYER, SHOWN))
+    return None
+
+
+def _nearest(
+    record: Measurement, count: int, cache: Path
+) -> tuple[tuple[int, ...], tuple[float, ...], Tensor] | None:
+    own = other = None
+    for folder, key in _folders(cache / "features"):
+        source, detector = key["source"], dict(key["detector"])
+        detector.pop("name", None)
+        if detector != dict(record.detector_identity):
+            continue
+        if canonical_digest(source) == record.samples_digest:
+            own = folder
+        if source.get("content") == record.reference_digest:
+            other = folder
+    if own is None or other is None:
+        return None
+    try:
+        images = open_image_set(record.reference)
+    except GenbenchError:  # the reference was a file that is not here
+        return None
+    features = _first(own, "pool", count)
+    pool = np.concatenate(list(_all(other, "pool", len(images))))
+    if len(features) < count or len(pool) < len(images):
+        return None
+    apart = torch.cdist(torch.from_numpy(features).double(), torch.from_numpy(pool).double())
+    distances, nearest = apart.min(dim=1)
+    chosen = torch.cat([images.read(int(i), int(i) + 1) for i in nearest])
+    return tuple(map(int, nearest)), tuple(map(float, distances)), chosen
+
+
+def _folders(root: Path) -> Iterator[tuple[ShardFolder, Mapping[str, Any]]]:
+    for path in sorted(root.glob("*/key.json")):
+        try:
+            key = json.loads(path.read_text())
+        except (OSError, ValueError):  # a cache half removed is no reason to have no report
+            continue
+        if canonical_digest(key)[:32] == path.parent.name:  # else opening it would make a new one
+            yield ShardFolder(root, key), key
+
+
+def _first(folder: ShardFolder, layer: str, rows: int) -> NDArray[Any]:
+    """Up to `rows` rows of the first shard."""
+    for wanted in range(rows, 0, -1):
+        data = folder.read(0, layer, wanted)
+        if data is not None:
+            return data
+    return np.empty((0, 0), np.float32)
+
+
+def _all(folder: ShardFolder, layer: str, rows: int) -> Iterator[NDArray[Any]]:
+    for shard, start in enumerate(range(0, rows, SHARD_ROWS)):
+        data = folder.read(shard, layer, min(SHARD_ROWS, rows - start))
+        if data is not None:
+            yield data

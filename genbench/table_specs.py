@@ -1,0 +1,245 @@
+"""Table specs: which rows and columns a table has and which records may fill it; never a value."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from genbench.core import EvalProtocol, GenbenchError, Measurement, UsageError, suggestion
+from genbench.metrics import METRICS, reported_key
+from genbench.protocols import tables_folder
+from genbench.published import PublishedSelector
+
+FID_COMMAND = (
+    "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments} "
+    "--protocol {protocol}{reference} -n {samples} --ci"
+)
+_LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
+
+Conditions = Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column. A metric of genbench.metrics is filled under the row's protocol; anything else
+    from the records that `where` admits."""
+
+    metric: str  # key of the metric ("fid"), or the metric of a record ("throughput")
+    published: str = ""  # metric in published.csv; empty: no paper prints it
+    title: str = ""  # empty: the metric's own
+    unit: str = ""
+    digits: int = 2  # decimals shown
+    better: str = ""  # "lower", "higher", or empty: the metric's own, or no best
+    value: str = "value"  # path into the record: "settings.nfe"
+    scale: int = 1  # what the record's value is multiplied by: 100 makes a fraction per cent
+    where: Conditions = field(default_factory=dict)
+    command: str = FID_COMMAND
+    measured: bool = True  # False: no command of genbench measures it
+
+    @property
+    def is_quality(self) -> bool:
+        """Whether a protocol and a sample count decide the figure."""
+        return self.metric in METRICS
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Direction of the column; None when there is no better or worse."""
+        if self.better:
+            return self.better == "higher"
+        return METRICS[self.metric].higher_is_better if self.is_quality else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredSelector:
+    """Which records may fill a row, and how the command that makes them names the model."""
+
+    model: str
+    resolution: int
+    variant: str = ""
+    protocol: str = ""
+    samples: int = 0
+    reference: str = ""  # what --ref must name, for protocols without a reference
+    options: Conditions = field(default_factory=dict)  # of the model, as records hold them
+    where: Conditions = field(default_factory=dict)  # further conditions on records
+    weights: str = ""  # how the command names the weights
+    arguments: str = ""  # the options it passes
+    sweep: str = ""  # an option that was tried at several values; its best by `best_of` counts
+    best_of: str = ""  # a column's metric
+
+    def admits(self, record: Measurement, column: Column, protocol: EvalProtocol | None) -> bool:
+        """Whether a record may stand in this row and column."""
+        if (record.model, record.resolution) != (self.model, self.resolution):
+            return False
+        if self.variant and record.card != self.variant:
+            return False
+        options = {key: record.options.get(key) for key in self.options}
+        if not all(_equal(options[key], wanted) for key, wanted in self.options.items()):
+            return False
+        if not all(_admitted(record, column.where) + _admitted(record, self.where)):
+            return False
+        if not column.is_quality:
+            return record.metric == column.metric
+        assert protocol is not None
+        return (
+            record.metric == reported_key(METRICS[column.metric], protocol.detector)
+            and record.protocol_digest == protocol.digest()
+            and record.samples == self.samples
+            and record.labels in _LABELS
+            # --ref may have named another reference, which the protocol's digest does not tell
+            and (not (record.reference and protocol.reference)
+                 or record.reference == protocol.reference)
+        )  # fmt: skip
+
+    def command(self, column: Column) -> str:
+        """The command line that makes the missing record."""
+        return column.command.format(
+            model=self.model,
+            resolution=self.resolution,
+            variant=f" --variant {self.variant}" if self.variant else "",
+            weights=f" {self.weights}" if self.weights else "",
+            arguments=f" {self.arguments}" if self.arguments else "",
+            protocol=self.protocol,
+            reference=f" --ref {self.reference}" if self.reference else "",
+            samples=self.samples,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: where its published values stand and which records fill it."""
+
+    label: str
+    group: str = ""
+    published: tuple[PublishedSelector, ...] = ()
+    measured: MeasuredSelector | None = None  # None: genbench has no such model
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSpec:
+    """A table without its values."""
+
+    name: str
+    title: str
+    notes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def at_count(spec: TableSpec, samples: int) -> TableSpec:
+    """The same table of records at another sample count."""
+    rows = (
+        replace(row, measured=row.measured and replace(row.measured, samples=samples))
+        for row in spec.rows
+    )
+    return replace(spec, rows=tuple(rows))
+
+
+def spec_names() -> list[str]:
+    """Every table that `genbench table` knows: the TOML files of the tables folder with columns."""
+    paths = sorted(tables_folder().glob("*.toml"))
+    return [path.stem for path in paths if "[[column]]" in path.read_text(encoding="utf-8")]
+
+
+def load_spec(name: str) -> TableSpec:
+    """The table spec of that name. Raises UsageError with the nearest for an unknown one."""
+    if name not in spec_names():
+        raise UsageError(f"no table is named {name}; {suggestion(name, spec_names())}")
+    return read_spec(tables_folder() / f"{name}.toml")
+
+
+def read_spec(path: Path) -> TableSpec:
+    """A table spec file. Raises GenbenchError for what is not TOML, unknown keys, missing keys."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise GenbenchError(f"{path} is not valid TOML ({error}): correct that line") from error
+    known = {"title", "notes", "published", "measured", "column", "row"}
+    if unknown := set(content) - known:
+        raise GenbenchError(f"{path}: unknown keys {sorted(unknown)}; known: {sorted(known)}")
+    columns = tuple(_column(path, item) for item in content.get("column", []))
+    usual = {key: content.get(key, {}) for key in ("published", "measured")}
+    rows = tuple(_row(path, item, usual) for item in content.get("row", []))
+    if not (content.get("title") and columns and rows):
+        raise GenbenchError(f"{path} needs a title and at least one [[column]] and one [[row]]")
+    return TableSpec(
+        name=path.stem,
+        title=content["title"],
+        notes=tuple(content.get("notes", [])),
+        columns=columns,
+        rows=rows,
+    )
+
+
+def _column(path: Path, item: dict[str, Any]) -> Column:
+    column: Column = _filled(path, Column, item | {"where": _conditions(item.get("where", {}))})
+    if column.better not in ("", "lower", "higher"):
+        raise GenbenchError(f"{path}: better = {column.better!r} must be lower or higher")
+    if column.measured and not column.is_quality and not column.where:
+        raise GenbenchError(
+            f"{path}: {column.metric} is no metric of a protocol: say with where = {{…}} which "
+            "records may fill it, or measured = false"
+        )
+    return column
+
+
+def _row(path: Path, item: dict[str, Any], usual: dict[str, dict[str, Any]]) -> Row:
+    published = item.get("published", [])
+    selectors = [published] if isinstance(published, dict) else published
+    measured = None
+    if "measured" in item:
+        values = usual["measured"] | item["measured"]
+        for key in ("options", "where"):
+            values[key] = _conditions(values.get(key, {}))
+        measured = _filled(path, MeasuredSelector, values)
+    found = tuple(
+        _filled(path, PublishedSelector, usual["published"] | selector) for selector in selectors
+    )
+    row: Row = _filled(path, Row, item | {"published": found, "measured": measured})
+    return row
+
+
+def _filled(path: Path, kind: type, values: dict[str, Any]) -> Any:
+    names = {item.name for item in fields(kind)}
+    if unknown := set(values) - names:
+        raise GenbenchError(
+            f"{path}: {kind.__name__.lower()} has unknown keys {sorted(unknown)}; "
+            f"known: {', '.join(sorted(names))}"
+        )
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise GenbenchError(f"{path}: {kind.__name__.lower()} {values}: {error}") from error
+
+
+def _conditions(values: Mapping[str, Any]) -> Conditions:
+    return {
+        key: tuple(value) if isinstance(value, list) else (value,) for key, value in values.items()
+    }
+
+
+def record_value(record: Measurement, path: str) -> Any:
+    """What stands at a dotted path of a record ("settings.tier"); None when nothing does."""
+    value: Any = record
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return value
+
+
+def _admitted(record: Measurement, where: Conditions) -> list[bool]:
+    return [_equal(record_value(record, path), wanted) for path, wanted in where.items()]
+
+
+def _equal(value: Any, wanted: tuple[Any, ...]) -> bool:
+    """Whether a value is one of those wanted: text by pattern ("*V100*"), "" for not given."""
+    for item in wanted:
+        if item == "" and value in (None, ""):
+            return True
+        if isinstance(item, str) and isinstance(value, str) and fnmatchcase(value, item):
+            return True
+        if type(item) is not str and value == item:
+            return True
+    return False

@@ -1,0 +1,140 @@
+"""What the figures show is read off the records rightly: fronts, limits, sweeps."""
+
+from __future__ import annotations
+
+import pytest
+from made_records import made, speed
+
+from genbench.core import Measurement
+from genbench.curves import (
+    batch_curves,
+    count_curves,
+    evaluation_plots,
+    extrapolated,
+    speed_plots,
+    sweeps,
+)
+
+
+def point(model: str, quality: float, rate: float, **more: object) -> list[Measurement]:
+    return [
+        made(model, "fd", quality, card=f"{model}-32"),
+        speed(model, rate, card=f"{model}-32", **more),  # type: ignore[arg-type]
+    ]
+
+
+def test_the_front_holds_whom_nobody_beats_in_both() -> None:
+    records = [
+        *point("fast", 90.0, 1000.0),
+        *point("middle", 50.0, 100.0),
+        *point("worse", 60.0, 90.0),  # middle is better and faster
+        *point("good", 20.0, 5.0),
+        *point("slow", 20.0, 1.0),  # good is as good and faster
+    ]
+    (plot,) = speed_plots(records)
+    assert {item.model for item in plot.points if item.on_front} == {"fast", "middle", "good"}
+    assert (plot.metric, plot.samples, plot.device) == ("fd", 10_000, "a CPU")
+
+
+def test_only_figures_that_compare_share_a_plot() -> None:
+    records = [
+        *point("a", 10.0, 5.0),
+        *point("b", 20.0, 50.0, device="a GPU"),
+        made("a", "fd", 12.0, samples=2000, card="a-32"),  # fewer samples: not plotted
+        made("a", "fd", 12.0, protocol_digest="other", card="a-32"),
+    ]
+    plots = speed_plots(records)
+    assert sorted(plot.device for plot in plots) == ["a CPU", "a CPU", "a GPU"]
+    assert all(len(plot.points) == 1 for plot in plots)
+    assert {plot.samples for plot in plots} == {10_000}
+
+
+def test_estimates_and_other_settings_are_no_speed_of_a_model() -> None:
+    quality = made("a", "fd", 10.0, options={"truncation": 0.5})
+    assert not speed_plots([quality, speed("a", 5.0, options={"truncation": 1.0})])
+    assert not speed_plots(
+        [quality, speed("a", 5.0, tier="projected", options={"truncation": 0.5})]
+    )
+    assert speed_plots([quality, speed("a", 5.0, options={"truncation": 0.5, "dtype": "float16"})])
+
+
+def test_the_latest_of_several_records_is_plotted() -> None:
+    records = [*point("a", 10.0, 5.0), *point("a", 11.0, 6.0)]
+    (plot,) = speed_plots(records)
+    assert [(item.quality.value, item.speed.value) for item in plot.points] == [(11.0, 6.0)]
+
+
+def test_evaluations_are_those_counted_at_one_sample_count() -> None:
+    records = [
+        made("many", "fd", 10.0, samples=500, nfe=50.0, card="m", options={"steps": 50}),
+        made("many", "fd", 12.0, samples=500, nfe=10.0, card="m", options={"steps": 10}),
+        made("one", "fd", 15.0, samples=500, nfe=1.0, card="o"),
+        made("one", "fd", 9.0, samples=1000, nfe=1.0, card="o"),  # alone at its count
+        made("uncounted", "fd", 1.0, samples=500, card="u"),
+    ]
+    (plot,) = evaluation_plots(records)
+    assert [(item.model, item.evaluations, item.quality.value) for item in plot.points] == [
+        ("many", 10.0, 12.0),
+        ("many", 50.0, 10.0),
+        ("one", 1.0, 15.0),
+    ]
+
+
+def test_extrapolation_recovers_a_bias_of_first_order() -> None:
+    counts = [2000, 5000, 10_000, 50_000]
+    limit, slope = extrapolated(counts, [7.5 + 3e4 / count for count in counts])
+    assert limit == pytest.approx(7.5)
+    assert slope == pytest.approx(3e4)
+
+
+def counted(count: int, value: float, **more: object) -> Measurement:
+    fields: dict[str, object] = {"samples_digest": "s", "card": "a-32", **more}
+    return made("a", "fd", value, samples=count, **fields)  # type: ignore[arg-type]
+
+
+def test_a_count_curve_is_of_the_same_samples() -> None:
+    records = [
+        counted(5000, 12.0),
+        counted(10_000, 11.0),
+        counted(500, 99.0, notes=("the covariance is singular",)),
+        counted(2000, 30.0, samples_digest="another seed"),
+    ]
+    (curve,) = count_curves(records)
+    assert curve.counts == (5000, 10_000)
+    assert curve.limit == pytest.approx(10.0)
+
+
+def swept(truncation: object, metric: str, value: float, **more: object) -> Measurement:
+    fields: dict[str, object] = {"card": "a-32", "options": {"truncation": truncation}, **more}
+    return made("a", metric, value, **fields)  # type: ignore[arg-type]
+
+
+def test_a_sweep_needs_both_figures_at_two_settings() -> None:
+    records = [
+        *(swept(0.5, "precision", 0.9), swept(0.5, "recall", 0.2)),
+        *(swept(1.0, "precision", 0.7), swept(1.0, "recall", 0.6)),
+        swept(0.2, "precision", 0.99),
+        *(swept(0.7, "precision", 0.8, seed=1), swept(0.7, "recall", 0.4, seed=1)),
+    ]
+    (curve,) = sweeps(records)
+    assert curve.settings == ("0.5", "1")
+    assert (curve.precision, curve.recall) == ((0.9, 0.7), (0.2, 0.6))
+
+
+def test_an_option_left_to_the_model_is_a_setting_too() -> None:
+    records = [
+        *(swept(None, "precision", 0.7), swept(None, "recall", 0.6)),
+        *(swept(2.0, "precision", 0.9), swept(2.0, "recall", 0.2)),
+    ]
+    assert sweeps(records)[0].settings == ("2", "default")
+
+
+def test_batch_sizes_come_from_sweeps_and_single_runs() -> None:
+    records = [
+        speed("a", 40.0, settings={"batch": 8, "sweep": [[1, 9.0, 0], [4, 30.0, 0]]}),
+        speed("a", 50.0, settings={"batch": 16}),
+        speed("b", 1.0, settings={"batch": 1}),  # one size is no curve
+        speed("a", 400.0, tier="projected", settings={"batch": 32}),
+    ]
+    (curve,) = batch_curves(records)
+    assert dict(zip(curve.batches, curve.rates, strict=True)) == {1: 9, 4: 30, 8: 40, 16: 50}
