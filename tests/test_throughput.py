@@ -212,6 +212,14 @@ def test_random_weights_draw_finite_images_and_touch_no_global_state(
     assert torch.equal(again.draw(0, 2), images)
 
 
+@pytest.mark.parametrize(
+    ("name", "variant"), [("edm", "edm-32"), ("edm", "edm-64-uncond"), ("emd", "emd-32-uncond")]
+)
+def test_a_variant_that_only_its_file_describes_is_not_guessed(name: str, variant: str) -> None:
+    with pytest.raises(UsageError, match="pass --checkpoint PATH"):
+        open_random_model(ModelRequest(name=name, variant=variant), CPU)
+
+
 def test_no_layer_of_random_weights_is_zero() -> None:
     source = open_random_model(ModelRequest(name="adm-guided", resolution=32), CPU)
     generator: Any = source.generator
