@@ -16,7 +16,7 @@ from genbench.timing import Effort, Stopwatch, stopwatch_for, timed
 
 _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says
-_PATIENCE = 2.0  # seconds that even the shortest measurement waits for one call
+_PATIENCE = 5.0  # seconds that even the shortest measurement waits for one call
 _DRIFT = {"cuda": 0.01, "cpu": 0.05}  # a CPU is shared, its clock wanders
 
 

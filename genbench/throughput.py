@@ -198,12 +198,13 @@ def _of_model(
         told = {"mode": "sample", "flops_per_image": cost.flops}
         base = replace(template, settings={**template.settings, **told})
         return list(_target_records(base, None, cost.flops, request, lab))
-    records = []
+    records: list[Measurement] = []
     for speed in measure_sampling(
         source, cost, lab, reporter, batches=request.batches, compiles=request.compiles
     ):
         measured = sampling_records(template, speed, lab, precision)
-        records += measured
+        again = bool(records)  # the latency is the same at every batch size: recorded once
+        records += [record for record in measured if not (again and record.metric == "latency")]
         records += _target_records(measured[0], measured[0].value, cost.flops, request, lab)
     return records
 

@@ -36,6 +36,7 @@ _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
     "--trust-pickle"
 )
+_KNOWN = (IMAGENET_64.img_resolution, IMAGENET_64.label_dim)  # pixels and classes
 _DMD2 = 80.0  # sigma of random weights, which were distilled at none
 _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
@@ -220,7 +221,7 @@ class OneStep:
 def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
     """What a card's generator is without its file: the network of ImageNet 64, or the small ADM
     whose recipe genbench ships."""
-    if card.resolution == IMAGENET_64.img_resolution:
+    if (card.resolution, card.classes) == _KNOWN:
         return EdmDenoiser(EDM(IMAGENET_64))
     from genbench_adapters.adm.train import AdmRecipe
     from genbench_adapters.training import read_recipe
@@ -246,8 +247,8 @@ def _given(card: ModelCard, checkpoint: Path | None) -> Path:
 
 
 def _random(card: ModelCard, device: torch.device) -> EDM:
-    if card.resolution != IMAGENET_64.img_resolution:
-        raise GenbenchError(
+    if (card.resolution, card.classes) != _KNOWN:
+        raise UsageError(
             f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
             "pass --checkpoint PATH"
         )
