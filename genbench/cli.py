@@ -24,6 +24,7 @@ from genbench.cli_options import (
     Labels,
     Model,
     Resolution,
+    Reuse,
     Seed,
     Variant,
     Weights,
@@ -66,9 +67,7 @@ def fid(
     dtype: Dtype = "float32",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
-    reuse: Annotated[
-        bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
-    ] = False,
+    reuse: Reuse = False,
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
