@@ -233,8 +233,12 @@ def full_records() -> list[Measurement]:
     metrics = ("fd", "kd", "cs", "precision", "recall", "density", "coverage")
     models = ("hit", "biggan-deep", "adm-guided", "emd")
     return [
-        *(made(m, k, 0.5, options=options.get(m, {})) for m in models for k in metrics),
-        *(speed(m, 10.0, options=options.get(m, {})) for m in models),
+        *(
+            made(m, k, 0.5, card=f"{m}-32", options=options.get(m, {}))
+            for m in models
+            for k in metrics
+        ),
+        *(speed(m, 10.0, card=f"{m}-32", options=options.get(m, {})) for m in models),
     ]
 
 
