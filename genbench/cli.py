@@ -247,12 +247,8 @@ def doctor(json_lines: Json = False) -> None:
 
 
 app.command(context_settings=MODEL_OPTIONS)(throughput)
-app.command()(audit)
-app.command()(table)
-app.command()(report)
-app.command()(compare)
-app.command()(train)
-app.command()(distill)
+for _command in (audit, table, report, compare, train, distill):
+    app.command()(_command)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 
 
