@@ -25,6 +25,7 @@ from genbench.cli_options import (
     Labels,
     Model,
     Resolution,
+    Reuse,
     Seed,
     Variant,
     Weights,
@@ -67,9 +68,7 @@ def fid(
     dtype: Dtype = "",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
-    reuse: Annotated[
-        bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
-    ] = False,
+    reuse: Reuse = False,
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
@@ -213,12 +212,8 @@ def ls(
 app.command(context_settings=MODEL_OPTIONS)(check)
 app.command()(doctor)
 app.command(context_settings=MODEL_OPTIONS)(throughput)
-app.command()(audit)
-app.command()(table)
-app.command()(report)
-app.command()(compare)
-app.command()(train)
-app.command()(distill)
+for _command in (audit, table, report, compare, train, distill):
+    app.command()(_command)
 app.command(context_settings=MODEL_OPTIONS)(convert)
 
 

@@ -27,6 +27,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Crop = Annotated[str, typer.Option(help="How images become --res: none, adm, resize.")]
 Detector = Annotated[str, typer.Option(help="Feature extractor (`genbench ls detectors`).")]
 Weights = Annotated[Path | None, typer.Option(help="The detector's weights file.")]
+Reuse = Annotated[
+    bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
+]
 Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: $GENBENCH_CACHE).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 

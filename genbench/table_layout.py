@@ -161,6 +161,8 @@ def _remarks(record: Measurement, column: Column) -> Iterator[tuple[str, str]]:
     tier = record.settings.get("tier", "measured")
     if tier != "measured":
         yield f"an estimate, not a measurement ({tier})", ESTIMATE
+    if column.value != "value":  # such as NFE: what stands beside the figure, not the figure
+        return
     if record.weight_kind in _ORIGINS:
         symbol = RANDOM if record.weight_kind == "random-init" else ""
         yield _ORIGINS[record.weight_kind], symbol

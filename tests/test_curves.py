@@ -55,7 +55,10 @@ def test_estimates_and_other_settings_are_no_speed_of_a_model() -> None:
     assert not speed_plots(
         [quality, speed("a", 5.0, tier="projected", options={"truncation": 0.5})]
     )
-    assert speed_plots([quality, speed("a", 5.0, options={"truncation": 0.5, "dtype": "float16"})])
+    assert not speed_plots(
+        [quality, speed("a", 5.0, options={"truncation": 0.5, "dtype": "float16"})]
+    )
+    assert speed_plots([quality, speed("a", 5.0, options={"truncation": 0.5, "code": "other"})])
 
 
 def test_the_latest_of_several_records_is_plotted() -> None:

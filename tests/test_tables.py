@@ -177,19 +177,29 @@ def test_a_v100_column_takes_only_what_a_v100_measured(
 
 
 def test_training_and_sampling_speeds_are_not_mixed() -> None:
-    settings = {"mode": "train", "form": "naive", "utilisation_datasheet": 0.21}
-    record = speed(
-        "adm-guided", 12.0, metric="training_throughput", device=V100, resolution=128,
-        settings=settings,
-    )  # fmt: skip
-    built = table("adm-table7", record)
-    rate = cell(built, "naive", "images per V100-second", "128×128")
-    assert (rate.value, rate.published and rate.published.value) == (12.0, "11.5")
-    assert cell(built, "naive", "utilisation, %", "128×128").value == 21.0
-    assert cell(built, "optimised", "images per V100-second", "128×128").measured is None
-    sampling = speed("adm-guided", 12.0, device=V100, resolution=128, settings={"form": "naive"})
-    built = table("adm-table7", sampling)
-    assert cell(built, "naive", "images per V100-second", "128×128").measured is None
+    settings = {
+        "mode": "train",
+        "network": "adm-256",
+        "form": "naive",
+        "precision": "float16",
+        "paper_batch": True,
+        "utilisation_datasheet": 0.21,
+    }
+
+    def built(metric: str = "training_throughput", **other: object) -> Table:
+        return table("adm-table7", speed(
+            "adm-guided", 12.0, metric=metric, device=V100, resolution=256,
+            settings=settings | other,
+        ))  # fmt: skip
+
+    column, group = "images per V100-second", "256×256"
+    rate = cell(built(), "naive", column, group)
+    assert (rate.value, rate.published and rate.published.value) == (12.0, "4.4")
+    assert cell(built(), "naive", "utilisation, %", group).value == 21.0
+    assert cell(built(), "optimised", column, group).measured is None
+    assert cell(built(), "naive", column, "64 → 256").measured is None  # the upsampler's row
+    for other in ({"metric": "throughput"}, {"precision": "float32"}, {"paper_batch": False}):
+        assert cell(built(**other), "naive", column, group).measured is None
 
 
 def truncated(value: float, metric: str, figure: float) -> Measurement:
