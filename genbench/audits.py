@@ -107,6 +107,7 @@ def training_passes() -> int:
     return int(_tables()["adm-table7"]["passes"])
 
 
+@cache
 def network_flops(model: str, network: str) -> int:
     """FLOPs of one forward pass at batch 1, counted on shapes alone; nothing is computed.
 

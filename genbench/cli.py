@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from genbench import __version__
+from genbench.cli_checks import check, doctor
 from genbench.cli_options import (
     MODEL_OPTIONS,
     Batch,
@@ -64,7 +65,7 @@ def fid(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
     reuse: Reuse = False,
@@ -128,7 +129,7 @@ def sample(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = 64,
-    dtype: Dtype = "float32",
+    dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
@@ -208,44 +209,8 @@ def ls(
             show_rows(rows)
 
 
-@app.command(context_settings=MODEL_OPTIONS)
-def check(
-    ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="Model whose adapter to test.")],
-    res: Resolution = 0,
-    variant: Variant = "",
-    checkpoint: Checkpoint = "",
-    device: Device = "auto",
-    dtype: Dtype = "float32",
-) -> None:
-    """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
-    from genbench.console import show_check
-    from genbench.contract import check_adapter
-    from genbench.distributed import World, device_of
-
-    request = model_request(ctx, model, res, variant, checkpoint, 0, "uniform", dtype, 64)
-    results = list(check_adapter(request, device_of(device, World())))
-    for result in results:
-        show_check(result.rule, result.passed, result.message)
-    if not all(result.passed for result in results):
-        raise typer.Exit(1)
-
-
-@app.command()
-def doctor(json_lines: Json = False) -> None:
-    """Say what this machine can measure now, what is missing, and how to get it."""
-    from dataclasses import asdict
-
-    from genbench.console import show_check
-    from genbench.doctor import examine
-
-    for finding in examine():
-        if json_lines:
-            print(json.dumps(asdict(finding)))
-        else:
-            show_check(finding.subject, finding.good, finding.text)
-
-
+app.command(context_settings=MODEL_OPTIONS)(check)
+app.command()(doctor)
 app.command(context_settings=MODEL_OPTIONS)(throughput)
 for _command in (audit, table, report, compare, train, distill):
     app.command()(_command)

@@ -22,7 +22,7 @@ Checkpoint = Annotated[str, typer.Option(help="Weights: a path, or URL#sha256=DI
 Seed = Annotated[int, typer.Option(help="Seed; sample i depends on (seed, i) alone.")]
 Labels = Annotated[str, typer.Option(help="Classes: uniform, balanced, or numbers in turn: 3,17.")]
 Batch = Annotated[int, typer.Option(help="Samples a network call; changes no figure.", min=1)]
-Dtype = Annotated[str, typer.Option(help="Arithmetic of the model: float32, float16, bfloat16.")]
+Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16; empty: the card's own.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Crop = Annotated[str, typer.Option(help="How images become --res: none, adm, resize.")]
 Detector = Annotated[str, typer.Option(help="Feature extractor (`genbench ls detectors`).")]

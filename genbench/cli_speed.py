@@ -74,6 +74,7 @@ def throughput(
     )  # fmt: skip
     lab = laboratory(place, seconds)
     path = records or default_records()
+    before = read_records(path) if target else []
     measured: list[Measurement] = []
     job = training_throughput if train else sampling_throughput
     for found in job(request, lab, ConsoleReporter(leads=True)):
@@ -85,7 +86,7 @@ def throughput(
     if not json_lines:
         show_speeds(measured)
         if target is not None:
-            show_target(measured, target, backtests(read_records(path), lab.gpu, target))
+            show_target(measured, target, backtests([*before, *measured], lab.gpu, target))
     if strict and target is not None:
         _demand_measured(measured, target)
 
@@ -138,12 +139,13 @@ def _known(given: Mapping[str, str], names: set[str]) -> dict[str, str]:
 
 def _demand_measured(measured: list[Measurement], target: Gpu) -> None:
     """Raises NotMeasuredError unless a record of the target's measured tier is there."""
-    from genbench.v100 import short_name
+    from genbench.v100 import second_of, short_name
 
-    short = short_name(target)
-    if not any(record.metric.endswith(f"throughput_{short}") for record in measured):
+    name = f"throughput_{short_name(target)}"
+    if not any(record.metric.endswith(name) for record in measured):
         raise NotMeasuredError(
-            f"nothing was measured on a {short}: run the same command on one, or leave out --strict"
+            f"nothing was measured on a {second_of(target)}: run the same command on one, or leave "
+            "out --strict"
         )
 
 

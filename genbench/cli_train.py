@@ -63,13 +63,13 @@ def distill(
     A killed run resumes where its last checkpoint stands. Under torchrun the processes share
     each batch.
     """
+    from genbench.checkpoints import named_weights
     from genbench.console import ConsoleReporter
     from genbench.core import DistillRun
     from genbench.distributed import device_of, joined_world
     from genbench.milestones import Curve, distilled
     from genbench.protocols import find_protocol
     from genbench.registry import distillation_of
-    from genbench.sampling import named_weights
 
     begin = distillation_of(model)
     weights = named_weights(teacher, res)

@@ -70,6 +70,7 @@ class ModelCard:
     resolution: int  # pixels, square
     classes: int = 0  # 0: unconditional
     parameters: int = 0
+    dtype: str = "float32"  # arithmetic it is sampled in unless the user names another
     nfe: int = 1  # network evaluations of one sample, as published
     checkpoint: CheckpointSource | None = None  # None: the variant needs no weights
     license: str = ""

@@ -58,6 +58,25 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationPoint:
+    """One sampler's Fréchet distance beside the network evaluations of one sample."""
+
+    model: str
+    evaluations: float
+    quality: Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlot:
+    """Points that compare: one protocol, one sample count."""
+
+    metric: str
+    protocol: str
+    samples: int
+    points: tuple[EvaluationPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchCurve:
     """Images a second of one model at several batch sizes on one device."""
 
@@ -117,6 +136,35 @@ def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
         )
         for points in plots.values()
     ]
+
+
+def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
+    """Quality against counted network evaluations, where they differ.
+
+    Of one protocol's sample counts the one with most points is plotted, of those the largest; of
+    several records of one model with one set of options the latest counts.
+    """
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
+    for record in records:
+        if record.metric in FRECHET and record.nfe is not None:
+            same = (record.metric, record.protocol_digest, record.reference_digest)
+            found.setdefault((*same, record.samples), {})[_sampler(record)] = record
+    plots: dict[tuple[Any, ...], EvaluationPlot] = {}
+    for (metric, *compared, samples), measured in sorted(found.items(), key=lambda item: item[0]):
+        points = [
+            EvaluationPoint(model=record.model, evaluations=record.nfe, quality=record)
+            for record in measured.values()
+            if record.nfe is not None
+        ]
+        if len({point.evaluations for point in points}) > 1:
+            order = sorted(points, key=lambda point: (point.model, point.evaluations))
+            protocol = order[0].quality.protocol
+            other = plots.get((metric, *compared))
+            if other is None or len(order) >= len(other.points):
+                plots[metric, *compared] = EvaluationPlot(
+                    metric=metric, protocol=protocol, samples=samples, points=tuple(order)
+                )
+    return list(plots.values())
 
 
 def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:

@@ -12,6 +12,8 @@ import genbench
 from genbench.core import GenbenchError
 from genbench.detectors import detector_names, detector_status
 from genbench.environment import cpu_name, git_revision, package_versions
+from genbench.gpus import missing_architecture
+from genbench.power import power_monitor
 from genbench.protocols import load_protocols
 from genbench.references import PUBLISHED, reference_path
 from genbench.registry import adapter_entries, load_adapter_class
@@ -53,7 +55,12 @@ def _devices() -> list[Finding]:
     for number in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(number).total_memory / 2**30
         text = f"{torch.cuda.get_device_name(number)}, {memory:.0f} GiB"
-        found.append(Finding(f"cuda:{number}", True, text))
+        capability = torch.cuda.get_device_capability(number)
+        problem = missing_architecture(capability, torch.cuda.get_arch_list())
+        found.append(Finding(f"cuda:{number}", not problem, problem or text))
+    power = power_monitor(torch.device("cuda:0")) is not None
+    text = "ready" if power else "power and clocks are not read: pip install nvidia-ml-py"
+    found.append(Finding("nvml", power, text))
     return found
 
 

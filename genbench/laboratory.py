@@ -16,6 +16,7 @@ from genbench.timing import Effort, Stopwatch, stopwatch_for, timed
 
 _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says
+_PATIENCE = 5.0  # seconds that even the shortest measurement waits for one call
 _DRIFT = {"cuda": 0.01, "cpu": 0.05}  # a CPU is shared, its clock wanders
 
 
@@ -51,6 +52,11 @@ class Laboratory:
     seconds: float  # of a measured window, at least
     drift: float = 0.01
     matmuls: dict[str, float] = field(default_factory=dict)  # FLOP/s by precision, once measured
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one call may take: no more than a measurement, whatever its length."""
+        return max(self.seconds, _PATIENCE)
 
     def effort(self, share: float = 1.0, trials: int = 5) -> Effort:
         """The effort of a full measurement, or of a share of it."""

@@ -46,6 +46,7 @@ def list_model(name: str) -> tuple[Rows, Rows]:
             "classes": str(card.classes or "none"),
             "parameters": f"{card.parameters:,}" if card.parameters else "",
             "NFE": str(card.nfe),
+            "dtype": card.dtype,
             "weights": card.checkpoint.kind if card.checkpoint else "none needed",
             "license": card.license,
             "note": card.note,

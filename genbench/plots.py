@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from genbench.core import GenbenchError
-from genbench.curves import BatchCurve, CountCurve, SpeedPlot, Sweep
+from genbench.curves import BatchCurve, CountCurve, EvaluationPlot, SpeedPlot, Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +104,28 @@ def sweep_figure(curves: Sequence[Sweep]) -> str:
             "Precision against recall",
             f"Each point is one setting, written beside it, of: {swept}.",
         )
+
+
+def evaluation_figure(plot: EvaluationPlot) -> str:
+    """Fréchet distance over network evaluations, both logarithmic, a line a model."""
+    with _figure() as (axes, save):
+        models = list(dict.fromkeys(point.model for point in plot.points))
+        for number, model in enumerate(models):
+            points = [point for point in plot.points if point.model == model]
+            axes.plot(
+                [point.evaluations for point in points],
+                [point.quality.value for point in points],
+                **_look(number), linewidth=1, label=model,
+            )  # fmt: skip
+        _logarithmic(axes, "xy")
+        axes.set_xlabel("network evaluations of one sample, fewer are faster")
+        axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
+        axes.legend()
+        told = "; ".join(
+            f"{point.model} at {point.evaluations:g}: {point.quality.value:.4g}"
+            for point in plot.points
+        )
+        return save(f"{plot.metric.upper()} against network evaluations", f"{told}.")
 
 
 def batch_figure(curves: Sequence[BatchCurve]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import types
 import typing
@@ -24,6 +23,7 @@ from genbench.core import (
     UsageError,
     suggestion,
 )
+from genbench.sources import source_digest
 
 GROUP = "genbench.adapters"
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -217,12 +217,5 @@ def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: 
 
 @cache
 def code_digest(adapter: type[Adapter]) -> str:
-    """Digest of the Python sources beside the adapter's module: changed code, changed samples."""
-    module = importlib.import_module(adapter.__module__)
-    folder = Path(module.__file__ or "").parent
-    alone = not (folder / "__init__.py").exists()
-    files = [Path(module.__file__ or "")] if alone else sorted(folder.rglob("*.py"))
-    hasher = hashlib.sha256()
-    for path in files:
-        hasher.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return hasher.hexdigest()[:16]
+    """Digest of the adapter's sources (`genbench.sources`)."""
+    return source_digest(adapter.__module__)

@@ -9,9 +9,24 @@ from html import escape
 from pathlib import Path
 
 from genbench.core import Measurement
-from genbench.curves import batch_curves, count_curves, device_of, labels_of, speed_plots, sweeps
+from genbench.curves import (
+    batch_curves,
+    count_curves,
+    device_of,
+    evaluation_plots,
+    labels_of,
+    speed_plots,
+    sweeps,
+)
 from genbench.html_page import page
-from genbench.plots import batch_figure, count_figure, inline_svg, speed_figure, sweep_figure
+from genbench.plots import (
+    batch_figure,
+    count_figure,
+    evaluation_figure,
+    inline_svg,
+    speed_figure,
+    sweep_figure,
+)
 from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
 from genbench.table_html import rows_to_html, table_to_fragment
 from genbench.tables import Table
@@ -25,6 +40,7 @@ COMMANDS = {  # what fills a figure that has no data yet
     "counts": f"{_FID} -n 2500 -n 5000 -n 7500 -n 10000 --metric fd --ci",
     "sweeps": f"{_FID} -n 2000 --metric precision --metric recall --truncation 0.5\n"
     f"{_FID} -n 2000 --metric precision --metric recall --classifier-scale 2",
+    "evaluations": f"{_FID} -n 2000 --metric fd --steps 50\n{_FID} -n 2000 --metric fd --steps 10",
     "batches": "genbench throughput --model MODEL --res 32 --batch auto",
 }
 
@@ -36,6 +52,7 @@ def report_html(records: Records, tables: Sequence[Table], *, cache: Path) -> st
         "speed": ("Quality against speed", _speed(records)),
         "counts": ("Quality against sample count", _counts(records)),
         "sweeps": ("Precision against recall", _sweeps(records)),
+        "evaluations": ("Quality against network evaluations", _evaluations(records)),
         "samples": ("Samples and their nearest references", _samples(records, cache)),
         "batches": ("Throughput against batch size", _batches(records)),
         "provenance": ("Environment and provenance", _provenance(records)),
@@ -140,6 +157,26 @@ def _sweeps(records: Records) -> str:
         caption = f"Precision against recall at {samples:,} samples, over an option of each model."
         header = ["model", "setting", "precision", "recall"]
         text += _figure(sweep_figure(curves), f"sweeps{number}", caption, header, rows)
+    return text
+
+
+def _evaluations(records: Records) -> str:
+    plots = evaluation_plots(records)
+    if not plots:
+        return _missing("evaluations", "No sampler was measured at two numbers of evaluations.")
+    text = ""
+    for number, plot in enumerate(plots):
+        metric = plot.metric.upper()
+        rows = [
+            [point.model, f"{point.evaluations:g}", _number(point.quality.value)]
+            for point in plot.points
+        ]
+        caption = (
+            f"{metric} at {plot.samples:,} samples against the network evaluations of one sample, "
+            "as counted while sampling; those of a guiding classifier come on top."
+        )
+        header = ["model", "evaluations", metric]
+        text += _figure(evaluation_figure(plot), f"evaluations{number}", caption, header, rows)
     return text
 
 

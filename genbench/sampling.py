@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench import noise
+from genbench.checkpoints import find_checkpoint
 from genbench.core import (
     Adapter,
     GenbenchError,
@@ -35,7 +35,7 @@ from genbench.registry import (
     make_adapter,
 )
 from genbench.speed_contract import RandomInit
-from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
+from genbench.weights import file_sha256
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -51,7 +51,7 @@ class ModelRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     labels: str = "uniform"
-    dtype: str = "float32"
+    dtype: str = ""  # empty: the card's
     batch_size: int = 64
 
 
@@ -153,7 +153,7 @@ class ModelSource:
 def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
     """Find, configure and load a model. Raises GenbenchError or UsageError with the remedy."""
     adapter, card = chosen(request)
-    checkpoint, kind = find_checkpoint(type(adapter), card, request)
+    checkpoint, kind = find_checkpoint(type(adapter), card, request.checkpoint)
     return _opened(request, adapter, card, checkpoint, kind, device)
 
 
@@ -171,7 +171,7 @@ def open_random_model(request: ModelRequest, device: torch.device) -> ModelSourc
 
 def chosen(request: ModelRequest) -> tuple[Adapter, ModelCard]:
     """The configured adapter and the card that a request comes down to."""
-    if request.dtype not in DTYPES:
+    if request.dtype and request.dtype not in DTYPES:
         raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
     if request.batch_size < 1:
         raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
@@ -184,6 +184,7 @@ def _opened(
     request: ModelRequest, adapter: Adapter, card: ModelCard, checkpoint: Path | None,
     kind: WeightKind, device: torch.device,
 ) -> ModelSource:  # fmt: skip
+    dtype = request.dtype or card.dtype
     spec = SampleSpec(
         model=request.name,
         card=card.name,
@@ -194,13 +195,13 @@ def _opened(
         options=_options(adapter),
         seed=request.seed,
         labels=request.labels,
-        dtype=request.dtype,
+        dtype=dtype,
         device_type=device.type,
         code_digest=code_digest(type(adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _load(adapter, request, card, checkpoint, kind, device)
+    generator = _load(adapter, spec, card, checkpoint, device)
     source = ModelSource(generator, spec, card, batch_size=request.batch_size)
     source.device = device
     source.checkpoint = checkpoint.name if checkpoint else ""
@@ -215,16 +216,16 @@ def model_resolution(request: ModelRequest) -> int:
 
 def _load(
     adapter: Adapter,
-    request: ModelRequest,
+    spec: SampleSpec,
     card: ModelCard,
     checkpoint: Path | None,
-    kind: WeightKind,
     device: torch.device,
 ) -> Generator:
-    with _blaming(request.name, "could not be loaded"):
-        if kind == "random-init":
-            return cast(RandomInit, adapter).load_random(card, device, DTYPES[request.dtype])
-        return adapter.load(card, checkpoint, device, DTYPES[request.dtype])
+    dtype = DTYPES[spec.dtype]
+    with _blaming(spec.model, "could not be loaded"):
+        if spec.weight_kind == "random-init":
+            return cast(RandomInit, adapter).load_random(card, device, dtype)
+        return adapter.load(card, checkpoint, device, dtype)
 
 
 @contextmanager
@@ -239,74 +240,6 @@ def _blaming(model: str, what: str) -> Iterator[None]:
             f"model {model} {what}: {type(error).__name__}: {error}; `genbench check {model}` "
             "tells more"
         ) from error
-
-
-def find_checkpoint(
-    adapter: type[Adapter], card: ModelCard, request: ModelRequest
-) -> tuple[Path | None, WeightKind]:
-    """The checkpoint file, downloaded when it must be, and its kind; None without weights."""
-    source = card.checkpoint
-    if request.checkpoint:
-        path = _given_checkpoint(request.checkpoint)
-        published = bool(source and source.sha256 and file_sha256(path) == source.sha256.lower())
-        return path, "official" if published else weights_origin(path)
-    if source is None:
-        return None, "none"
-    if source.bundled:
-        module = importlib.import_module(adapter.__module__)
-        path = Path(module.__file__ or "").parent / source.bundled
-        if not path.exists():
-            raise GenbenchError(f"bundled weights {path} are missing: reinstall {request.name}")
-        return path, source.kind
-    if not source.url:
-        raise GenbenchError(
-            f"no public weights of {card.name} are known: pass --checkpoint PATH with your own"
-            + (f"; {source.hint}" if source.hint else "")
-        )
-    if not source.sha256:
-        raise GenbenchError(
-            f"{card.name} needs {source.filename}, published at {source.url} without a digest: "
-            "download it and pass --checkpoint PATH, or, knowing its SHA-256, --checkpoint "
-            f"{source.url}#sha256=…"
-        )
-    published_file = WeightFile(
-        filename=source.filename, url=source.url, sha256=source.sha256, published_at=source.url
-    )
-    return obtain(published_file), source.kind
-
-
-def named_weights(name: str, resolution: int) -> Path:
-    """The weights file of a model's card, or the file or folder that `name` is the path of.
-
-    resolution: of the card; 0 for the first. Raises GenbenchError or UsageError with the remedy.
-    """
-    if Path(name).exists() or "/" in name:
-        return _given_checkpoint(name)
-    request = ModelRequest(name=name, resolution=resolution)
-    adapter = load_adapter_class(find_adapter(name))
-    card = choose_card(adapter.cards, name, "", resolution)
-    checkpoint, _ = find_checkpoint(adapter, card, request)
-    if checkpoint is None:
-        raise UsageError(f"model {name} has no weights: name another")
-    return checkpoint
-
-
-def _given_checkpoint(given: str) -> Path:
-    if "://" not in given:
-        path = Path(given)
-        if not path.exists():
-            if Path(f"{given}.index").exists():
-                raise UsageError(
-                    f"{given} is a TensorFlow checkpoint: convert it first, genbench convert MODEL "
-                    f"{given} --out FILE.safetensors"
-                )
-            raise UsageError(f"checkpoint {given} does not exist: check the path")
-        return weights_of(path)
-    url, _, digest = given.partition("#sha256=")
-    if not digest:
-        raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
-    name = url.rsplit("/", 1)[-1]
-    return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))
 
 
 def _options(adapter: Adapter) -> dict[str, Any]:

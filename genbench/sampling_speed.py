@@ -120,21 +120,38 @@ def _work(source: ModelSource, batch: int) -> Work:
 
 
 def _swept(source: ModelSource, cost: ImageCost, lab: Laboratory) -> Sweep:
-    """Quick looks at growing batches, within three times the seconds of the measurement itself."""
+    """Quick looks at growing batches, within three times the seconds of the measurement itself; of
+    a long trajectory at one of its steps."""
     spent = 0.0
     effort = lab.effort(0.1, trials=2)
 
+    @torch.inference_mode()
     def point(batch: int) -> Point:
         nonlocal spent
         lab.memory.reset()
+        seconds = 0.0
         with noticing_memory():
-            timing = timed(lab.stopwatch, _work(source, batch), batch, effort)
-        spent += timing.wall + timing.warm.seconds
-        return Point(batch=batch, rate=timing.rate, memory=lab.memory.peak())
+            for work, times in _parts(source, cost, batch):
+                timing = timed(lab.stopwatch, work, batch, effort)
+                spent += timing.wall + timing.warm.seconds
+                seconds += times * timing.wall / len(timing.trials)
+        return Point(batch=batch, rate=batch / seconds, memory=lab.memory.peak())
 
     return sweep(
-        point, room=lab.memory.room, time_left=lambda: max(3 * lab.seconds, cost.seconds) - spent
+        point,
+        longest=2 * lab.patience,
+        room=lab.memory.room,
+        time_left=lambda: 3 * lab.patience - spent,
     )
+
+
+def _parts(source: ModelSource, cost: ImageCost, batch: int) -> list[tuple[Work, int]]:
+    """What a call at a batch size consists of: itself, or the evaluations it repeats."""
+    if cost.evaluations == 1:
+        return [(_work(source, batch), 1)]
+    labels, noise = source.labels(0, batch), source.noise(0, batch)
+    evaluations = evaluations_of(source.generator, labels, noise)
+    return [(lambda _, call=call: call(), times) for call, times in evaluations]  # type: ignore[misc]
 
 
 def _measured(

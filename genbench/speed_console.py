@@ -10,7 +10,7 @@ from rich.table import Table
 from genbench.console import rounded, stdout
 from genbench.core import Measurement
 from genbench.gpus import Gpu
-from genbench.v100 import TIERS, Backtest, short_name
+from genbench.v100 import TIERS, Backtest, second_of
 
 _RATES = ("throughput", "training_throughput")
 
@@ -80,6 +80,12 @@ def _footer(rates: Sequence[Measurement]) -> Iterator[str]:
     if weights:
         yield f"weights: {', '.join(weights)}"
     for rate in rates:
+        told = rate.settings
+        yield (
+            f"{rate.card} at batch {told['batch']}: {told['calls']} calls in "
+            f"{told['wall_seconds']:.1f} s, median {told['median_seconds'] * 1e3:.1f} ms, "
+            f"interquartile range {told['iqr_seconds'] * 1e3:.1f} ms"
+        )
         if "sweep" in rate.settings:
             curve = ", ".join(f"{batch}: {rounded(value)}" for batch, value, _ in
                               rate.settings["sweep"])  # fmt: skip
@@ -97,27 +103,25 @@ def _footer(rates: Sequence[Measurement]) -> Iterator[str]:
 
 def show_target(records: Sequence[Measurement], target: Gpu, backtests: Sequence[Backtest]) -> None:
     """Images a second of the target GPU, every row with the tier it belongs to."""
-    short = short_name(target)
+    name = second_of(target)
     rows = [record for record in records if record.settings.get("target") == target.name]
-    table = Table(
-        title=escape(f"images a {short}-second ({target.title}), by tier"), title_justify="left"
-    )
-    for name in ("model", "step", "tier", f"images/{short}-s"):
-        table.add_column(name, justify="right" if "images" in name else "left")
+    table = Table(title=escape(f"images a {name}-second, by tier"), title_justify="left")
+    for title in ("model", "step", "tier", f"images/{name}-s"):
+        table.add_column(title, justify="right" if "images" in title else "left")
     table.add_column("from", overflow="fold")
     for record in sorted(rows, key=lambda row: TIERS.index(row.settings["tier"])):
         tier = record.settings["tier"]
         value = rounded(record.value)
         if tier == "projected":
             value = f"{rounded(record.low or 0)} … {rounded(record.high or 0)}"
-        name = str(record.settings.get("network", record.card))
+        shown = str(record.settings.get("network", record.card))
         form = record.settings.get("form")
         step = f"training, {form}" if form else "sampling"
-        table.add_row(*map(escape, (name, step, tier, value, record.settings["how"])))
+        table.add_row(*map(escape, (shown, step, tier, value, record.settings["how"])))
     stdout.print(table)
     if not any(record.settings["tier"] == "measured" for record in rows):
         stdout.print(
-            f"nothing was measured on a {short}: theoretical rows are arithmetic at 100% of a "
+            f"nothing was measured on a {name}: theoretical rows are arithmetic at 100% of a "
             "peak, projected ones a model of two datasheets",
             highlight=False, soft_wrap=True,
         )  # fmt: skip

@@ -20,10 +20,11 @@ from genbench.sampling_speed import SamplingSpeed
 from genbench.speed_contract import TrainingForm
 from genbench.timing import INTERVAL, Timing
 from genbench.training_speed import TrainingSpeed
-from genbench.v100 import TargetRate, short_name
+from genbench.v100 import TargetRate, second_of, short_name
 
 PROTOCOL = "speed"
-_TOLD = ("precision", "gpu", "flops_per_image", "network", "form", "mode")  # of a target's row
+# What the row of a target GPU tells of the measurement behind it.
+_TOLD = ("precision", "gpu", "mode", "batch", "flops_per_image", "network", "form")
 # What is timed: the digest that two rates must share to be compared. Raise the number with it.
 METHOD = {
     "version": 1,
@@ -154,7 +155,7 @@ def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measu
         template,
         metric=name if rate.tier == "measured" else f"{name}_{rate.tier}",
         value=rate.value,
-        unit=f"images/{short_name(target)}-second",
+        unit=f"images/{second_of(target)}-second",
         low=rate.low,
         high=rate.high,
         interval=rate.how if rate.tier == "projected" else "",
@@ -211,6 +212,7 @@ def _sweep_settings(speed: SamplingSpeed) -> Mapping[str, Any]:
         "batch_rule": "smallest within 1% of the best of a sweep",
         "sweep": [[point.batch, point.rate, point.memory] for point in speed.sweep.points],
         "sweep_ended": speed.sweep.ended,
+        "sweep_of": "single evaluations" if speed.cost.evaluations > 1 else "whole calls",
     }
 
 

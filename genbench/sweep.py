@@ -37,14 +37,15 @@ def sweep(
     measure: Callable[[int], Point],
     *,
     largest: int = 4096,
+    longest: float = float("inf"),
     room: Callable[[], float] = lambda: float("inf"),
     time_left: Callable[[], float] = lambda: float("inf"),
 ) -> Sweep:
     """Double the batch size from 1. measure: raises OutOfMemoryAt where a size does not fit.
 
-    room: bytes that a peak may reach, for devices that would rather kill than refuse. time_left:
-    seconds for all that is to come; the next size is tried when twice the last one's time fits.
-    Raises GenbenchError when not even one image fits.
+    longest: seconds that one call may take. room: bytes that a peak may reach, for devices that
+    would rather kill than refuse. time_left: seconds for all that is to come; the next size is
+    tried when twice the last one's time fits. Raises GenbenchError when not even one image fits.
     """
     points: list[Point] = []
     batch, ended = 1, "largest size"
@@ -65,6 +66,9 @@ def sweep(
             break
         if 2 * points[-1].memory > room():
             ended = f"memory would be short at {2 * batch}"
+            break
+        if 2 * batch / points[-1].rate > longest:
+            ended = f"a call of {2 * batch} would take too long"
             break
         if 2 * (before - time_left()) > time_left():
             ended = "time for the sweep"

@@ -6,12 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from genbench.checkpoints import bundled_file
 from genbench.core import GenbenchError, Measurement, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
 from genbench.progress import Reporter
 from genbench.registry import find_adapter, load_adapter_class
-from genbench.sampling import ModelRequest, ModelSource, chosen, open_model, open_random_model
+from genbench.sampling import (
+    ModelRequest,
+    ModelSource,
+    chosen,
+    open_model,
+    open_random_model,
+)
 from genbench.sampling_speed import cost_of_an_image, measure_sampling
 from genbench.speed_contract import TrainingForm
 from genbench.speed_records import (
@@ -144,8 +151,11 @@ def at_their_resolution(models: Sequence[ModelRequest], reporter: Reporter) -> l
 def open_for_speed(model: ModelRequest, lab: Laboratory) -> ModelSource:
     """The model with the weights that are here: given, bundled, or none needed; else with random
     ones, at which it is as fast. Nothing is downloaded."""
-    weights = chosen(model)[1].checkpoint
-    if model.checkpoint or weights is None or weights.bundled:
+    adapter, card = chosen(model)
+    weights = card.checkpoint
+    if model.checkpoint or weights is None:
+        return open_model(model, lab.device)
+    if weights.bundled and bundled_file(type(adapter), weights).exists():
         return open_model(model, lab.device)
     return open_random_model(model, lab.device)
 
@@ -154,9 +164,16 @@ def _of_request(
     model: ModelRequest, template: Measurement, request: SpeedRequest, lab: Laboratory,
     reporter: Reporter,
 ) -> list[Measurement]:  # fmt: skip
-    """Load, measure and let go of one model, before the next is loaded."""
+    """Load, measure and let go of one model, before the next is loaded. One of several that cannot
+    be opened is noted and left out."""
     with reporter.task(f"{model.name}: loading", 1) as advance:
-        source = open_for_speed(model, lab)
+        try:
+            source = open_for_speed(model, lab)
+        except UsageError as error:
+            if len(request.models) == 1:
+                raise
+            reporter.note(f"{model.name} is left out: {error}")
+            return []
         advance(1)
     return _of_model(source, of_source(template, source), request, lab, reporter)
 
@@ -169,7 +186,7 @@ def _of_model(
         cost = cost_of_an_image(source, lab)
         advance(1)
     precision = request.precision
-    if cost.seconds > lab.seconds:
+    if cost.seconds > lab.patience:
         text = (
             f"{source.spec.card} is not measured: one image takes about {cost.seconds:.0f} s on "
             f"this device ({cost.evaluations} network calls); pass --seconds "
@@ -181,12 +198,13 @@ def _of_model(
         told = {"mode": "sample", "flops_per_image": cost.flops}
         base = replace(template, settings={**template.settings, **told})
         return list(_target_records(base, None, cost.flops, request, lab))
-    records = []
+    records: list[Measurement] = []
     for speed in measure_sampling(
         source, cost, lab, reporter, batches=request.batches, compiles=request.compiles
     ):
         measured = sampling_records(template, speed, lab, precision)
-        records += measured
+        again = bool(records)  # the latency is the same at every batch size: recorded once
+        records += [record for record in measured if not (again and record.metric == "latency")]
         records += _target_records(measured[0], measured[0].value, cost.flops, request, lab)
     return records
 

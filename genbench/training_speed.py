@@ -113,7 +113,7 @@ def _forward_flops(model: str, form: TrainingForm) -> tuple[float, str]:
 
 def _refuse_slow(form: TrainingForm, flops: float, seconds: float, lab: Laboratory) -> None:
     """Raises TooSlowError when a step at the rate of a large product outlasts the measurement."""
-    if seconds > lab.seconds:
+    if seconds > lab.patience:
         raise TooSlowError(
             f"training {form.network} ({form.name}) is not measured: a step takes at least "
             f"{seconds:.0f} s on this device; pass --seconds {math.ceil(seconds)} to wait for it, "

@@ -30,8 +30,13 @@ class TargetRate:
 
 
 def short_name(target: Gpu) -> str:
-    """ "v100" for any V100: what records and tables call it."""
+    """What the metrics of records are named by: any V100 is v100."""
     return "v100" if target.is_v100 else target.name
+
+
+def second_of(target: Gpu) -> str:
+    """What its seconds are called where people read them: any V100 is V100."""
+    return "V100" if target.is_v100 else target.title
 
 
 def is_target(device: Gpu | None, target: Gpu) -> bool:

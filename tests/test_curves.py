@@ -6,7 +6,14 @@ import pytest
 from made_records import made, speed
 
 from genbench.core import Measurement
-from genbench.curves import batch_curves, count_curves, extrapolated, speed_plots, sweeps
+from genbench.curves import (
+    batch_curves,
+    count_curves,
+    evaluation_plots,
+    extrapolated,
+    speed_plots,
+    sweeps,
+)
 
 
 def point(model: str, quality: float, rate: float, **more: object) -> list[Measurement]:
@@ -58,6 +65,22 @@ def test_the_latest_of_several_records_is_plotted() -> None:
     records = [*point("a", 10.0, 5.0), *point("a", 11.0, 6.0)]
     (plot,) = speed_plots(records)
     assert [(item.quality.value, item.speed.value) for item in plot.points] == [(11.0, 6.0)]
+
+
+def test_evaluations_are_those_counted_at_one_sample_count() -> None:
+    records = [
+        made("many", "fd", 10.0, samples=500, nfe=50.0, card="m", options={"steps": 50}),
+        made("many", "fd", 12.0, samples=500, nfe=10.0, card="m", options={"steps": 10}),
+        made("one", "fd", 15.0, samples=500, nfe=1.0, card="o"),
+        made("one", "fd", 9.0, samples=1000, nfe=1.0, card="o"),  # alone at its count
+        made("uncounted", "fd", 1.0, samples=500, card="u"),
+    ]
+    (plot,) = evaluation_plots(records)
+    assert [(item.model, item.evaluations, item.quality.value) for item in plot.points] == [
+        ("many", 10.0, 12.0),
+        ("many", 50.0, 10.0),
+        ("one", 1.0, 15.0),
+    ]
 
 
 def test_extrapolation_recovers_a_bias_of_first_order() -> None:

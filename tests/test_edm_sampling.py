@@ -106,9 +106,9 @@ def generators() -> list[EDMGenerator | OneStepGenerator]:
     network = small_network()
     churned = EDMSampling(steps=3, s_churn=2.0)
     return [
-        EDMGenerator(network, EDMSampling(steps=3)),
-        EDMGenerator(network, churned),
-        OneStepGenerator(EdmDenoiser(network), 32, 2.5, "nearest"),
+        EDMGenerator(network, EDMSampling(steps=3), torch.float32),
+        EDMGenerator(network, churned, torch.float32),
+        OneStepGenerator(EdmDenoiser(network), 32, 2.5, "nearest", torch.float32),
     ]
 
 
@@ -165,7 +165,7 @@ def test_edm_samples_from_the_command_line(tmp_path: Path) -> None:
     weights = tmp_path / "edm.safetensors"
     write_model(weights, network.state_dict(), arguments_of(ADM_LIKE), kind="converted")
     images = sampled(tmp_path, "edm", weights, "--steps", "3", "--labels", "5")
-    made = EDMGenerator(network, EDMSampling(steps=3))
+    made = EDMGenerator(network, EDMSampling(steps=3), torch.float32)
     with torch.inference_mode():
         expected = made.sample(torch.tensor([5, 5]), NoiseStream(0, torch.arange(2)))
     assert abs(images - expected.permute(0, 2, 3, 1).int().numpy()).max() <= 1

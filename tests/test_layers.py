@@ -19,6 +19,7 @@ LAYERS = [
      "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
      "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
      "shards", "environment", "protocols"},
+    {"checkpoints"},
     {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
      "detector_checks", "detector_weights", "fidelity_extractors", "gpus", "flops",
      "timing", "sweep", "power"},
@@ -33,7 +34,7 @@ LAYERS = [
     {"runner", "console", "throughput", "report"},
     {"milestones", "speed_console"},
     {"cli_options"},
-    {"cli_train", "cli_speed", "cli_tables"},
+    {"cli_train", "cli_speed", "cli_tables", "cli_checks"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip

@@ -49,11 +49,15 @@ def test_the_wheel_takes_no_common_names(wheel: Path) -> None:
 def test_the_wheel_carries_its_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for name in ("protocols.toml", "published.csv", "notes.csv", "bundled.toml"):
+    data = ("protocols.toml", "published.csv", "notes.csv", "bundled.toml", "gpus.toml")
+    for name in (*data, "audits.toml"):
         assert f"genbench/_tables/{name}" in names
     assert "genbench/py.typed" in names
     for name in ("fashion-mnist-32.toml", "weights/model.safetensors", "weights/config.json"):
         assert f"genbench_adapters/biggan_deep/{name}" in names
+    for family in ("adm", "hit", "emd"):
+        for name in ("fashion-mnist-32.toml", "weights/model.safetensors"):
+            assert f"genbench_adapters/{family}/{name}" in names
     bundled = [name for name in names if name.startswith("genbench/data/")]
     assert any(name.endswith(".npz") for name in bundled)
     assert any("LICENSE" in name.upper() for name in bundled)

@@ -41,7 +41,7 @@ def records() -> list[Measurement]:
                         made(
                             model, metric, value, samples=count, low=value - 0.1, high=value + 0.1,
                             samples_digest=f"{model}{truncation}", reference="bundled",
-                            reference_digest="r", **shared,
+                            reference_digest="r", nfe=float(number), **shared,
                         )
                     )  # fmt: skip
             sweep = [[1, 5.0, 0], [8, 30.0, 0]]
@@ -110,7 +110,7 @@ def test_landmarks_and_language(parsed: Page) -> None:
 
 def test_every_picture_has_words_and_every_figure_its_data(parsed: Page) -> None:
     svgs = parsed.all("svg")
-    assert len(svgs) == 4  # speed, counts, precision and recall, batch sizes
+    assert len(svgs) == 5  # speed, counts, precision and recall, evaluations, batch sizes
     ids = {attributes.get("id") for _, attributes in parsed.tags}
     for svg in svgs:
         assert svg["role"] == "img"

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from strangers import error_line, genbench, install
+from strangers import error_line, genbench
 
-from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec
+from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec, UsageError
 from genbench.device_memory import HostMeter, noticing_memory
 from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
-from genbench.laboratory import PRECISIONS, Laboratory, precision_flags
+from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags
 from genbench.noise import NoiseStream
 from genbench.progress import SilentReporter
 from genbench.sampling import ModelRequest, ModelSource, open_random_model
@@ -114,6 +114,35 @@ def test_the_sweep_finds_the_largest_that_fits() -> None:
     assert [batch for batch, _, _ in rate.settings["sweep"]] == [1, 2, 4, 8, 16, 32, 64]
 
 
+class LongGenerator(FakeGenerator):
+    """A trajectory of a thousand steps, as the whole call and by its steps."""
+
+    def repeated(
+        self, labels: torch.Tensor | None, noise: NoiseStream
+    ) -> list[tuple[Callable[[], object], int]]:
+        return [(lambda: FakeGenerator.sample(self, labels, noise), 1000)]
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        self.now += 999 * (8 + len(noise)) / 1024
+        return super().sample(labels, noise)
+
+
+def test_the_sweep_of_a_long_trajectory_looks_at_single_steps() -> None:
+    generator = LongGenerator(100)
+    source = fake_source(generator)
+    lab = replace(fake_lab(generator), seconds=30.0)
+    cost = cost_of_an_image(source, lab)
+    assert cost.evaluations == 1000
+    assert cost.flops == 1000 * 1024
+    assert cost.seconds == pytest.approx(1000 * 9 / 1024)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter())
+    assert speed.sweep is not None
+    assert speed.sweep.batch == 32  # the next would be a call of a minute and more
+    assert speed.sweep.points[-1].rate == pytest.approx(32 / (1000 * 40 / 1024))
+    assert speed.timing.rate == pytest.approx(32 / (1000 * 40 / 1024))
+    assert len(speed.timing.trials) == 3  # whole calls, each of 39 s
+
+
 def test_every_call_draws_new_samples() -> None:
     generator = FakeGenerator(10)
     source, lab = fake_source(generator), fake_lab(generator)
@@ -165,7 +194,7 @@ def test_precision_switches_are_put_back() -> None:
 
 @pytest.mark.parametrize(
     ("name", "res", "options"),
-    [("hit", 32, {}), ("biggan-deep", 32, {}), ("adm-guided", 32, {"steps": "3"})],
+    [("hit", 32, {}), ("biggan-deep", 32, {}), ("adm-guided", 32, {"steps": "3"}), ("emd", 32, {})],
 )
 def test_random_weights_draw_finite_images_and_touch_no_global_state(
     name: str, res: int, options: dict[str, str]
@@ -181,6 +210,14 @@ def test_random_weights_draw_finite_images_and_touch_no_global_state(
     assert source.spec.weight_kind == "random-init"
     again = open_random_model(request, CPU)
     assert torch.equal(again.draw(0, 2), images)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"), [("edm", "edm-32"), ("edm", "edm-64-uncond"), ("emd", "emd-32-uncond")]
+)
+def test_a_variant_that_only_its_file_describes_is_not_guessed(name: str, variant: str) -> None:
+    with pytest.raises(UsageError, match="pass --checkpoint PATH"):
+        open_random_model(ModelRequest(name=name, variant=variant), CPU)
 
 
 def test_no_layer_of_random_weights_is_zero() -> None:
@@ -265,7 +302,7 @@ def test_a_v100_is_measured() -> None:
     rows = speed_rows(V100)
     assert rows["throughput_v100"].value == rows["throughput"].value
     assert rows["throughput_v100"].trials == rows["throughput"].trials
-    assert rows["throughput_v100"].unit == "images/v100-second"
+    assert rows["throughput_v100"].unit == "images/V100-second"
     assert "throughput_v100_projected" not in rows
     assert rows["throughput_v100_theoretical"].settings["tier"] == "theoretical"
     assert speed_rows(find_gpu("v100-pcie"))["throughput_v100"].settings["tier"] == "measured"
@@ -282,7 +319,7 @@ def test_other_devices_never_fill_the_measured_row(gpu: Gpu | None) -> None:
 
 def test_another_target_has_another_name() -> None:
     rows = speed_rows(H100, target=A100)
-    assert rows["throughput_a100-sxm-80_projected"].unit == "images/a100-sxm-80-second"
+    assert rows["throughput_a100-sxm-80_projected"].unit == "images/A100 SXM 80 GB-second"
 
 
 def training_record(rate: float, **settings: object) -> Measurement:
@@ -327,7 +364,7 @@ def test_the_command_measures_and_records(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "emd is left out: no 32 pixels" in run.stderr or "emd-32" in run.stdout
-    assert "nothing was measured on a v100" in run.stdout
+    assert "nothing was measured on a V100" in run.stdout
     assert "theoretical" in run.stdout
     records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
     ours = {record.metric: record for record in records if record.model == "biggan-deep"}
@@ -361,7 +398,7 @@ def test_strict_exits_3_without_a_v100(tmp_path: Path) -> None:
         "--model", "toy", "--batch", "2", "--seconds", "0.1", "--strict", records=tmp_path / "r"
     )
     assert run.returncode == 3
-    assert "nothing was measured on a v100" in error_line(run)
+    assert "nothing was measured on a V100" in error_line(run)
     assert "toy-32" in run.stdout  # what was measured is shown all the same
 
 
@@ -393,22 +430,9 @@ def test_what_would_take_too_long_is_not_begun(tmp_path: Path) -> None:
     assert "182.352" in run.stdout  # arithmetic needs no device
 
 
-def test_a_stranger_without_random_weights_is_told_what_to_do(tmp_path: Path) -> None:
-    source = """
-from dataclasses import dataclass
-from typing import ClassVar
-from genbench.core import CheckpointSource, ModelCard
-@dataclass(frozen=True)
-class Plain:
-    cards: ClassVar = (
-        ModelCard(name="w-16", resolution=16, checkpoint=CheckpointSource(filename="w.pt")),
-    )
-    def load(self, card, checkpoint, device, dtype):
-        raise AssertionError
-"""
-    install(tmp_path, "weighty", "weighty", source)
-    run = genbench("throughput", "--model", "weighty", "--records", tmp_path / "r", path=tmp_path)
-    assert "cannot be measured without its weights: pass --checkpoint" in error_line(run)
+def test_a_family_without_random_weights_is_told_what_to_do() -> None:
+    with pytest.raises(UsageError, match="cannot be measured without its weights: pass --check"):
+        open_random_model(ModelRequest(name="toy"), CPU)
 
 
 @pytest.mark.parametrize(
@@ -469,3 +493,15 @@ def test_the_job_refuses_before_it_loads() -> None:
     )
     with pytest.raises(GenbenchError, match="--batch 0"):
         next(sampling_throughput(request, fake_lab(generator), SilentReporter()))
+
+
+def test_a_gpu_that_this_torch_has_no_code_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A V100 under a current wheel: the remedy, before anything is loaded."""
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90"])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100-SXM2-16GB")
+    with pytest.raises(GenbenchError, match=r"V100-SXM2-16GB: .* no code for sm_70 .*cu126"):
+        laboratory(torch.device("cuda:0"), 0.0)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_70", "sm_75"])
+    assert laboratory(torch.device("cuda:0"), 0.0).gpu == V100

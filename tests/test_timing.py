@@ -283,6 +283,12 @@ def test_the_sweep_keeps_a_host_from_being_killed() -> None:
     assert "memory would be short at 16" in found.ended
 
 
+def test_the_sweep_stops_before_a_call_gets_too_long() -> None:
+    found = sweep(Device(limit=10**6, fixed=1.0, each=0.5), longest=7.0)
+    assert found.points[-1].batch == 8  # 5 s, so at most 10 s for twice as many
+    assert found.ended == "a call of 16 would take too long"
+
+
 def test_the_sweep_ends_with_its_time() -> None:
     clock = Clock()
 

@@ -24,9 +24,10 @@ from genbench.core import (
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
+from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator, load_network
 from genbench_adapters.emd.consistency import load_consistency
-from genbench_adapters.emd.denoisers import EdmDenoiser, one_step
+from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
 from genbench_adapters.random_weights import random_network
@@ -35,6 +36,7 @@ _HINT = (
     "convert a published network pickle: genbench convert edm PICKLE --out edm.safetensors "
     "--trust-pickle"
 )
+_KNOWN = (IMAGENET_64.img_resolution, IMAGENET_64.label_dim)  # pixels and classes
 _DMD2 = 80.0  # sigma of random weights, which were distilled at none
 _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
@@ -103,13 +105,13 @@ class EDMDiffusion:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
-        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling())
+        return EDMGenerator(_loaded(card, checkpoint, device), self._sampling(), dtype)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
         """The sampler of a card with random weights."""
-        return EDMGenerator(_random(card, device), self._sampling())
+        return EDMGenerator(_random(card, device), self._sampling(), dtype)
 
     def _sampling(self) -> EDMSampling:
         return EDMSampling(
@@ -192,15 +194,16 @@ class OneStep:
                 "and consistency models, 2.5 for SiD)"
             )
         network = network.to(device).to(memory_format=torch.channels_last)
-        return OneStepGenerator(network, card.resolution, sigma, self.rounding)
+        return OneStepGenerator(network, card.resolution, sigma, self.rounding, dtype)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> OneStepGenerator:
         """The generator of a card with random weights, at any noise level."""
-        return OneStepGenerator(
-            EdmDenoiser(_random(card, device)), card.resolution, self.sigma or _DMD2, self.rounding
-        )
+        network = random_network(partial(_unread, card), device)
+        network = network.to(memory_format=torch.channels_last)
+        sigma = self.sigma or _DMD2
+        return OneStepGenerator(network, card.resolution, sigma, self.rounding, dtype)
 
     @staticmethod
     def distill(run: DistillRun) -> Path:
@@ -215,6 +218,28 @@ class OneStep:
         return convert(run)
 
 
+def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
+    """What a card's generator is without its file: the network of ImageNet 64, or the small ADM
+    whose recipe genbench ships."""
+    if (card.resolution, card.classes) == _KNOWN:
+        return EdmDenoiser(EDM(IMAGENET_64))
+    from genbench_adapters.adm.train import AdmRecipe
+    from genbench_adapters.training import read_recipe
+
+    recipe = Path(__file__).parent.with_name("adm") / "fashion-mnist-32.toml"
+    model = read_recipe(recipe, AdmRecipe).model()
+    if (card.resolution, card.classes) != (model.unet.image_size, model.unet.num_classes):
+        raise UsageError(
+            f"the network of {card.name} is not known without a file: pass --checkpoint PATH"
+        )
+    return AdmDenoiser(
+        UNet(model.unet),
+        model.noise_schedule,
+        model.diffusion_steps,
+        predict_xstart=model.predict_xstart,
+    )
+
+
 def _given(card: ModelCard, checkpoint: Path | None) -> Path:
     if checkpoint is None:
         raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
@@ -222,8 +247,8 @@ def _given(card: ModelCard, checkpoint: Path | None) -> Path:
 
 
 def _random(card: ModelCard, device: torch.device) -> EDM:
-    if card.resolution != IMAGENET_64.img_resolution:
-        raise GenbenchError(
+    if (card.resolution, card.classes) != _KNOWN:
+        raise UsageError(
             f"only the network of ImageNet 64 is known without a file, not that of {card.name}: "
             "pass --checkpoint PATH"
         )
@@ -245,8 +270,8 @@ def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
 class EDMGenerator:
     """A loaded EDM diffusion. evaluations: calls of the network in the last `sample`."""
 
-    def __init__(self, network: EDM, sampling: EDMSampling) -> None:
-        self.network, self.sampling = network, sampling
+    def __init__(self, network: EDM, sampling: EDMSampling, dtype: torch.dtype) -> None:
+        self.network, self.sampling, self.dtype = network, sampling, dtype
         self.evaluations = 0
 
     def compile(self) -> None:
@@ -258,7 +283,12 @@ class EDMGenerator:
         side = self.network.config.img_resolution
         x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
         sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
-        return [(lambda: self.network(x, sigma, chosen), 2 * self.sampling.steps - 1)]
+
+        def denoise() -> Tensor:
+            with _half(x.device, self.dtype):
+                return self.network(x, sigma, chosen)
+
+        return [(denoise, 2 * self.sampling.steps - 1)]
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
@@ -268,7 +298,8 @@ class EDMGenerator:
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             self.evaluations += 1
-            return self.network(x, sigma, chosen)
+            with _half(x.device, self.dtype):
+                return self.network(x, sigma, chosen)
 
         states = heun(denoise, self.sampling, lambda step: noise.normal((3, side, side), step=step))
         x, _, _ = deque(states, maxlen=1).pop()
@@ -284,8 +315,10 @@ class OneStepGenerator:
         side: int,
         sigma: float,
         rounding: Literal["truncate", "nearest"],
+        dtype: torch.dtype,
     ) -> None:
-        self.network, self.side, self.sigma, self.rounding = network, side, sigma, rounding
+        self.network, self.side, self.sigma = network, side, sigma
+        self.rounding, self.dtype = rounding, dtype
         self.evaluations = 0
 
     def compile(self) -> None:
@@ -295,6 +328,12 @@ class OneStepGenerator:
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation."""
         latents = noise.normal((3, self.side, self.side))
-        images = one_step(self.network, self.sigma, latents, labels)
+        with _half(latents.device, self.dtype):
+            images = one_step(self.network, self.sigma, latents, labels)
         self.evaluations = 1
         return to_uint8(images, rounding=self.rounding)
+
+
+def _half(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Products and convolutions in a half precision; nothing changes for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
