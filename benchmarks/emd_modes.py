@@ -172,7 +172,8 @@ def draw(panels: dict[str, Outcome], path: Path) -> None:
         axes = figure.add_subplot(1, len(panels), place + 1)
         for x, y in CENTRES.tolist():
             axes.add_patch(Circle((x, y), 3 * SPREAD, fill=False, color="0.6"))
-        axes.scatter(*shown.samples[:1000].T.numpy(), s=3, alpha=0.4, linewidths=0)
+        x_of, y_of = shown.samples[:1000].T.numpy()
+        axes.scatter(x_of, y_of, s=3, alpha=0.4, linewidths=0)
         kept = f"{name}: {shown.kept} of {MODES} modes"
         axes.set_title(f"{kept}\nlog-likelihood {shown.likelihood:.2f}", fontsize=10)
         axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[])
