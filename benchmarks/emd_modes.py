@@ -170,10 +170,10 @@ def draw(panels: dict[str, Outcome], path: Path) -> None:
     figure = Figure(figsize=(2.8 * len(panels), 3.4), layout="constrained")
     for place, (name, shown) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), place + 1)
-        for x, y in CENTRES.tolist():
-            axes.add_patch(Circle((x, y), 3 * SPREAD, fill=False, color="0.6"))
-        x_of, y_of = shown.samples[:1000].T.numpy()
-        axes.scatter(x_of, y_of, s=3, alpha=0.4, linewidths=0)
+        for centre in CENTRES.tolist():
+            axes.add_patch(Circle(tuple(centre), 3 * SPREAD, fill=False, color="0.6"))
+        x, y = shown.samples[:1000].T.numpy()
+        axes.scatter(x, y, s=3, alpha=0.4, linewidths=0)
         kept = f"{name}: {shown.kept} of {MODES} modes"
         axes.set_title(f"{kept}\nlog-likelihood {shown.likelihood:.2f}", fontsize=10)
         axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[])

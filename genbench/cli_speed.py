@@ -33,7 +33,10 @@ def throughput(
     batch: Annotated[
         list[str] | None, typer.Option(help="Images a call; repeat it; auto finds the best.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="float32, tf32, float16 or bfloat16.")] = "float32",
+    dtype: Annotated[
+        str,
+        typer.Option(help="float32, tf32, float16, bfloat16; empty: a single model's own."),
+    ] = "",
     compiles: Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")] = (
         False
     ),
@@ -66,7 +69,9 @@ def throughput(
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
     place = device_of(device, World())
-    precision = precision_named(dtype, place)
+    own = len(model) == 1 and not train
+    precision = precision_named(dtype or (_own_dtype(model[0], res, variant) if own else "float32"),
+                                place)  # fmt: skip
     weights_dtype = str(precision.dtype).removeprefix("torch.")
     request = SpeedRequest(
         models=_requests(ctx, model, res, variant, checkpoint, seed, weights_dtype),
@@ -89,6 +94,14 @@ def throughput(
             show_target(measured, target, backtests([*before, *measured], lab.gpu, target))
     if strict and target is not None:
         _demand_measured(measured, target)
+
+
+def _own_dtype(model: str, res: int, variant: str) -> str:
+    """The arithmetic a model is sampled in when nobody names another."""
+    from genbench.registry import choose_card, find_adapter, load_adapter_class
+
+    cards = load_adapter_class(find_adapter(model)).cards
+    return choose_card(cards, model, variant, res).dtype
 
 
 def _batches(given: list[str]) -> tuple[int, ...]:
