@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"core"},
-    {"files", "progress", "speed_contract", "sources"},
+    {"files", "progress", "sources", "speed_contract"},
     {"weights", "downloads"},
     {"registry", "noise", "images", "npz", "npz_statistics", "npz_writing", "image_files",
      "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
