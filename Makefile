@@ -18,6 +18,7 @@ SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.safetensors')
 
 # Speeds must have the machine to themselves.
 .NOTPARALLEL:
+.DELETE_ON_ERROR:
 .PHONY: tables sweeps quality texts readme test check lint types bench setup
 
 tables: texts

@@ -50,6 +50,8 @@ class Column:
         """Direction of the column; None when there is no better or worse."""
         if self.better:
             return self.better == "higher"
+        if self.value != "value":  # such as NFE, which stands beside a figure
+            return None
         return METRICS[self.metric].higher_is_better if self.is_quality else None
 
 

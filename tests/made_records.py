@@ -54,5 +54,5 @@ def speed(
     **more: Any,
 ) -> Measurement:
     """A record of throughput, of sampling unless the settings say otherwise."""
-    settings = {"tier": tier, "mode": "sample", "evaluations": 1} | more.pop("settings", {})
+    settings = {"tier": tier, "mode": "sample"} | more.pop("settings", {})
     return made(model, metric, value, unit="images/s", device=device, settings=settings, **more)

@@ -242,7 +242,7 @@ def test_a_browser_shows_it_without_scrolling_sideways(
         [str(BROWSER), *flags, f"--window-size={width},900", "--dump-dom", path.as_uri()],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert re.findall("<title>(.*?)</title>", run.stdout)[0] == "true,4,true"
+    assert re.findall("<title>(.*?)</title>", run.stdout)[0] == "true,5,true"
     printed = tmp_path / "report.pdf"
     subprocess.run(
         [str(BROWSER), *flags, f"--print-to-pdf={printed}", report.as_uri()],

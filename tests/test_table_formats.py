@@ -33,7 +33,7 @@ def table(name: str, *records: Measurement) -> Table:
 
 
 BUNDLED = (
-    made("hit", "fd", 31.26, low=30.2, high=32.4, weight_kind="trained-here"),
+    made("hit", "fd", 31.26, low=30.2, high=32.4, nfe=1.0, weight_kind="trained-here"),
     made("biggan-deep", "fd", 42.0, options={"truncation": 1.0}, weight_kind="random-init"),
     made("hit", "precision", 0.0001, low=0.0, high=0.0004, weight_kind="trained-here"),
     speed("hit", 250.0, device="AMD EPYC", weight_kind="trained-here"),
@@ -234,7 +234,7 @@ def full_records() -> list[Measurement]:
     models = ("hit", "biggan-deep", "adm-guided", "emd")
     return [
         *(
-            made(m, k, 0.5, card=f"{m}-32", options=options.get(m, {}))
+            made(m, k, 0.5, nfe=1.0, card=f"{m}-32", options=options.get(m, {}))
             for m in models
             for k in metrics
         ),

@@ -228,7 +228,7 @@ def test_the_best_of_a_sweep_fills_its_row() -> None:
 
 def test_the_bundled_table_names_the_offline_detector_fd() -> None:
     records = [
-        made("hit", "fd", 30.0),
+        made("hit", "fd", 30.0, nfe=1.0),
         made("biggan-deep", "fd", 40.0, options={"truncation": 1.0}),
         made("biggan-deep", "fd", 90.0, options={"truncation": 0.5}),  # a sweep's, not the row's
         speed("hit", 123.0),
@@ -236,6 +236,8 @@ def test_the_bundled_table_names_the_offline_detector_fd() -> None:
     built = table("bundled", *records)
     assert [column.title for column in built.columns][:3] == ["FD", "KD", "CS"]
     assert cell(built, "HiT", "FD").best_measured
+    assert not cell(built, "HiT", "NFE").best_measured
+    assert cell(built, "BigGAN-deep", "NFE").command  # a record of a time when nobody counted
     assert cell(built, "BigGAN-deep", "FD").value == 40.0
     assert (cell(built, "HiT", "NFE").value, cell(built, "HiT", "images/s").value) == (1, 123)
     assert cell(built, "EMD", "FD").command.startswith("genbench fid --model emd --res 32")
