@@ -19,7 +19,7 @@ SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.safetensors')
 # Speeds must have the machine to themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: tables sweeps quality texts readme test check lint types bench setup
+.PHONY: tables sweeps evaluations quality texts readme test check lint types bench setup
 
 tables: texts
 	$(GENBENCH) report $(READ) -n $(N) --out results/report.html
@@ -52,9 +52,18 @@ sweeps: setup
 	for s in $(SCALES); do $(GENBENCH) fid --model adm-guided --res 32 --classifier-scale $$s \
 	  -n $(SWEEP_N) --reuse --records $(RECORDS) || exit 1; done
 
+# Quality against network evaluations: too few samples for a figure to quote, the same for all.
+STEPS ?= 250 50 25 10
+NFE_N ?= 500
+evaluations: setup
+	for s in $(STEPS); do $(GENBENCH) fid --model adm-guided --res 32 --sampler ddim --steps $$s \
+	  -n $(NFE_N) --reuse --records $(RECORDS) || exit 1; done
+	$(GENBENCH) fid --model emd --res 32 -n $(NFE_N) --reuse --records $(RECORDS)
+
 # Put the bundled table and its scatter into README.md, from what `make tables` measured.
 readme: setup
 	$(RUN) benchmarks/readme.py $(READ)
+	$(RUN) benchmarks/figures.py $(READ)
 
 test: setup
 	$(RUN) -m pytest
@@ -75,6 +84,8 @@ bench: setup
 	$(RUN) benchmarks/quality.py
 	$(RUN) benchmarks/biggan_deep.py
 	$(RUN) benchmarks/hit.py
+	$(RUN) benchmarks/adm.py
+	$(RUN) benchmarks/emd_modes.py
 
 # The copy of what was installed is written last, so a broken-off installation is done again.
 setup:

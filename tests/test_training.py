@@ -52,6 +52,14 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return load_file(out / "model.safetensors")
 
 
+def test_a_run_that_went_further_is_not_taken_for_a_shorter_one(
+    recipe: Path, tmp_path: Path
+) -> None:
+    assert genbench(*words(recipe, tmp_path / "run"), "--steps", "3").returncode == 0
+    shorter = genbench(*words(recipe, tmp_path / "run"), "--steps", "2")
+    assert "holds a run of 3 steps already" in error_line(shorter)
+
+
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert genbench(*words(recipe, whole)).returncode == 0

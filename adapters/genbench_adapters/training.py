@@ -163,6 +163,11 @@ def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str,
     """
     state, log = run.out / "state.pt", run.out / "log.jsonl"
     done = _resume(training, state, identity)
+    if done > pace.steps:
+        raise UsageError(
+            f"{run.out} holds a run of {done} steps already, more than {pace.steps}: pass --steps "
+            f"{done} or more, or another --out"
+        )
     lines = _kept_lines(log, done)
     if run.world.leads and done:
         run.reporter.note(f"resuming {run.out} at step {done} of {pace.steps}")
