@@ -36,7 +36,7 @@ quality: setup
 # Speeds are measured again when the code or the weights have changed.
 results/speed/%.jsonl: $(SOURCES) | setup
 	@mkdir -p results/speed && rm -f $@
-	$(GENBENCH) throughput --model $* --res 32 --records $@
+	$(GENBENCH) throughput --model $* --res 32 --seconds 3 --records $@
 
 texts: quality $(SPEEDS)
 	for t in $(TABLES); do out="--out results/tables/$$t" && \
