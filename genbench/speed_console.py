@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from genbench.console import rounded, stdout
+from genbench.console import rounded, show_rows, stdout
 from genbench.core import Measurement
 from genbench.gpus import Gpu
 from genbench.v100 import TIERS, Backtest, second_of
@@ -21,22 +21,18 @@ def show_speeds(records: Sequence[Measurement]) -> None:
     if not rates:
         return
     environment = rates[0].environment
-    table = Table(title=escape(f"{environment['device']}, measured here"), title_justify="left")
-    for name, right in _COLUMNS.items():
-        table.add_column(name, justify="right" if right else "left")
+    stdout.print(escape(f"{environment['device']}, measured here"), soft_wrap=True)
+    rows = []
     for rate in rates:
         near = [item for item in records if item.card == rate.card and item.model == rate.model]
-        table.add_row(*map(escape, _row(rate, near)))
-    stdout.print(table)
+        rows.append(dict(zip(_COLUMNS, _row(rate, near), strict=True)))
+    show_rows(rows)
     for line in _footer(rates):
         stdout.print(escape(line), soft_wrap=True, highlight=False)
 
 
-_COLUMNS = {
-    "model": False, "step": False, "batch": True, "images/s": True, "95% interval": True,
-    "latency": True, "TFLOP/s": True, "of peak": True, "of matmul": True, "memory": True,
-    "J/image": True,
-}  # fmt: skip
+_COLUMNS = ("model", "step", "batch", "images/s", "95% interval", "latency", "TFLOP/s", "of peak",
+            "of matmul", "memory", "J/image")  # fmt: skip
 
 
 def _row(rate: Measurement, near: Sequence[Measurement]) -> list[str]:
