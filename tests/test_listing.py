@@ -24,8 +24,9 @@ def test_a_row_is_one_line_with_what_did_not_fit_below(tmp_path: Path) -> None:
     lines = genbench("ls", "adm-guided", path=tmp_path, COLUMNS="80").stdout.splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("adm-128 "))
     assert lines[place].split() == ["adm-128", "128", "1000", "421,529,606", "250", "float32",
-                                    "official", "MIT"]  # fmt: skip
-    assert lines[place + 1].startswith("    note: ImageNet; 250 steps, guided by")
+                                    "MIT"]  # fmt: skip
+    assert lines[place + 1] == "    weights: official"
+    assert lines[place + 2].startswith("    note: ImageNet; 250 steps, guided by")
 
 
 def test_a_wide_terminal_gets_one_table_and_a_tiny_one_still_all_words(tmp_path: Path) -> None:
