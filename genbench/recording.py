@@ -52,21 +52,27 @@ def run_template(
 def describe_source(template: Measurement, source: Source) -> Measurement:
     """The template with where the images came from: a model and its settings, or an image set."""
     if isinstance(source, ModelSource):
-        spec = source.spec
-        return replace(
-            template,
-            resolution=spec.resolution,
-            card=spec.card,
-            checkpoint=source.checkpoint,
-            checkpoint_digest=spec.checkpoint_digest,
-            weight_kind=spec.weight_kind,
-            options={**spec.options, "dtype": spec.dtype, "code": spec.code_digest},
-            seed=spec.seed,
-            labels=spec.labels if source.card.classes else "",
-        )
+        return describe_model(template, source)
     if isinstance(source, SetSource):
         return replace(template, resolution=source.set.size[0])
     return template
+
+
+def describe_model(template: Measurement, source: ModelSource) -> Measurement:
+    """The template with a model and its settings."""
+    spec = source.spec
+    return replace(
+        template,
+        model=source.name,
+        resolution=spec.resolution,
+        card=spec.card,
+        checkpoint=source.checkpoint,
+        checkpoint_digest=spec.checkpoint_digest,
+        weight_kind=spec.weight_kind,
+        options={**spec.options, "dtype": spec.dtype, "code": spec.code_digest},
+        seed=spec.seed,
+        labels=spec.labels if source.card.classes else "",
+    )
 
 
 def recorded(

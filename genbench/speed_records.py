@@ -15,7 +15,6 @@ from genbench.flops import CONVENTION
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision
 from genbench.power import PowerLog, gpu_facts, warnings_of
-from genbench.sampling import ModelSource
 from genbench.sampling_speed import SamplingSpeed
 from genbench.speed_contract import TrainingForm
 from genbench.timing import INTERVAL, Timing
@@ -53,23 +52,6 @@ def speed_template(lab: Laboratory, precision: Precision) -> Measurement:
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-
-
-def of_source(template: Measurement, source: ModelSource) -> Measurement:
-    """The template with the model and its settings."""
-    spec = source.spec
-    return replace(
-        template,
-        model=spec.model,
-        resolution=spec.resolution,
-        card=spec.card,
-        checkpoint=source.checkpoint,
-        checkpoint_digest=spec.checkpoint_digest,
-        weight_kind=spec.weight_kind,
-        options={**spec.options, "dtype": spec.dtype, "code": spec.code_digest},
-        seed=spec.seed,
-        labels=spec.labels if source.card.classes else "",
-    )
 
 
 def sampling_records(

@@ -11,6 +11,7 @@ from genbench.core import GenbenchError, Measurement, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
 from genbench.progress import Reporter
+from genbench.recording import describe_model
 from genbench.registry import find_adapter, load_adapter_class
 from genbench.sampling import (
     ModelRequest,
@@ -23,7 +24,6 @@ from genbench.sampling_speed import cost_of_an_image, measure_sampling
 from genbench.speed_contract import TrainingForm
 from genbench.speed_records import (
     form_settings,
-    of_source,
     sampling_records,
     speed_template,
     target_record,
@@ -175,7 +175,7 @@ def _of_request(
             reporter.note(f"{model.name} is left out: {error}")
             return []
         advance(1)
-    return _of_model(source, of_source(template, source), request, lab, reporter)
+    return _of_model(source, describe_model(template, source), request, lab, reporter)
 
 
 def _of_model(

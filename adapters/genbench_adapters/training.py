@@ -155,6 +155,22 @@ def average_gradients(parameters: Iterable[nn.Parameter], run: RecipeRun) -> Non
         gradient.copy_(mean.view_as(gradient))
 
 
+def descend(
+    loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, run: RecipeRun
+) -> None:
+    """One optimiser step of `network` against a loss, with the processes' mean gradients."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    average_gradients(network.parameters(), run)
+    optimiser.step()
+
+
+def autocast(run: RecipeRun, precision: str) -> torch.autocast:
+    """A recipe's precision ("float32" or "bfloat16"), for forward passes; gradients follow it by
+    themselves."""
+    return torch.autocast(run.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
 def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:
     """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
 

@@ -31,7 +31,8 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
-    average_gradients,
+    autocast,
+    descend,
     read_recipe,
     step_noise,
     train,
@@ -149,30 +150,20 @@ class AdmTraining:
         noisy = self.loss.noised(images, index, drawn)
         if number >= self.recipe.steps:
             return self._classifier_step(noisy, index, labels)
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             out = self.unet(noisy, index, labels)
         simple, bound = self.loss(out.float(), images, noisy, drawn, index)
-        self._descend(self.unet, self.unet_adam, simple + bound)
+        descend(simple + bound, self.unet, self.unet_adam, self.run)
         self.ema.update(self.unet, number)
         return {"mse": float(simple.detach()), "bound": float(bound.detach())}
 
     def _classifier_step(self, noisy: Tensor, index: Tensor, labels: Tensor) -> Mapping[str, float]:
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             logits = self.classifier(noisy, index)
         loss = functional.cross_entropy(logits.float(), labels)
-        self._descend(self.classifier, self.classifier_adam, loss)
+        descend(loss, self.classifier, self.classifier_adam, self.run)
         right = (logits.argmax(dim=1) == labels).float().mean()
         return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
-
-    def _descend(self, network: nn.Module, adam: torch.optim.AdamW, loss: Tensor) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(network.parameters(), self.run)
-        adam.step()
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.recipe.precision == "bfloat16"
-        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
 
     def preview(self) -> Tensor:
         """A column a class, by the averaged denoiser without guidance, DDIM-20."""

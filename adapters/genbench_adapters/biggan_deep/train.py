@@ -30,7 +30,8 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
-    average_gradients,
+    autocast,
+    descend,
     read_recipe,
     step_noise,
     train,
@@ -126,37 +127,26 @@ class BigGANTraining:
         for turn in range(self.recipe.discriminator_steps):
             loss = self._discriminator_step(number, turn)
         self.discriminator.requires_grad_(False)
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             fake, labels = self._fakes(number, _GENERATOR)
             logits = self.discriminator(fake, labels)
         generator_loss = -logits.float().mean()
         self.discriminator.requires_grad_(True)
-        self.generator_adam.zero_grad(set_to_none=True)
-        generator_loss.backward()
-        average_gradients(self.generator.parameters(), self.run)
-        self.generator_adam.step()
+        descend(generator_loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {"discriminator": float(loss), "generator": float(generator_loss.detach())}
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:
         real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), autocast(self.run, self.recipe.precision):
             fake, fake_labels = self._fakes(number, _FAKE + 3 * turn)
         images = torch.cat([real.to(fake.dtype), fake])  # both rounded alike
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             logits = self.discriminator(images, torch.cat([real_labels, fake_labels]))
         on_real, on_fake = logits.float().chunk(2)
         loss = functional.relu(1 - on_real).mean() + functional.relu(1 + on_fake).mean()
-        self.discriminator_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(self.discriminator.parameters(), self.run)
-        self.discriminator_adam.step()
+        descend(loss, self.discriminator, self.discriminator_adam, self.run)
         return loss.detach()
-
-    def _autocast(self) -> torch.autocast:
-        """The recipe's precision, for forward passes; gradients follow it by themselves."""
-        enabled = self.recipe.precision == "bfloat16"
-        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
 
     def _noise(self, number: int, purpose: int) -> NoiseStream:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)

@@ -104,7 +104,7 @@ class EDMDiffusion:
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
-        """The sampler of a card with its checkpoint; computes in float32 whatever the dtype."""
+        """The sampler of a card with its checkpoint; a half dtype is by autocast."""
         return EDMGenerator(_loaded(card, checkpoint, device), self._sampling(), dtype)
 
     def load_random(

@@ -1,4 +1,8 @@
-"""Denoisers of every family under one signature: what is distilled, and what it becomes."""
+"""Denoisers of every family under one signature: what is distilled, and what it becomes.
+
+D(x; sigma) is the mean of the images that noise of deviation sigma made x. `resolution` is in
+pixels, `classes` is 0 for an unconditional model.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,25 +27,6 @@ from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.single_file import filled, read_config
 
 _RHO = 7.0  # of EDM's noise levels
-
-
-class Denoiser(Protocol):
-    """D(x; sigma): the mean of the images that noise of deviation sigma made x."""
-
-    resolution: int
-    classes: int  # 0: unconditional
-
-    def __call__(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """Noisy images float [N, 3, R, R], levels [N], labels int64 [N] -> images of that shape."""
-        ...
-
-    def levels(self, uniform: Tensor, least: float, most: float) -> Tensor:
-        """Noise levels in [least, most] for training, of uniform numbers [N] in [0, 1)."""
-        ...
-
-    def weight(self, sigma: Tensor) -> Tensor:
-        """Weight [N] of the squared error of D in its training loss."""
-        ...
 
 
 class AdmDenoiser(nn.Module):
@@ -75,7 +60,8 @@ class AdmDenoiser(nn.Module):
         }
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """As `Denoiser.__call__`; where the network predicts the noise, it is taken off."""
+        """Noisy images float [N, 3, R, R], levels [N], labels int64 [N] -> images of that shape.
+        Where the network predicts the noise, it is taken off."""
         logs = self.table.to(sigma.device).log()
         index = torch.bucketize(sigma.log(), (logs[1:] + logs[:-1]) / 2)
         wide = sigma[:, None, None, None]
@@ -111,7 +97,7 @@ class EdmDenoiser(nn.Module):
         return {"kind": self.kind, "network": dataclasses.asdict(self.network.config)}
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """As `Denoiser.__call__`."""
+        """As `AdmDenoiser.forward`."""
         chosen = None
         if labels is not None and self.classes:
             chosen = functional.one_hot(labels, self.classes).float()

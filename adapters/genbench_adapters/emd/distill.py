@@ -28,7 +28,8 @@ from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
     Pace,
-    average_gradients,
+    autocast,
+    descend,
     read_recipe,
     step_noise,
     train,
@@ -127,12 +128,12 @@ class EmdTraining:
         noise = step_noise(self.run, number, self.recipe.batch, purpose=_JOINT)
         labels = scheduled_labels("uniform", self.teacher.classes, noise)
         loss, latents = self._m_step(noise, labels)
-        self._descend(self.generator, self.generator_adam, loss)
+        descend(loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         score_loss = torch.zeros(())
         for turn in range(self.recipe.score_steps):
             score_loss = self._score_loss(number, turn, latents, labels)
-            self._descend(self.score, self.score_adam, score_loss)
+            descend(score_loss, self.score, self.score_adam, self.run)
         pixels = 3 * self.teacher.resolution**2
         return {"gap": float(loss.detach()) / pixels, "score": float(score_loss.detach())}
 
@@ -143,7 +144,7 @@ class EmdTraining:
         wide = sigma[:, None, None, None]
 
         def gap(x: Tensor) -> Tensor:
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), autocast(self.run, self.recipe.precision):
                 difference = self.teacher(x, sigma, labels) - self.score(x, sigma, labels)
             return difference / wide**2
 
@@ -167,7 +168,7 @@ class EmdTraining:
 
     def _generate(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         def generate(latents: Tensor) -> Tensor:
-            with self._autocast():
+            with autocast(self.run, self.recipe.precision):
                 return one_step(self.generator, self.recipe.sigma, latents, labels)
 
         return generate
@@ -180,20 +181,10 @@ class EmdTraining:
         uniform = noise.uniform((), step=turn)
         sigma = self.teacher.levels(uniform, self.recipe.least_sigma, self.recipe.most_sigma)
         noisy = images + sigma[:, None, None, None] * noise.normal(images.shape[1:], step=turn)
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             denoised = self.score(noisy, sigma, labels)
         errors = (denoised - images).square().flatten(1).mean(dim=1)
         return (self.teacher.weight(sigma) * errors).mean()
-
-    def _descend(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(network.parameters(), self.run)
-        adam.step()
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.recipe.precision == "bfloat16"
-        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
 
     @torch.no_grad()
     def preview(self) -> Tensor:

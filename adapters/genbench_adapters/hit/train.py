@@ -28,7 +28,8 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
-    average_gradients,
+    autocast,
+    descend,
     read_recipe,
     step_noise,
     train,
@@ -112,11 +113,11 @@ class HiTTraining:
         """One step; its losses over the batch of this process."""
         loss, penalty = self._discriminator_step(number)
         self.discriminator.requires_grad_(False)
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             logits = self.discriminator(self.generator(self._latents(number, _GENERATOR))).float()
         self.discriminator.requires_grad_(True)
         generator_loss = functional.softplus(-logits).mean()
-        self._descend(self.generator, self.generator_adam, generator_loss)
+        descend(generator_loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {
             "discriminator": float(loss.detach()),
@@ -127,7 +128,7 @@ class HiTTraining:
     def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor]:
         noise = self._noise(number, _DATA)
         real, _ = self.data.batch(noise)
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), autocast(self.run, self.recipe.precision):
             fake = self.generator(self._latents(number, _FAKE)).float()
         penalised = number % self.recipe.r1_every == 0
         real.requires_grad_(penalised)
@@ -143,23 +144,13 @@ class HiTTraining:
             for place, (images, logits) in enumerate(pairs):
                 again = self._judged(augmented(images, noise, step=1 + place))
                 total = total + self.recipe.consistency * (again - logits).square().mean()
-        self._descend(self.discriminator, self.discriminator_adam, total)
+        descend(total, self.discriminator, self.discriminator_adam, self.run)
         return loss, penalty
 
     def _judged(self, images: Tensor) -> Tensor:
-        with self._autocast():
+        with autocast(self.run, self.recipe.precision):
             logits: Tensor = self.discriminator(images)
         return logits.float()
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.recipe.precision == "bfloat16"
-        return torch.autocast(self.run.device.type, torch.bfloat16, enabled=enabled)
-
-    def _descend(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(network.parameters(), self.run)
-        adam.step()
 
     def _noise(self, number: int, purpose: int) -> NoiseStream:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
