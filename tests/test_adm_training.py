@@ -79,6 +79,29 @@ def test_the_same_prediction_has_the_same_bound_as_noise_and_as_image() -> None:
     assert float(simple) == pytest.approx(float(((image - start) ** 2).mean()))
 
 
+@pytest.mark.parametrize("index", [5, 300, 800])  # ratios above, between and below the limits
+def test_limits_of_the_ratio_weigh_the_same_error_alike_as_noise_and_as_image(index: int) -> None:
+    schedule = respaced("cosine", 1000, "")
+    product = float(schedule.alphas_cumprod[index])
+    ratio = product / (1 - product)
+    start = NoiseStream(1, torch.arange(3)).uniform((3, 4, 4)) * 2 - 1
+    noise = NoiseStream(2, torch.arange(3)).normal((3, 4, 4))
+    at = torch.full((3,), index)
+
+    def simple(predict_xstart: bool) -> float:
+        loss = HybridLoss(
+            schedule, torch.device("cpu"), predict_xstart=predict_xstart, snr_limits=(1.0, 10.0)
+        )
+        # An error of 0.01 in x_0 is one of -0.01 sqrt(ratio) in the noise.
+        found = start + 0.01 if predict_xstart else noise - 0.01 * ratio**0.5
+        out = torch.cat([found, torch.zeros_like(start)], dim=1)
+        return float(loss(out, start, loss.noised(start, at, noise), noise, at)[0])
+
+    expected = min(max(ratio, 1.0), 10.0) * 0.01**2
+    assert simple(predict_xstart=True) == pytest.approx(expected, rel=1e-4)
+    assert simple(predict_xstart=False) == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_bound_trains_the_variance_alone() -> None:
     loss = HybridLoss(respaced("cosine", 1000, ""), torch.device("cpu"))
     start, noise = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.emd.adapter import EDMGenerator, OneStepGenerator
 from genbench_adapters.emd.denoisers import EdmDenoiser
+from genbench_adapters.emd.diffusion import EDMGenerator
+from genbench_adapters.emd.one_step import OneStepGenerator
 from genbench_adapters.emd.sampler import EDMSampling, heun, sigma_steps
 from genbench_adapters.single_file import write_model
 

@@ -18,10 +18,19 @@ class HybridLoss:
 
     The bound is in bits a dimension and reaches the variance alone: the predicted noise is
     detached in it, as gaussian_diffusion.py does.
+
+    snr_limits: x_0's squared error counts by the signal-to-noise ratio of its step, kept within
+    these limits: below as in arXiv:2202.00512 (equation 9), above as in arXiv:2303.09556. Without
+    them every squared error counts alike, as in the official code.
     """
 
     def __init__(
-        self, schedule: Schedule, device: torch.device, *, predict_xstart: bool = False
+        self,
+        schedule: Schedule,
+        device: torch.device,
+        *,
+        predict_xstart: bool = False,
+        snr_limits: tuple[float, float] | None = None,
     ) -> None:
         self.predict_xstart = predict_xstart
 
@@ -29,6 +38,10 @@ class HybridLoss:
             return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
 
         self.steps = len(schedule)
+        snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
+        of_x0 = np.clip(snr, *snr_limits) if snr_limits else (1.0 if predict_xstart else snr)
+        # The noise's squared error is that of x_0 times the ratio.
+        self.weights = table(of_x0 * np.ones_like(snr) / (1.0 if predict_xstart else snr))
         self.signal = table(np.sqrt(schedule.alphas_cumprod))
         self.noise = table(np.sqrt(1 - schedule.alphas_cumprod))
         self.recip = table(schedule.sqrt_recip_alphas_cumprod)
@@ -47,7 +60,8 @@ class HybridLoss:
     ) -> tuple[Tensor, Tensor]:
         """(L_simple, scaled bound), scalars, of a network's output [N, 2 C, H, W]."""
         predicted, spread = out.chunk(2, dim=1)
-        simple = ((predicted - (start if self.predict_xstart else noise)) ** 2).mean()
+        errors = (predicted - (start if self.predict_xstart else noise)) ** 2
+        simple = (_at(self.weights, index) * errors).mean()
         found = predicted.detach()
         if not self.predict_xstart:
             found = _at(self.recip, index) * noisy - _at(self.recipm1, index) * found

@@ -49,6 +49,7 @@ class AdmRecipe:
 
     steps: of the denoiser; classifier_steps come after them. Rates are AdamW's, weight decay
     `weight_decay` for the denoiser and 0.05 for the classifier as in classifier_train.py.
+    snr_limits: [least, most], see `HybridLoss`.
     """
 
     resolution: int
@@ -68,6 +69,7 @@ class AdmRecipe:
     predict_xstart: bool = False
     noise_schedule: Literal["linear", "cosine"] = "cosine"
     diffusion_steps: int = 1000
+    snr_limits: list[float] | None = None
     dropout: float = 0.0
     rate: float = 1e-4
     classifier_rate: float = 3e-4
@@ -87,6 +89,14 @@ class AdmRecipe:
             "use_scale_shift_norm": True,
             "resblock_updown": self.resblock_updown,
         }
+
+    def limits(self) -> tuple[float, float] | None:
+        """The limits of the signal-to-noise ratio as a weight (`HybridLoss`). Raises UsageError."""
+        if self.snr_limits is None:
+            return None
+        if len(self.snr_limits) != 2 or not 0 < self.snr_limits[0] <= self.snr_limits[1]:
+            raise UsageError(f"snr_limits {self.snr_limits} must be two numbers, 0 < least <= most")
+        return (self.snr_limits[0], self.snr_limits[1])
 
     def model(self) -> GuidedModel:
         """The networks and the diffusion."""
@@ -118,7 +128,12 @@ class AdmTraining:
         torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
         self.recipe, self.run, self.data, self.model = recipe, run, data, recipe.model()
         schedule = respaced(recipe.noise_schedule, recipe.diffusion_steps, "")
-        self.loss = HybridLoss(schedule, run.device, predict_xstart=recipe.predict_xstart)
+        self.loss = HybridLoss(
+            schedule,
+            run.device,
+            predict_xstart=recipe.predict_xstart,
+            snr_limits=recipe.limits(),
+        )
         self.unet = _placed(UNet(self.model.unet), run)
         self.classifier = _placed(Classifier(self.model.classifier), run)
         self.ema = Ema(copy.deepcopy(self.unet), recipe.ema)

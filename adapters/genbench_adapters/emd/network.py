@@ -445,3 +445,8 @@ class EDM(nn.Module):
         noise = (sigma.log() / 4).flatten()
         raw = self.model(x / total, noise, labels)
         return data**2 / (sigma**2 + data**2) * x + sigma * data / total * raw.float()
+
+
+def half(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Products and convolutions in a half precision; nothing changes for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
