@@ -169,3 +169,6 @@ def test_bad_recipes(tmp_path: Path) -> None:
     recipe.write_text(RECIPE)
     line = error_line(genbench(*words(recipe, tmp_path / "run"), "--steps", "3"))
     assert "set their steps in the recipe file" in line
+    recipe.write_text(RECIPE + "snr_limits = [5.0, 1.0]\n")
+    line = error_line(genbench(*words(recipe, tmp_path / "run")))
+    assert "must be two numbers, 0 < least <= most" in line

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from strangers import error_line, genbench
 
 from genbench.noise import NoiseStream
+from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.train import fill_statistics
 
@@ -123,6 +124,10 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
         (("batch = 8", ""), "missing 1 required keyword-only argument: 'batch'"),
         (("[[1, 2, 2], ", "["), "the layers make 16 pixels, not output_dim 32"),
         (("= 8", "= "), "is not TOML"),
+        (
+            ("batch = 8", "batch = 8\ndiscriminator_reduction = 9"),
+            "not between 1 and the least width",
+        ),
     ],
 )
 def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:
@@ -136,6 +141,15 @@ def test_a_model_without_a_recipe_and_images_without_labels(recipe: Path, tmp_pa
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     words_ = ("train", "biggan-deep", "--config", recipe, "--out", tmp_path / "run")
     assert "has no labels" in error_line(genbench(*words_, "--data", tmp_path / "bare.npz"))
+
+
+def test_the_discriminators_blocks_are_as_narrow_as_asked() -> None:
+    def inner_widths(**reduction: int) -> set[int]:
+        network = Discriminator((16, 16, 16), 10, **reduction)
+        return {block.conv_1.weight_orig.shape[0] for block in network.blocks}
+
+    assert inner_widths() == {4}
+    assert inner_widths(reduction=2) == {8}
 
 
 def test_standing_statistics_are_those_of_the_generated_batches() -> None:

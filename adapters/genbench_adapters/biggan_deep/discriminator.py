@@ -10,15 +10,13 @@ from torch.nn import functional
 
 from genbench_adapters.biggan_deep.network import SNConv2d, SNLinear
 
-_REDUCTION = 4
-
 
 class DiscBlock(nn.Module):
     """The generator's bottleneck without norms; the skip gains channels by a 1x1 convolution."""
 
-    def __init__(self, inputs: int, outputs: int, *, down: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, *, down: bool, reduction: int) -> None:
         super().__init__()
-        middle = outputs // _REDUCTION
+        middle = outputs // reduction
         self.down = down
         self.conv_0 = SNConv2d(inputs, middle, 1)
         self.conv_1 = SNConv2d(middle, middle, 3)
@@ -42,17 +40,18 @@ class Discriminator(nn.Module):
     """Images [N, 3, R, R] in [-1, 1] and labels int64 [N] -> logits [N], positive for real.
 
     widths: channels after the first convolution and after each block that halves the sides; a
-    block that keeps them follows each of those.
+    block that keeps them follows each of those. reduction: of the channels within a block; the
+    paper's 4 leaves narrow networks too few.
     """
 
-    def __init__(self, widths: tuple[int, ...], classes: int) -> None:
+    def __init__(self, widths: tuple[int, ...], classes: int, *, reduction: int = 4) -> None:
         super().__init__()
         self.first = SNConv2d(3, widths[0], 3)
         blocks: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             blocks += [
-                DiscBlock(inputs, outputs, down=True),
-                DiscBlock(outputs, outputs, down=False),
+                DiscBlock(inputs, outputs, down=True, reduction=reduction),
+                DiscBlock(outputs, outputs, down=False, reduction=reduction),
             ]
         self.blocks = nn.Sequential(*blocks)
         self.score = SNLinear(widths[-1], 1)

@@ -63,6 +63,7 @@ class BigGANRecipe:
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
     discriminator_steps: int = 1  # 1 or 2
+    discriminator_reduction: int = 4
     precision: Precision = "float32"
     ema: float = 0.999
     ema_start: int = 0
@@ -78,6 +79,11 @@ class BigGANRecipe:
         if self.discriminator_steps not in (1, 2):
             raise UsageError(
                 f"discriminator_steps {self.discriminator_steps} is not 1 or 2: choose one"
+            )
+        if not 1 <= self.discriminator_reduction <= min(self.discriminator_widths):
+            raise UsageError(
+                f"discriminator_reduction {self.discriminator_reduction} is not between 1 and the "
+                "least width"
             )
 
     def network(self) -> BigGANConfig:
@@ -105,7 +111,9 @@ class BigGANTraining:
         order = torch.channels_last
         self.generator = BigGANDeep(recipe.network()).to(run.device).to(memory_format=order)
         widths = tuple(recipe.discriminator_widths)
-        discriminator = Discriminator(widths, recipe.classes)
+        discriminator = Discriminator(
+            widths, recipe.classes, reduction=recipe.discriminator_reduction
+        )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
         self.generator_adam = _adam(self.generator, recipe.generator_rate)
