@@ -75,7 +75,7 @@ class AdmGuided:
             name="adm-guided-32",
             resolution=32,
             classes=10,
-            parameters=1_194_534,
+            parameters=1_510_534,
             dtype="bfloat16",  # as it was trained, and fast enough for two CPU cores
             nfe=25,
             checkpoint=CheckpointSource(
