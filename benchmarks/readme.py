@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genbench.core import Measurement
@@ -41,6 +42,15 @@ def shown(table: Table) -> list[Measurement]:
     """The records behind the cells of a table, each once, in its order."""
     found = [cell.measured for row in table.rows for cell in row.cells]
     return list({record.to_json(): record for record in found if record is not None}.values())
+
+
+def portable(record: Measurement) -> Measurement:
+    """A record whose command names files of this machine by their last part alone."""
+    command = [
+        Path(word).name if Path(word).is_absolute() else word
+        for word in record.environment.get("command", [])
+    ]
+    return replace(record, environment={**record.environment, "command": command})
 
 
 def scatter(records: Sequence[Measurement]) -> SpeedPlot | None:
@@ -76,7 +86,7 @@ def main() -> None:
     records = shown(bundled(given)) or read_records(KEPT)
     plot = scatter(records)
     texts = {
-        KEPT: "".join(f"{record.to_json()}\n" for record in records),
+        KEPT: "".join(f"{portable(record).to_json()}\n" for record in records),
         README: with_block(README.read_text(encoding="utf-8"), block(records)),
         **({SCATTER: speed_figure(plot)} if plot is not None else {}),
     }

@@ -39,9 +39,11 @@ class HybridLoss:
 
         self.steps = len(schedule)
         snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-        of_x0 = np.clip(snr, *snr_limits) if snr_limits else (1.0 if predict_xstart else snr)
-        # The noise's squared error is that of x_0 times the ratio.
-        self.weights = table(of_x0 * np.ones_like(snr) / (1.0 if predict_xstart else snr))
+        weights = np.ones_like(snr)
+        if snr_limits is not None:
+            # The noise's squared error is that of x_0 times the ratio.
+            weights = np.clip(snr, *snr_limits) / (1.0 if predict_xstart else snr)
+        self.weights = table(weights)
         self.signal = table(np.sqrt(schedule.alphas_cumprod))
         self.noise = table(np.sqrt(1 - schedule.alphas_cumprod))
         self.recip = table(schedule.sqrt_recip_alphas_cumprod)
