@@ -10,9 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from strangers import error_line, genbench
 
+from genbench.core import TrainRun
+from genbench.distributed import World
 from genbench.noise import NoiseStream
+from genbench.progress import SilentReporter
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
+from genbench_adapters.adm.train import AdmRecipe, AdmTraining
+from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training import read_recipe
 
 RECIPE = """
 resolution = 32
@@ -146,6 +152,24 @@ def test_the_same_recipe_and_seed_give_the_same_weights(trained: Path, tmp_path:
     assert genbench(*words(tmp_path / "recipe.toml", out)).returncode == 0
     once, twice = load_file(trained / "model.safetensors"), load_file(out / "model.safetensors")
     assert all(torch.equal(once[key], twice[key]) for key in once)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.75])
+def test_the_classifiers_average_begins_with_its_first_step(decay: float, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE + f"classifier_ema = {decay}\n")
+    run = TrainRun(
+        config=tmp_path / "recipe.toml", data="", out=tmp_path, world=World(),
+        device=torch.device("cpu"), reporter=SilentReporter(),
+    )  # fmt: skip
+    recipe = read_recipe(run.config, AdmRecipe)
+    training = AdmTraining(recipe, run, synthetic_images(run, 32, 10))
+    seen = []
+    for number in (recipe.steps, recipe.steps + 1):  # the classifier's two
+        training.step(number)
+        seen.append(training.classifier.state_dict()["out.0.weight"].clone())
+    mean = training.classifier_ema.averaged.state_dict()["out.0.weight"]
+    assert not torch.equal(*seen)
+    torch.testing.assert_close(mean, decay * seen[0] + (1 - decay) * seen[1])
 
 
 def test_a_bundle_that_lacks_a_tensor_or_its_configuration(trained: Path, tmp_path: Path) -> None:

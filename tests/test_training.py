@@ -16,10 +16,15 @@ from biggan_files import small_network
 from safetensors.torch import load_file
 from strangers import error_line, genbench
 
+from genbench.core import TrainRun
+from genbench.distributed import World
 from genbench.noise import NoiseStream
+from genbench.progress import SilentReporter
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
-from genbench_adapters.biggan_deep.train import fill_statistics
+from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, fill_statistics
+from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training import read_recipe
 
 RECIPE = """
 resolution = 32
@@ -128,6 +133,8 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
             ("batch = 8", "batch = 8\ndiscriminator_reduction = 9"),
             "not between 1 and the least width",
         ),
+        (("batch = 8", "batch = 8\nbeta_1 = 1.0"), "beta_1 1.0 is not in [0, 1)"),
+        (("batch = 8", "batch = 8\ndrop_at = 4\ndrop = 0"), "a factor in (0, 1]"),
     ],
 )
 def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:
@@ -150,6 +157,22 @@ def test_the_discriminators_blocks_are_as_narrow_as_asked() -> None:
 
     assert inner_widths() == {4}
     assert inner_widths(reduction=2) == {8}
+
+
+def test_both_rates_drop_at_the_recipes_step(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE + "generator_rate = 1e-3\ndrop_at = 1\ndrop = 0.5\n")
+    run = TrainRun(
+        config=recipe, data="", out=tmp_path, world=World(), device=torch.device("cpu"),
+        reporter=SilentReporter(),
+    )  # fmt: skip
+    parts = read_recipe(recipe, BigGANRecipe)
+    training = BigGANTraining(parts, run, synthetic_images(run, 32, 10))
+    rates = []
+    for number in range(3):
+        training.step(number)
+        adams = (training.generator_adam, training.discriminator_adam)
+        rates.append([group["lr"] for adam in adams for group in adam.param_groups])
+    assert rates == [[1e-3, 2e-4], [5e-4, 1e-4], [5e-4, 1e-4]]
 
 
 def test_standing_statistics_are_those_of_the_generated_batches() -> None:

@@ -49,7 +49,8 @@ class AdmRecipe:
 
     steps: of the denoiser; classifier_steps come after them. Rates are AdamW's, weight decay
     `weight_decay` for the denoiser and 0.05 for the classifier as in classifier_train.py.
-    snr_limits: [least, most], see `HybridLoss`.
+    snr_limits: [least, most], see `HybridLoss`. ema, classifier_ema: decay of the averages of
+    either network's weights; the official classifier is not averaged (0), short runs gain by it.
     """
 
     resolution: int
@@ -73,6 +74,7 @@ class AdmRecipe:
     dropout: float = 0.0
     rate: float = 1e-4
     classifier_rate: float = 3e-4
+    classifier_ema: float = 0.0
     weight_decay: float = 0.0
     ema: float = 0.9999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -137,6 +139,10 @@ class AdmTraining:
         self.unet = _placed(UNet(self.model.unet), run)
         self.classifier = _placed(Classifier(self.model.classifier), run)
         self.ema = Ema(copy.deepcopy(self.unet), recipe.ema)
+        # A decay of 0 keeps a copy; before the classifier's turn there is nothing to average.
+        self.classifier_ema = Ema(
+            copy.deepcopy(self.classifier), recipe.classifier_ema, recipe.steps + 1
+        )
         self.unet_adam = torch.optim.AdamW(
             self.unet.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
         )
@@ -150,6 +156,7 @@ class AdmTraining:
             "unet": self.unet,
             "classifier": self.classifier,
             "ema": self.ema.averaged,
+            "classifier_ema": self.classifier_ema.averaged,
             "unet_adam": self.unet_adam,
             "classifier_adam": self.classifier_adam,
         }
@@ -164,7 +171,7 @@ class AdmTraining:
         drawn = noise.normal(images.shape[1:])
         noisy = self.loss.noised(images, index, drawn)
         if number >= self.recipe.steps:
-            return self._classifier_step(noisy, index, labels)
+            return self._classifier_step(number, noisy, index, labels)
         with autocast(self.run, self.recipe.precision):
             out = self.unet(noisy, index, labels)
         simple, bound = self.loss(out.float(), images, noisy, drawn, index)
@@ -172,11 +179,14 @@ class AdmTraining:
         self.ema.update(self.unet, number)
         return {"mse": float(simple.detach()), "bound": float(bound.detach())}
 
-    def _classifier_step(self, noisy: Tensor, index: Tensor, labels: Tensor) -> Mapping[str, float]:
+    def _classifier_step(
+        self, number: int, noisy: Tensor, index: Tensor, labels: Tensor
+    ) -> Mapping[str, float]:
         with autocast(self.run, self.recipe.precision):
             logits = self.classifier(noisy, index)
         loss = functional.cross_entropy(logits.float(), labels)
         descend(loss, self.classifier, self.classifier_adam, self.run)
+        self.classifier_ema.update(self.classifier, number)
         right = (logits.argmax(dim=1) == labels).float().mean()
         return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
 
@@ -202,7 +212,7 @@ def _placed(network: Network, run: TrainRun) -> Network:
 
 def save_weights(training: AdmTraining, folder: Path) -> Path:
     """Write model.safetensors (float16, both networks) and config.json; returns the former."""
-    networks = {"unet": training.ema.averaged, "classifier": training.classifier}
+    networks = {"unet": training.ema.averaged, "classifier": training.classifier_ema.averaged}
     tensors = {
         f"{name}/{key}": value.half().contiguous().cpu()
         for name, network in networks.items()

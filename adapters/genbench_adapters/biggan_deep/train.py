@@ -30,6 +30,7 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
+    adam,
     autocast,
     descend,
     read_recipe,
@@ -45,8 +46,11 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further c
 
 @dataclass(frozen=True, kw_only=True)
 class BigGANRecipe:
-    """The keys of a recipe file. Learning rates are Adam's, with betas (0, 0.999).
+    """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
+    beta_1: 0 in the paper, whose batches of 2048 need no average over steps; small ones do.
+    drop_at, drop: from that step on (0: never) both rates are multiplied by `drop`, so that the
+    discriminator's noise settles below what tells its classes apart.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -62,6 +66,9 @@ class BigGANRecipe:
     attention_layer_position: int = 8
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
+    beta_1: float = 0.0
+    drop_at: int = 0
+    drop: float = 0.25
     discriminator_steps: int = 1  # 1 or 2
     discriminator_reduction: int = 4
     precision: Precision = "float32"
@@ -84,6 +91,10 @@ class BigGANRecipe:
             raise UsageError(
                 f"discriminator_reduction {self.discriminator_reduction} is not between 1 and the "
                 "least width"
+            )
+        if self.drop_at < 0 or not 0 < self.drop <= 1:
+            raise UsageError(
+                f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
             )
 
     def network(self) -> BigGANConfig:
@@ -116,8 +127,11 @@ class BigGANTraining:
         )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
-        self.generator_adam = _adam(self.generator, recipe.generator_rate)
-        self.discriminator_adam = _adam(self.discriminator, recipe.discriminator_rate)
+        betas = (recipe.beta_1, 0.999)
+        self.generator_adam = adam(self.generator, recipe.generator_rate, betas, eps=1e-6)
+        self.discriminator_adam = adam(
+            self.discriminator, recipe.discriminator_rate, betas, eps=1e-6
+        )
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
@@ -131,6 +145,7 @@ class BigGANTraining:
 
     def step(self, number: int) -> Mapping[str, float]:
         """One step; returns the hinge losses, averaged over the batch of this process."""
+        self._set_rates(number)
         loss = torch.zeros(())
         for turn in range(self.recipe.discriminator_steps):
             loss = self._discriminator_step(number, turn)
@@ -143,6 +158,14 @@ class BigGANTraining:
         descend(generator_loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {"discriminator": float(loss), "generator": float(generator_loss.detach())}
+
+    def _set_rates(self, number: int) -> None:
+        recipe = self.recipe
+        factor = recipe.drop if recipe.drop_at and number >= recipe.drop_at else 1.0
+        for group in self.generator_adam.param_groups:
+            group["lr"] = factor * recipe.generator_rate
+        for group in self.discriminator_adam.param_groups:
+            group["lr"] = factor * recipe.discriminator_rate
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:
         real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))
@@ -182,10 +205,6 @@ class BigGANTraining:
             seed=self.run.seed,
         )
         return network.eval()
-
-
-def _adam(module: torch.nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=rate, betas=(0.0, 0.999), eps=1e-6)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genbench.core import DistillRun, GenbenchError, UsageError
 from genbench.images import to_uint8
@@ -28,6 +28,7 @@ from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
     Pace,
+    adam,
     autocast,
     descend,
     read_recipe,
@@ -48,7 +49,7 @@ class EmdRecipe:
     sigma: the fixed noise level of the generator (e^3 is log-SNR -6). least_sigma, most_sigma: the
     levels x_t is drawn at. langevin_steps: K of EMD-K. score_latents: whether the student's score
     learns from samples of the start of the chain or of its end. weighting: of the M-step, "snr" for
-    sigma_t^2 / alpha^2 or "likelihood" for 1.
+    sigma_t^2 / alpha^2 or "likelihood" for 1. beta_1: of Adam; small batches need more than 0.
     """
 
     batch: int
@@ -66,6 +67,7 @@ class EmdRecipe:
     score_steps: int = 1
     generator_rate: float = 2e-6
     score_rate: float = 1e-5
+    beta_1: float = 0.0
     ema: float = 0.9999
     ema_start: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -106,8 +108,9 @@ class EmdTraining:
         self.teacher = _placed(teacher, run)
         self.generator, self.score = copied(self.teacher), copied(self.teacher)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
-        self.generator_adam = _adam(self.generator, recipe.generator_rate)
-        self.score_adam = _adam(self.score, recipe.score_rate)
+        betas = (recipe.beta_1, 0.99)
+        self.generator_adam = adam(self.generator, recipe.generator_rate, betas)
+        self.score_adam = adam(self.score, recipe.score_rate, betas)
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds; the teacher is read from its own file."""
@@ -199,10 +202,6 @@ class EmdTraining:
 
 def _placed(network: AdmDenoiser | EdmDenoiser, run: DistillRun) -> AdmDenoiser | EdmDenoiser:
     return network.to(run.device).to(memory_format=torch.channels_last)
-
-
-def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.99))
 
 
 def distill(run: DistillRun) -> Path:

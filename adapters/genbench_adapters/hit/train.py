@@ -1,7 +1,8 @@
 """The training recipe of HiT: non-saturating loss with R1 and balanced consistency (bCR).
 
-Settings as in the paper and the official flags: Adam with betas (0, 0.99), R1 cost times the mean
-squared gradient norm without a half, EMA of the generator (arXiv:2106.07631, section 4.1).
+Settings as in the paper and the official flags: Adam with betas (0, 0.99) by default, R1 cost
+times the mean squared gradient norm without a half, EMA of the generator (arXiv:2106.07631,
+section 4.1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from genbench.core import TrainRun, UsageError
@@ -28,6 +29,7 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
+    adam,
     autocast,
     descend,
     read_recipe,
@@ -47,6 +49,7 @@ class HiTRecipe:
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
+    beta_1: of Adam; 0 in the paper, whose batches are larger.
     """
 
     dims: list[int]
@@ -59,6 +62,7 @@ class HiTRecipe:
     batch: int
     generator_rate: float = 1e-4
     discriminator_rate: float = 1e-4
+    beta_1: float = 0.0
     r1: float = 10.0
     r1_every: int = 1
     consistency: float = 0.0
@@ -96,8 +100,9 @@ class HiTTraining:
         widths = tuple(recipe.discriminator_widths)
         self.discriminator = Discriminator(widths).to(run.device)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema)
-        self.generator_adam = _adam(self.generator, recipe.generator_rate)
-        self.discriminator_adam = _adam(self.discriminator, recipe.discriminator_rate)
+        betas = (recipe.beta_1, 0.99)
+        self.generator_adam = adam(self.generator, recipe.generator_rate, betas)
+        self.discriminator_adam = adam(self.discriminator, recipe.discriminator_rate, betas)
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
@@ -164,10 +169,6 @@ class HiTTraining:
         noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
         network = copy.deepcopy(self.ema.averaged).eval()
         return to_uint8(network(noise.normal((self.recipe.latent,)))).cpu()
-
-
-def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.99))
 
 
 def train_hit(run: TrainRun) -> Path:
