@@ -64,7 +64,7 @@ class OneStep:
             ),
             license="MIT",
             paper="arXiv:2405.16852",
-            note="Fashion-MNIST; distilled by `genbench distill emd` from an earlier bundled ADM",
+            note="Fashion-MNIST; distilled by `genbench distill emd` from the bundled ADM",
         ),
         ModelCard(
             name="emd-64",
