@@ -86,6 +86,7 @@ def test_the_batch_without_variety_is_seen() -> None:
         (("patches = [4, 4, 0]", "patches = [4, 4, 4]"), "last stage must be without patches"),
         (("heads = [4, 2, 2]", "heads = [4, 2]"), "must be of one length"),
         (("patches = [4, 4, 0]", "patches = [3, 4, 0]"), "stage 0 of HiT cannot have"),
+        (("patches = [4, 4, 0]", "patches = [4, 4, 0]\ndrop = 2.0"), "a factor in (0, 1]"),
     ],
 )
 def test_bad_recipes(tmp_path: Path, change: tuple[str, str], expected: str) -> None:

@@ -23,6 +23,7 @@ from genbench.core import TrainRun, UsageError, suggestion
 from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench_adapters.adversarial import AdversarialRates
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
@@ -45,12 +46,9 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further c
 
 
 @dataclass(frozen=True, kw_only=True)
-class BigGANRecipe:
+class BigGANRecipe(AdversarialRates):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
-    beta_1: 0 in the paper, whose batches of 2048 need no average over steps; small ones do.
-    drop_at, drop: from that step on (0: never) both rates are multiplied by `drop`, so that the
-    discriminator's noise settles below what tells its classes apart.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -64,11 +62,6 @@ class BigGANRecipe:
     steps: int
     batch: int
     attention_layer_position: int = 8
-    generator_rate: float = 2e-4
-    discriminator_rate: float = 2e-4
-    beta_1: float = 0.0
-    drop_at: int = 0
-    drop: float = 0.25
     discriminator_steps: int = 1  # 1 or 2
     discriminator_reduction: int = 4
     precision: Precision = "float32"
@@ -80,6 +73,7 @@ class BigGANRecipe:
     preview_every: int = 1000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
@@ -91,10 +85,6 @@ class BigGANRecipe:
             raise UsageError(
                 f"discriminator_reduction {self.discriminator_reduction} is not between 1 and the "
                 "least width"
-            )
-        if self.drop_at < 0 or not 0 < self.drop <= 1:
-            raise UsageError(
-                f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
             )
 
     def network(self) -> BigGANConfig:
@@ -145,7 +135,7 @@ class BigGANTraining:
 
     def step(self, number: int) -> Mapping[str, float]:
         """One step; returns the hinge losses, averaged over the batch of this process."""
-        self._set_rates(number)
+        self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
         loss = torch.zeros(())
         for turn in range(self.recipe.discriminator_steps):
             loss = self._discriminator_step(number, turn)
@@ -158,14 +148,6 @@ class BigGANTraining:
         descend(generator_loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {"discriminator": float(loss), "generator": float(generator_loss.detach())}
-
-    def _set_rates(self, number: int) -> None:
-        recipe = self.recipe
-        factor = recipe.drop if recipe.drop_at and number >= recipe.drop_at else 1.0
-        for group in self.generator_adam.param_groups:
-            group["lr"] = factor * recipe.generator_rate
-        for group in self.discriminator_adam.param_groups:
-            group["lr"] = factor * recipe.discriminator_rate
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:
         real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))

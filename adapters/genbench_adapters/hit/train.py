@@ -21,6 +21,7 @@ from torch.nn import functional
 from genbench.core import TrainRun, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench_adapters.adversarial import AdversarialRates
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
 from genbench_adapters.hit.network import HiT, HiTConfig
@@ -44,12 +45,11 @@ _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe:
+class HiTRecipe(AdversarialRates):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
-    beta_1: of Adam; 0 in the paper, whose batches are larger.
     """
 
     dims: list[int]
@@ -62,7 +62,6 @@ class HiTRecipe:
     batch: int
     generator_rate: float = 1e-4
     discriminator_rate: float = 1e-4
-    beta_1: float = 0.0
     r1: float = 10.0
     r1_every: int = 1
     consistency: float = 0.0
@@ -72,6 +71,7 @@ class HiTRecipe:
     preview_every: int = 1000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -116,6 +116,7 @@ class HiTTraining:
 
     def step(self, number: int) -> Mapping[str, float]:
         """One step; its losses over the batch of this process."""
+        self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
         loss, penalty = self._discriminator_step(number)
         self.discriminator.requires_grad_(False)
         with autocast(self.run, self.recipe.precision):

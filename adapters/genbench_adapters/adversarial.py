@@ -1,0 +1,43 @@
+"""What the recipes of GANs share: the rates of the two optimisers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from genbench.core import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialRates:
+    """Keys of a recipe for Adam in either network.
+
+    beta_1: 0 in the papers, whose batches are large; small ones need an average over steps.
+    drop_at, drop: from that step on (0: never) both rates are multiplied by `drop`, so that the
+    discriminator's noise settles below what tells real from generated. Raises UsageError.
+    """
+
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
+    beta_1: float = 0.0
+    drop_at: int = 0
+    drop: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.drop_at < 0 or not 0 < self.drop <= 1:
+            raise UsageError(
+                f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
+            )
+
+    def set_rates(
+        self, step: int, generator: torch.optim.Optimizer, discriminator: torch.optim.Optimizer
+    ) -> None:
+        """Give the optimisers the rates of this step, whatever a resumed state says."""
+        factor = self.drop if self.drop_at and step >= self.drop_at else 1.0
+        for optimiser, rate in (
+            (generator, self.generator_rate),
+            (discriminator, self.discriminator_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = factor * rate
