@@ -23,10 +23,10 @@ from genbench.core import TrainRun, UsageError, suggestion
 from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.adversarial import AdversarialRates
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
+from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.training import (
     Ema,
     Pace,

@@ -24,6 +24,7 @@ from genbench_adapters.emd.denoisers import (
     read_teacher,
 )
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
+from genbench_adapters.rates import AdamRates
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
@@ -43,13 +44,13 @@ _FIRST_CHAIN = 2  # draws 0 and 1 are the start of the chain
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmdRecipe:
+class EmdRecipe(AdamRates):
     """The keys of a recipe file; the defaults are the paper's, as far as EMD.md recalls them.
 
     sigma: the fixed noise level of the generator (e^3 is log-SNR -6). least_sigma, most_sigma: the
     levels x_t is drawn at. langevin_steps: K of EMD-K. score_latents: whether the student's score
     learns from samples of the start of the chain or of its end. weighting: of the M-step, "snr" for
-    sigma_t^2 / alpha^2 or "likelihood" for 1. beta_1: of Adam; small batches need more than 0.
+    sigma_t^2 / alpha^2 or "likelihood" for 1.
     """
 
     batch: int
@@ -67,7 +68,6 @@ class EmdRecipe:
     score_steps: int = 1
     generator_rate: float = 2e-6
     score_rate: float = 1e-5
-    beta_1: float = 0.0
     ema: float = 0.9999
     ema_start: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -75,6 +75,7 @@ class EmdRecipe:
     preview_every: int = 1000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.least_sigma < self.most_sigma:
             raise UsageError("least_sigma and most_sigma must be positive and ascending")
         if self.sigma <= 0 or self.score_steps < 1:
@@ -128,6 +129,8 @@ class EmdTraining:
         "gap" is the mean squared difference of teacher's and student's denoised images that the
         M-step follows; "score" the weighted denoising error of the student's score.
         """
+        self.recipe.set_rate(self.generator_adam, self.recipe.generator_rate, number)
+        self.recipe.set_rate(self.score_adam, self.recipe.score_rate, number)
         noise = step_noise(self.run, number, self.recipe.batch, purpose=_JOINT)
         labels = scheduled_labels("uniform", self.teacher.classes, noise)
         loss, latents = self._m_step(noise, labels)

@@ -21,10 +21,10 @@ from torch.nn import functional
 from genbench.core import TrainRun, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
-from genbench_adapters.adversarial import AdversarialRates
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
 from genbench_adapters.hit.network import HiT, HiTConfig
+from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,

@@ -1,0 +1,50 @@
+"""What recipes of two networks share: Adam's settings and the rates of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from genbench.core import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamRates:
+    """Keys of a recipe for Adam in either network.
+
+    beta_1: 0 in the papers, whose batches are large; small ones need an average over steps.
+    drop_at, drop: from that step on (0: never) all rates are multiplied by `drop`, so that the
+    noise of the judging network settles below what it should tell apart. Raises UsageError.
+    """
+
+    beta_1: float = 0.0
+    drop_at: int = 0
+    drop: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.drop_at < 0 or not 0 < self.drop <= 1:
+            raise UsageError(
+                f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
+            )
+
+    def set_rate(self, optimiser: torch.optim.Optimizer, rate: float, step: int) -> None:
+        """Give an optimiser its rate of this step, whatever a resumed state says."""
+        factor = self.drop if self.drop_at and step >= self.drop_at else 1.0
+        for group in optimiser.param_groups:
+            group["lr"] = factor * rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialRates(AdamRates):
+    """Those of a GAN."""
+
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
+
+    def set_rates(
+        self, step: int, generator: torch.optim.Optimizer, discriminator: torch.optim.Optimizer
+    ) -> None:
+        """Give both optimisers their rates of this step."""
+        self.set_rate(generator, self.generator_rate, step)
+        self.set_rate(discriminator, self.discriminator_rate, step)
