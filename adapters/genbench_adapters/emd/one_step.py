@@ -56,7 +56,7 @@ class OneStep:
             name="emd-32",
             resolution=32,
             classes=10,
-            parameters=1_194_534,
+            parameters=1_510_534,
             checkpoint=CheckpointSource(
                 filename="model.safetensors",
                 bundled="weights/model.safetensors",
