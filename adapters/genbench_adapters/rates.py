@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from genbench.core import UsageError
 
@@ -23,10 +24,18 @@ class AdamRates:
     drop: float = 0.25
 
     def __post_init__(self) -> None:
+        if not 0 <= self.beta_1 < 1:
+            raise UsageError(f"beta_1 {self.beta_1} is not in [0, 1): choose 0 or 0.5")
         if self.drop_at < 0 or not 0 < self.drop <= 1:
             raise UsageError(
                 f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
             )
+
+    def adam(
+        self, network: nn.Module, rate: float, *, beta_2: float, eps: float = 1e-8
+    ) -> torch.optim.Adam:
+        """Adam over a network's parameters."""
+        return torch.optim.Adam(network.parameters(), lr=rate, betas=(self.beta_1, beta_2), eps=eps)
 
     def set_rate(self, optimiser: torch.optim.Optimizer, rate: float, step: int) -> None:
         """Give an optimiser its rate of this step, whatever a resumed state says."""

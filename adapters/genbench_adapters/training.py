@@ -165,15 +165,6 @@ def descend(
     optimiser.step()
 
 
-def adam(
-    network: nn.Module, rate: float, betas: tuple[float, float], *, eps: float = 1e-8
-) -> torch.optim.Adam:
-    """Adam over a network's parameters. Raises UsageError for a recipe's beta_1 outside [0, 1)."""
-    if not 0 <= betas[0] < 1:
-        raise UsageError(f"beta_1 {betas[0]} is not in [0, 1): choose 0 or 0.5")
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, eps=eps)
-
-
 def autocast(run: RecipeRun, precision: str) -> torch.autocast:
     """A recipe's precision ("float32" or "bfloat16"), for forward passes; gradients follow it by
     themselves."""

@@ -31,7 +31,6 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
-    adam,
     autocast,
     descend,
     read_recipe,
@@ -117,10 +116,11 @@ class BigGANTraining:
         )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
-        betas = (recipe.beta_1, 0.999)
-        self.generator_adam = adam(self.generator, recipe.generator_rate, betas, eps=1e-6)
-        self.discriminator_adam = adam(
-            self.discriminator, recipe.discriminator_rate, betas, eps=1e-6
+        self.generator_adam = recipe.adam(
+            self.generator, recipe.generator_rate, beta_2=0.999, eps=1e-6
+        )
+        self.discriminator_adam = recipe.adam(
+            self.discriminator, recipe.discriminator_rate, beta_2=0.999, eps=1e-6
         )
 
     def parts(self) -> Mapping[str, Any]:

@@ -29,7 +29,6 @@ from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
     Pace,
-    adam,
     autocast,
     descend,
     read_recipe,
@@ -109,9 +108,8 @@ class EmdTraining:
         self.teacher = _placed(teacher, run)
         self.generator, self.score = copied(self.teacher), copied(self.teacher)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
-        betas = (recipe.beta_1, 0.99)
-        self.generator_adam = adam(self.generator, recipe.generator_rate, betas)
-        self.score_adam = adam(self.score, recipe.score_rate, betas)
+        self.generator_adam = recipe.adam(self.generator, recipe.generator_rate, beta_2=0.99)
+        self.score_adam = recipe.adam(self.score, recipe.score_rate, beta_2=0.99)
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds; the teacher is read from its own file."""

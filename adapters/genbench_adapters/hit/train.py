@@ -30,7 +30,6 @@ from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
-    adam,
     autocast,
     descend,
     read_recipe,
@@ -100,9 +99,10 @@ class HiTTraining:
         widths = tuple(recipe.discriminator_widths)
         self.discriminator = Discriminator(widths).to(run.device)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema)
-        betas = (recipe.beta_1, 0.99)
-        self.generator_adam = adam(self.generator, recipe.generator_rate, betas)
-        self.discriminator_adam = adam(self.discriminator, recipe.discriminator_rate, betas)
+        self.generator_adam = recipe.adam(self.generator, recipe.generator_rate, beta_2=0.99)
+        self.discriminator_adam = recipe.adam(
+            self.discriminator, recipe.discriminator_rate, beta_2=0.99
+        )
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
