@@ -172,6 +172,27 @@ def test_the_classifiers_average_begins_with_its_first_step(decay: float, tmp_pa
     torch.testing.assert_close(mean, decay * seen[0] + (1 - decay) * seen[1])
 
 
+def test_refining_steps_have_their_own_rate_and_weights(tmp_path: Path) -> None:
+    def step(further: str) -> tuple[float, float]:
+        (tmp_path / "recipe.toml").write_text(RECIPE + "predict_xstart = true\n" + further)
+        run = TrainRun(
+            config=tmp_path / "recipe.toml", data="", out=tmp_path, world=World(),
+            device=torch.device("cpu"), reporter=SilentReporter(),
+        )  # fmt: skip
+        training = AdmTraining(
+            read_recipe(run.config, AdmRecipe), run, synthetic_images(run, 32, 10)
+        )
+        error = training.step(2)["mse"]
+        return error, training.unet_adam.param_groups[0]["lr"]
+
+    late = "refined_rate = 1e-5\nrefined_snr_limits = [4.0, 4.0]\n"
+    plain = step("")
+    assert step("refined_from = 3\n" + late) == plain
+    error, rate = step("refined_from = 2\n" + late)
+    assert error == pytest.approx(4 * plain[0], rel=1e-5)
+    assert (rate, plain[1]) == (1e-5, 1e-4)
+
+
 def test_a_bundle_that_lacks_a_tensor_or_its_configuration(trained: Path, tmp_path: Path) -> None:
     state = load_file(trained / "model.safetensors")
     del state["classifier/out.0.weight"]
@@ -193,6 +214,7 @@ def test_bad_recipes(tmp_path: Path) -> None:
     recipe.write_text(RECIPE)
     line = error_line(genbench(*words(recipe, tmp_path / "run"), "--steps", "3"))
     assert "set their steps in the recipe file" in line
-    recipe.write_text(RECIPE + "snr_limits = [5.0, 1.0]\n")
-    line = error_line(genbench(*words(recipe, tmp_path / "run")))
-    assert "must be two numbers, 0 < least <= most" in line
+    for name in ("snr_limits", "refined_snr_limits"):
+        recipe.write_text(RECIPE + f"{name} = [5.0, 1.0]\n")
+        line = error_line(genbench(*words(recipe, tmp_path / "run")))
+        assert f"{name} [5.0, 1.0] must be two numbers, 0 < least <= most" in line

@@ -12,7 +12,7 @@ from strangers import error_line, genbench
 
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
-from genbench_adapters.hit.discriminator import Discriminator
+from genbench_adapters.hit.discriminator import Discriminator, halved
 
 RECIPE = """
 dims = [16, 16, 8]
@@ -77,6 +77,22 @@ def test_the_batch_without_variety_is_seen() -> None:
     varied = network(torch.cat([one, torch.randn(3, 3, 32, 32)]))
     assert same.shape == (4,)
     assert float((same[0] - varied[0]).abs().detach()) > 1e-6
+
+
+def test_the_discriminator_begins_with_the_variance_of_its_input() -> None:
+    torch.manual_seed(0)
+    network = Discriminator((32, 32, 32, 32))
+    flat = torch.randn(256, 3, 1, 1).expand(-1, -1, 32, 32)  # white noise would be smoothed away
+    deviation = float(network(flat).detach().std())
+    assert 0.05 < deviation < 2  # PyTorch's own weights: 0.01
+
+
+def test_halving_is_a_convolution_with_binomial_taps() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
+    expected = torch.nn.functional.conv2d(x, kernel, stride=2, padding=1, groups=3)
+    torch.testing.assert_close(halved(x), expected)
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,11 @@ class AdmRecipe:
 
     steps: of the denoiser; classifier_steps come after them. Rates are AdamW's, weight decay
     `weight_decay` for the denoiser and 0.05 for the classifier as in classifier_train.py.
-    snr_limits: [least, most], see `HybridLoss`. ema, classifier_ema: decay of the averages of
-    either network's weights; the official classifier is not averaged (0), short runs gain by it.
+    snr_limits: [least, most], see `HybridLoss`. From step `refined_from` on (0: never) the denoiser
+    goes on at `refined_rate` with `refined_snr_limits`: steps of much noise are learnt fast while
+    those of little hardly count, and these, which clean a sample, then in less time. ema,
+    classifier_ema: decay of the averages of either network's weights; the official classifier is
+    not averaged (0), short runs gain by it.
     """
 
     resolution: int
@@ -71,6 +74,9 @@ class AdmRecipe:
     noise_schedule: Literal["linear", "cosine"] = "cosine"
     diffusion_steps: int = 1000
     snr_limits: list[float] | None = None
+    refined_from: int = 0
+    refined_rate: float = 1e-4
+    refined_snr_limits: list[float] | None = None
     dropout: float = 0.0
     rate: float = 1e-4
     classifier_rate: float = 3e-4
@@ -92,13 +98,19 @@ class AdmRecipe:
             "resblock_updown": self.resblock_updown,
         }
 
-    def limits(self) -> tuple[float, float] | None:
+    def limits(self, *, refined: bool = False) -> tuple[float, float] | None:
         """The limits of the signal-to-noise ratio as a weight (`HybridLoss`). Raises UsageError."""
-        if self.snr_limits is None:
+        name = "refined_snr_limits" if refined else "snr_limits"
+        limits = self.refined_snr_limits if refined else self.snr_limits
+        if limits is None:
             return None
-        if len(self.snr_limits) != 2 or not 0 < self.snr_limits[0] <= self.snr_limits[1]:
-            raise UsageError(f"snr_limits {self.snr_limits} must be two numbers, 0 < least <= most")
-        return (self.snr_limits[0], self.snr_limits[1])
+        if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
+            raise UsageError(f"{name} {limits} must be two numbers, 0 < least <= most")
+        return (limits[0], limits[1])
+
+    def refines(self, step: int) -> bool:
+        """Whether a step of the denoiser is one of the refining ones."""
+        return 0 < self.refined_from <= step
 
     def model(self) -> GuidedModel:
         """The networks and the diffusion."""
@@ -130,11 +142,14 @@ class AdmTraining:
         torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
         self.recipe, self.run, self.data, self.model = recipe, run, data, recipe.model()
         schedule = respaced(recipe.noise_schedule, recipe.diffusion_steps, "")
-        self.loss = HybridLoss(
-            schedule,
-            run.device,
-            predict_xstart=recipe.predict_xstart,
-            snr_limits=recipe.limits(),
+        self.loss, self.refined_loss = (
+            HybridLoss(
+                schedule,
+                run.device,
+                predict_xstart=recipe.predict_xstart,
+                snr_limits=recipe.limits(refined=refined),
+            )
+            for refined in (False, True)
         )
         self.unet = _placed(UNet(self.model.unet), run)
         self.classifier = _placed(Classifier(self.model.classifier), run)
@@ -174,7 +189,11 @@ class AdmTraining:
             return self._classifier_step(number, noisy, index, labels)
         with autocast(self.run, self.recipe.precision):
             out = self.unet(noisy, index, labels)
-        simple, bound = self.loss(out.float(), images, noisy, drawn, index)
+        refines = self.recipe.refines(number)
+        loss = self.refined_loss if refines else self.loss
+        simple, bound = loss(out.float(), images, noisy, drawn, index)
+        for group in self.unet_adam.param_groups:
+            group["lr"] = self.recipe.refined_rate if refines else self.recipe.rate
         descend(simple + bound, self.unet, self.unet_adam, self.run)
         self.ema.update(self.unet, number)
         return {"mse": float(simple.detach()), "bound": float(bound.detach())}

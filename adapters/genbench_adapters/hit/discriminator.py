@@ -16,21 +16,14 @@ def _active(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE) * math.sqrt(2)
 
 
-class Blur(nn.Module):
-    """Halves the sides after smoothing with (1, 3, 3, 1)."""
+def halved(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, H / 2, W / 2], smoothed with (1, 3, 3, 1).
 
-    kernel: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4).clone()
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C, H / 2, W / 2]."""
-        kernel = self.kernel.to(x.dtype)
-        return functional.conv2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+    Three means of neighbours: CPUs do them several times faster in half precision than the same
+    convolution of every channel.
+    """
+    x = functional.avg_pool2d(functional.avg_pool2d(x, 2, 1, padding=1), 2, 1)
+    return functional.avg_pool2d(x, 2)
 
 
 class ResidualBlock(nn.Module):
@@ -41,12 +34,11 @@ class ResidualBlock(nn.Module):
         self.conv_0 = nn.Conv2d(inputs, inputs, 3, padding=1)
         self.conv_1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.blur_in, self.blur = Blur(inputs), Blur(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
         h = _active(self.conv_1(_active(self.conv_0(x))))
-        return (self.blur(h) + self.skip(self.blur_in(x))) / math.sqrt(2)
+        return (halved(h) + self.skip(halved(x))) / math.sqrt(2)
 
 
 class Discriminator(nn.Module):
@@ -62,6 +54,12 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.dense = nn.Linear(widths[-1] * 16, widths[-1])
         self.score = nn.Linear(widths[-1], 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                # Keeps the variance through all layers; PyTorch's own divides it by 3 at each.
+                nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
