@@ -52,6 +52,16 @@ def words(recipe: Path, out: Path) -> tuple[str | Path, ...]:
     return ("train", "adm-guided", "--config", recipe, "--data", "bundled[:100]", "--out", out)
 
 
+def training(folder: Path, further: str) -> AdmTraining:
+    """RECIPE with further keys, at work on synthetic images."""
+    (folder / "recipe.toml").write_text(RECIPE + further)
+    run = TrainRun(
+        config=folder / "recipe.toml", data="", out=folder, world=World(),
+        device=torch.device("cpu"), reporter=SilentReporter(),
+    )  # fmt: skip
+    return AdmTraining(read_recipe(run.config, AdmRecipe), run, synthetic_images(run, 32, 10))
+
+
 def test_the_bound_is_zero_for_the_true_posterior() -> None:
     loss = HybridLoss(respaced("linear", 1000, ""), torch.device("cpu"))
     noise = NoiseStream(0, torch.arange(4)).normal((3, 8, 8))
@@ -156,34 +166,21 @@ def test_the_same_recipe_and_seed_give_the_same_weights(trained: Path, tmp_path:
 
 @pytest.mark.parametrize("decay", [0.0, 0.75])
 def test_the_classifiers_average_begins_with_its_first_step(decay: float, tmp_path: Path) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE + f"classifier_ema = {decay}\n")
-    run = TrainRun(
-        config=tmp_path / "recipe.toml", data="", out=tmp_path, world=World(),
-        device=torch.device("cpu"), reporter=SilentReporter(),
-    )  # fmt: skip
-    recipe = read_recipe(run.config, AdmRecipe)
-    training = AdmTraining(recipe, run, synthetic_images(run, 32, 10))
+    run = training(tmp_path, f"classifier_ema = {decay}\n")
     seen = []
-    for number in (recipe.steps, recipe.steps + 1):  # the classifier's two
-        training.step(number)
-        seen.append(training.classifier.state_dict()["out.0.weight"].clone())
-    mean = training.classifier_ema.averaged.state_dict()["out.0.weight"]
+    for number in (run.recipe.steps, run.recipe.steps + 1):  # the classifier's two
+        run.step(number)
+        seen.append(run.classifier.state_dict()["out.0.weight"].clone())
+    mean = run.classifier_ema.averaged.state_dict()["out.0.weight"]
     assert not torch.equal(*seen)
     torch.testing.assert_close(mean, decay * seen[0] + (1 - decay) * seen[1])
 
 
 def test_refining_steps_have_their_own_rate_and_weights(tmp_path: Path) -> None:
     def step(further: str) -> tuple[float, float]:
-        (tmp_path / "recipe.toml").write_text(RECIPE + "predict_xstart = true\n" + further)
-        run = TrainRun(
-            config=tmp_path / "recipe.toml", data="", out=tmp_path, world=World(),
-            device=torch.device("cpu"), reporter=SilentReporter(),
-        )  # fmt: skip
-        training = AdmTraining(
-            read_recipe(run.config, AdmRecipe), run, synthetic_images(run, 32, 10)
-        )
-        error = training.step(2)["mse"]
-        return error, training.unet_adam.param_groups[0]["lr"]
+        run = training(tmp_path, "predict_xstart = true\n" + further)
+        error = run.step(2)["mse"]
+        return error, run.unet_adam.param_groups[0]["lr"]
 
     late = "refined_rate = 1e-5\nrefined_snr_limits = [4.0, 4.0]\n"
     plain = step("")

@@ -1,4 +1,4 @@
-"""What recipes of two networks share: Adam's settings and the rates of a step."""
+"""What recipes share: Adam's settings and the rates of a step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import torch
 from torch import nn
 
 from genbench.core import UsageError
+
+
+def give_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of an optimiser, whatever a resumed state says."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +44,9 @@ class AdamRates:
         return torch.optim.Adam(network.parameters(), lr=rate, betas=(self.beta_1, beta_2), eps=eps)
 
     def set_rate(self, optimiser: torch.optim.Optimizer, rate: float, step: int) -> None:
-        """Give an optimiser its rate of this step, whatever a resumed state says."""
+        """Give an optimiser its rate of this step."""
         factor = self.drop if self.drop_at and step >= self.drop_at else 1.0
-        for group in optimiser.param_groups:
-            group["lr"] = factor * rate
+        give_rate(optimiser, factor * rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from genbench_adapters.adm.losses import HybridLoss
 from genbench_adapters.adm.network import Classifier, UNet, UNetConfig
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
+from genbench_adapters.rates import give_rate
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -192,8 +193,7 @@ class AdmTraining:
         refines = self.recipe.refines(number)
         loss = self.refined_loss if refines else self.loss
         simple, bound = loss(out.float(), images, noisy, drawn, index)
-        for group in self.unet_adam.param_groups:
-            group["lr"] = self.recipe.refined_rate if refines else self.recipe.rate
+        give_rate(self.unet_adam, self.recipe.refined_rate if refines else self.recipe.rate)
         descend(simple + bound, self.unet, self.unet_adam, self.run)
         self.ema.update(self.unet, number)
         return {"mse": float(simple.detach()), "bound": float(bound.detach())}
