@@ -9,11 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from strangers import error_line, genbench
+from training_runs import silent_run
 
-from genbench.core import TrainRun
-from genbench.distributed import World
 from genbench.noise import NoiseStream
-from genbench.progress import SilentReporter
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.adm.train import AdmRecipe, AdmTraining
@@ -55,10 +53,7 @@ def words(recipe: Path, out: Path) -> tuple[str | Path, ...]:
 def training(folder: Path, further: str) -> AdmTraining:
     """RECIPE with further keys, at work on synthetic images."""
     (folder / "recipe.toml").write_text(RECIPE + further)
-    run = TrainRun(
-        config=folder / "recipe.toml", data="", out=folder, world=World(),
-        device=torch.device("cpu"), reporter=SilentReporter(),
-    )  # fmt: skip
+    run = silent_run(folder / "recipe.toml", folder)
     return AdmTraining(read_recipe(run.config, AdmRecipe), run, synthetic_images(run, 32, 10))
 
 

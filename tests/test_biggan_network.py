@@ -88,17 +88,20 @@ def test_floating_point_decides_the_row_of_the_statistics() -> None:
 
 
 @pytest.mark.parametrize("truncation", [0.14, 0.407, 0.5, 1.0])
-@pytest.mark.parametrize("attention", [2, 99])
-def test_the_folded_form_equals_the_plain_one(truncation: float, attention: int) -> None:
+@pytest.mark.parametrize(("attention", "grey"), [(2, False), (99, False), (2, True)])
+def test_the_folded_form_equals_the_plain_one(
+    truncation: float, attention: int, grey: bool
+) -> None:
     # In float64, where only a wrong formula can tell them apart: random weights amplify rounding.
     network = small_network(
-        dataclasses.replace(CONFIG, attention_layer_position=attention)
+        dataclasses.replace(CONFIG, attention_layer_position=attention, grey=grey)
     ).double()
     folded = FoldedBigGAN(network, truncation)
     z, labels = NoiseStream(1, torch.arange(5)).normal((6,)).double(), torch.arange(5)
     with torch.inference_mode():
         plain = network(truncation * z, labels, truncation)
         assert plain.std() > 0.1
+        assert torch.equal(plain[:, 0], plain[:, 2]) == grey
         torch.testing.assert_close(folded(truncation * z, labels), plain, rtol=0, atol=1e-9)
         single = folded.float()(truncation * z, labels)
         half = folded.bfloat16()(truncation * z, labels)

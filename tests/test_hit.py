@@ -121,12 +121,15 @@ def test_attention_by_hand(multi_query: bool) -> None:
     replace(CONFIG, multi_query=False),
     replace(CONFIG, dims=(16, 16, 4), heads=(4, 2, 2)),  # channels that fit after the shuffle
     replace(CONFIG, dims=(16, 8, 8), patches=(4, None, None)),
+    replace(CONFIG, grey=True),
 ])  # fmt: skip
 def test_the_folded_form_equals_the_plain_one(config: HiTConfig) -> None:
     network = small_network(config).double()
     z = NoiseStream(1, torch.arange(3)).normal((6,)).double()
     with torch.inference_mode():
         plain, folded = network(z), FoldedHiT(network)
+        assert plain.shape == (3, 3, 32, 32)
+        assert torch.equal(plain[:, 0], plain[:, 2]) == config.grey
         torch.testing.assert_close(folded(z), plain, rtol=0, atol=1e-9)
         half = folded.bfloat16()(z.bfloat16())
     assert (half - plain).abs().mean() < 0.05 * plain.std()  # approximate: 8 bits of mantissa

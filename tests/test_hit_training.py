@@ -9,10 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from strangers import error_line, genbench
+from training_runs import holds_weights_of, silent_run
 
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
+from genbench_adapters.hit.train import HiTRecipe, HiTTraining
+from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training import read_recipe
 
 RECIPE = """
 dims = [16, 16, 8]
@@ -51,6 +55,43 @@ def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
         assert file["arr_0"].shape == (3, 32, 32, 3)
+
+
+def begun(folder: Path, *lines: str) -> HiTTraining:
+    """The recipe with more lines, before its first step."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text(RECIPE + "\n".join(lines))
+    run = silent_run(recipe, folder)
+    return HiTTraining(read_recipe(recipe, HiTRecipe), run, synthetic_images(run, 32, 0))
+
+
+def test_the_penalty_is_told_in_the_steps_that_have_it(tmp_path: Path) -> None:
+    training = begun(tmp_path)
+    told = [training.step(number).get("r1", 0.0) for number in range(4)]
+    assert [value > 0 for value in told] == [False, True, False, True]  # r1_every = 2
+
+
+def test_training_begins_with_both_networks_of_a_finished_run(tmp_path: Path) -> None:
+    assert genbench(*words(tmp_path, "run"), "--steps", "1").returncode == 0
+    training = begun(tmp_path, 'initial = "run"')
+    networks = {"model": training.generator, "discriminator": training.discriminator}
+    assert holds_weights_of(tmp_path / "run", networks)
+    assert holds_weights_of(tmp_path / "run", {"model": training.ema.averaged})
+
+
+def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> None:
+    def largest(*lines: str) -> float:
+        training = begun(tmp_path, *lines)
+        for layer in training.generator.to_rgb_layers.values():
+            torch.nn.init.constant_(layer.output_layer[1].bias, 3.0)
+        seen: list[torch.Tensor] = []
+        training.discriminator.register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].detach())
+        )
+        training.step(0)
+        return max(float(images.max()) for images in seen)
+
+    assert largest("clipped = true") <= 1 < largest()
 
 
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:

@@ -15,12 +15,10 @@ import torch
 from biggan_files import small_network
 from safetensors.torch import load_file
 from strangers import error_line, genbench
+from training_runs import holds_weights_of, silent_run
 
-from genbench.core import TrainRun
-from genbench.distributed import World
 from genbench.noise import NoiseStream
-from genbench.progress import SilentReporter
-from genbench_adapters.biggan_deep.discriminator import Discriminator
+from genbench_adapters.biggan_deep.discriminator import Discriminator, deviation
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, fill_statistics
 from genbench_adapters.synthetic import synthetic_images
@@ -131,7 +129,7 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
         (("= 8", "= "), "is not TOML"),
         (
             ("batch = 8", "batch = 8\ndiscriminator_reduction = 9"),
-            "not between 1 and the least width",
+            "not between 0 and the least width",
         ),
         (("batch = 8", "batch = 8\nbeta_1 = 1.0"), "beta_1 1.0 is not in [0, 1)"),
         (("batch = 8", "batch = 8\ndrop_at = 4\ndrop = 0"), "a factor in (0, 1]"),
@@ -157,16 +155,80 @@ def test_the_discriminators_blocks_are_as_narrow_as_asked() -> None:
 
     assert inner_widths() == {4}
     assert inner_widths(reduction=2) == {8}
+    assert inner_widths(reduction=0) == {16}
+
+
+def test_a_discriminator_of_plain_blocks_sees_a_batch_without_variety() -> None:
+    torch.manual_seed(0)
+    network = Discriminator((8, 8, 8, 8), 10, reduction=0).eval()
+    one, labels = torch.randn(1, 3, 32, 32), torch.zeros(4, dtype=torch.int64)
+    same = network(one.expand(4, -1, -1, -1), labels)
+    varied = network(torch.cat([one, torch.randn(3, 3, 32, 32)]), labels)
+    assert float((same[0] - varied[0]).abs().detach()) > 1e-6
+
+
+def test_every_part_of_a_batch_has_its_own_deviation() -> None:
+    wide, narrow = torch.randn(8, 4, 2, 2), 0.1 * torch.randn(8, 4, 2, 2)
+    both = deviation(torch.cat([wide, narrow]), parts=2)
+    assert both.shape == (16, 1, 2, 2)
+    for part, alone in zip(both.chunk(2), (wide, narrow), strict=True):
+        expected = alone.std(dim=0, correction=0).mean()
+        torch.testing.assert_close(part, expected.expand_as(part))
+
+
+def test_the_latents_of_training_are_those_of_sampling_when_asked(
+    recipe: Path, tmp_path: Path
+) -> None:
+    def largest(line: str) -> float:
+        training = begun(recipe, tmp_path, "batch = 64\n" + line)
+        seen: list[torch.Tensor] = []
+        training.generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        training.step(0)
+        return max(float(latents.abs().max()) for latents in seen)
+
+    assert largest("truncated = true") <= 2 < largest("")
+
+
+def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE + "grey = true\ntruncated = true\ndiscriminator_reduction = 0\n")
+    out = tmp_path / "run"
+    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    run = genbench(
+        "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
+        "--out", tmp_path / "x.npz", "--cache", tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
+        images = file["arr_0"]
+    assert images.std() > 1
+    assert (images == images[..., :1]).all()
+
+
+def test_training_begins_with_both_networks_of_a_finished_run(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    training = begun(recipe, tmp_path, 'initial = "run"')
+    assert holds_weights_of(
+        out, {"model": training.generator, "discriminator": training.discriminator}
+    )
+    assert holds_weights_of(out, {"model": training.ema.averaged})
+    (out / "discriminator.safetensors").unlink()
+    recipe.write_text(RECIPE + 'initial = "run"\n')
+    line = error_line(genbench(*words(recipe, tmp_path / "next")))
+    assert "discriminator.safetensors is not a file" in line
+
+
+def begun(recipe: Path, folder: Path, lines: str) -> BigGANTraining:
+    """The recipe with more lines, which may replace its own, before its first step."""
+    keys = {line.split(" =")[0] for line in lines.splitlines()}
+    kept = [line for line in RECIPE.splitlines() if line.split(" =")[0] not in keys]
+    recipe.write_text("\n".join([*kept, lines]))
+    run = silent_run(recipe, folder)
+    return BigGANTraining(read_recipe(recipe, BigGANRecipe), run, synthetic_images(run, 32, 10))
 
 
 def test_both_rates_drop_at_the_recipes_step(recipe: Path, tmp_path: Path) -> None:
-    recipe.write_text(RECIPE + "generator_rate = 1e-3\ndrop_at = 1\ndrop = 0.5\n")
-    run = TrainRun(
-        config=recipe, data="", out=tmp_path, world=World(), device=torch.device("cpu"),
-        reporter=SilentReporter(),
-    )  # fmt: skip
-    parts = read_recipe(recipe, BigGANRecipe)
-    training = BigGANTraining(parts, run, synthetic_images(run, 32, 10))
+    training = begun(recipe, tmp_path, "generator_rate = 1e-3\ndrop_at = 1\ndrop = 0.5\n")
     rates = []
     for number in range(3):
         training.step(number)

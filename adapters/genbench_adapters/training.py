@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError, suggestion
@@ -23,10 +24,11 @@ from genbench.files import replacing
 from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream
 from genbench.picture_writing import save_grid
-from genbench.weights import load_checkpoint
+from genbench.weights import load_checkpoint, load_state_strictly, load_tensors
 
 _IN_MEMORY = 4 << 30  # bytes of images that are read once and kept
 _GRID = 100  # images of a preview
+_MODEL, _DISCRIMINATOR = "model.safetensors", "discriminator.safetensors"
 
 Recipe = TypeVar("Recipe")
 Network = TypeVar("Network", bound=nn.Module)
@@ -169,6 +171,24 @@ def autocast(run: RecipeRun, precision: str) -> torch.autocast:
     """A recipe's precision ("float32" or "bfloat16"), for forward passes; gradients follow it by
     themselves."""
     return torch.autocast(run.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def write_discriminator(network: nn.Module, folder: Path) -> None:
+    """Write a discriminator (float16) beside its generator, so that a later run can begin with
+    both: one that must first learn to judge a good generator is no help to it for long."""
+    tensors = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
+    with replacing(folder / _DISCRIMINATOR) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def begin_with(folder: Path, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Give both networks the weights that a finished run left in a folder.
+
+    Raises GenbenchError when a file is missing, damaged or of another network.
+    """
+    for name, network in ((_MODEL, generator), (_DISCRIMINATOR, discriminator)):
+        path = folder / name
+        load_state_strictly(network, load_tensors(path), what=f"the initial network {path}")
 
 
 def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:

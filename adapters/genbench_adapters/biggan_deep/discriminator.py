@@ -1,4 +1,7 @@
-"""The BigGAN-deep discriminator (arXiv:1809.11096, appendix B.2): bottlenecks and a projection."""
+"""The BigGAN-deep discriminator (arXiv:1809.11096, appendix B.2): bottlenecks and a projection.
+
+Narrow ones may have plain residual blocks instead, and see the deviation over the batch.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,39 @@ class DiscBlock(nn.Module):
         return x + self.conv_3(h)
 
 
+class PlainBlock(nn.Module):
+    """Two 3x3 convolutions beside a 1x1 skip: BigGAN's own block (appendix B.1), always halving."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv_0 = SNConv2d(inputs, inputs, 3)
+        self.conv_1 = SNConv2d(inputs, outputs, 3)
+        self.skip = SNConv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
+        h = self.conv_1(functional.relu(self.conv_0(functional.relu(x))))
+        halved: Tensor = functional.avg_pool2d(h, 2) + self.skip(functional.avg_pool2d(x, 2))
+        return halved
+
+
+def deviation(x: Tensor, parts: int) -> Tensor:
+    """[N, C, H, W] -> [N, 1, H, W], in each of `parts` equal parts of the batch its mean deviation
+    (arXiv:1710.10196): a batch without variety gives itself away."""
+    spreads = [
+        torch.sqrt(part.float().var(dim=0, correction=0) + 1e-8).mean().expand(len(part))
+        for part in x.chunk(parts)
+    ]
+    return torch.cat(spreads).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
+
+
 class Discriminator(nn.Module):
     """Images [N, 3, R, R] in [-1, 1] and labels int64 [N] -> logits [N], positive for real.
 
     widths: channels after the first convolution and after each block that halves the sides; a
     block that keeps them follows each of those. reduction: of the channels within a block; the
-    paper's 4 leaves narrow networks too few.
+    paper's 4 leaves narrow networks too few. 0: plain blocks, halving only, and a last convolution
+    that sees the deviation over the batch.
     """
 
     def __init__(self, widths: tuple[int, ...], classes: int, *, reduction: int = 4) -> None:
@@ -49,17 +79,24 @@ class Discriminator(nn.Module):
         self.first = SNConv2d(3, widths[0], 3)
         blocks: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
+            if not reduction:
+                blocks.append(PlainBlock(inputs, outputs))
+                continue
             blocks += [
                 DiscBlock(inputs, outputs, down=True, reduction=reduction),
                 DiscBlock(outputs, outputs, down=False, reduction=reduction),
             ]
         self.blocks = nn.Sequential(*blocks)
+        self.mixed = None if reduction else SNConv2d(widths[-1] + 1, widths[-1], 3)
         self.score = SNLinear(widths[-1], 1)
         self.embed = SNLinear(classes, widths[-1], bias=False)  # projection: arXiv:1802.05637
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Logits [N]."""
-        pooled = functional.relu(self.blocks(self.first(images))).sum(dim=(2, 3))
+    def forward(self, images: Tensor, labels: Tensor, parts: int = 1) -> Tensor:
+        """Logits [N]. parts: batches side by side, each of its own deviation."""
+        x = functional.relu(self.blocks(self.first(images)))
+        if self.mixed is not None:
+            x = functional.relu(self.mixed(torch.cat([x, deviation(x, parts)], dim=1)))
+        pooled = x.sum(dim=(2, 3))
         classes = self.embed.weight().T[labels]
         logits: Tensor = self.score(pooled)[:, 0] + (pooled * classes).sum(dim=1)
         return logits

@@ -6,7 +6,7 @@ What is folded, all of it exact but for rounding:
   convolution before a norm into one multiply and one add a channel, all norms from one product;
 - nearest upsampling and the 3x3 convolution after it into one 2x2 convolution that makes the four
   phases at the low resolution (16 products a pixel for 36);
-- of the last convolution the three channels that are kept.
+- of the last convolution the channels that are kept: three, or one where all images are grey.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class FoldedBigGAN(nn.Module):
             self.affine_bias = _fixed(torch.cat(affines.biases))
             gain, shift = _plain_affine(trunk.bn, truncation)
             self.last_gain, self.last_shift = _fixed(gain), _fixed(shift)
-            rgb = trunk.conv_to_rgb
-            self.to_rgb = _Conv(rgb.weight()[:3], _bias(rgb.bias)[:3])
+            rgb, kept = trunk.conv_to_rgb, trunk.colours
+            self.to_rgb = _Conv(rgb.weight()[:kept], _bias(rgb.bias)[:kept])
         self.requires_grad_(False)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class FoldedBigGAN(nn.Module):
             else:
                 x = layer(x)
         x = torch.addcmul(self.last_shift, x, self.last_gain).relu_()
-        return torch.tanh(self.to_rgb(x))
+        return torch.tanh(self.to_rgb(x)).expand(-1, 3, -1, -1)
 
 
 class _Affines:

@@ -28,6 +28,7 @@ class BigGANConfig:
 
     layers: (upsample, in, out) of each block, channels in units of `channel_width`.
     attention_layer_position: the attention comes before this block; beyond the last: none.
+    grey (in no official file): the three colours of a pixel are one, for data without colour.
     """
 
     output_dim: int
@@ -39,6 +40,7 @@ class BigGANConfig:
     attention_layer_position: int = 8
     eps: float = 1e-4
     n_stats: int = 51
+    grey: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.output_dim, self.channel_width, self.z_dim, self.num_classes)
@@ -54,6 +56,11 @@ class BigGANConfig:
             raise GenbenchError(
                 f"the layers make {side} pixels, not output_dim {self.output_dim}: correct them"
             )
+
+    @property
+    def colours(self) -> int:
+        """Channels kept of the last convolution's."""
+        return 1 if self.grey else 3
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> BigGANConfig:
@@ -283,6 +290,7 @@ class _Trunk(nn.Module):
 
     def __init__(self, config: BigGANConfig) -> None:
         super().__init__()
+        self.colours = config.colours
         width, condition = config.channel_width, 2 * config.z_dim
         self.start = config.layers[0][1] * width
         self.gen_z = SNLinear(condition, _START * _START * self.start, eps=config.eps)
@@ -305,7 +313,8 @@ class _Trunk(nn.Module):
         for layer in self.layers:
             x = layer(x, condition, truncation) if isinstance(layer, GenBlock) else layer(x)
         x = self.conv_to_rgb(functional.relu(self.bn(x, truncation)))
-        return torch.tanh(x[:, :3])  # the official layer makes more channels than it keeps
+        # The official layer makes more channels than it keeps.
+        return torch.tanh(x[:, : self.colours]).expand(-1, 3, -1, -1)
 
 
 class BigGANDeep(nn.Module):

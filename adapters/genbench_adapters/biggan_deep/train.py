@@ -32,10 +32,12 @@ from genbench_adapters.training import (
     Pace,
     TrainingImages,
     autocast,
+    begin_with,
     descend,
     read_recipe,
     step_noise,
     train,
+    write_discriminator,
 )
 
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
@@ -48,6 +50,9 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further c
 class BigGANRecipe(AdversarialRates):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
+    discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
+    on the truncated latents that are sampled, not on all normal ones. grey: one colour. initial:
+    see `begin_with`; none by default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -63,6 +68,9 @@ class BigGANRecipe(AdversarialRates):
     attention_layer_position: int = 8
     discriminator_steps: int = 1  # 1 or 2
     discriminator_reduction: int = 4
+    truncated: bool = False
+    grey: bool = False
+    initial: str = ""
     precision: Precision = "float32"
     ema: float = 0.999
     ema_start: int = 0
@@ -80,9 +88,9 @@ class BigGANRecipe(AdversarialRates):
             raise UsageError(
                 f"discriminator_steps {self.discriminator_steps} is not 1 or 2: choose one"
             )
-        if not 1 <= self.discriminator_reduction <= min(self.discriminator_widths):
+        if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths):
             raise UsageError(
-                f"discriminator_reduction {self.discriminator_reduction} is not between 1 and the "
+                f"discriminator_reduction {self.discriminator_reduction} is not between 0 and the "
                 "least width"
             )
 
@@ -97,6 +105,7 @@ class BigGANRecipe(AdversarialRates):
                 "class_embed_dim": self.z_dim,
                 "num_classes": self.classes,
                 "attention_layer_position": self.attention_layer_position,
+                "grey": self.grey,
             }
         )
 
@@ -115,6 +124,8 @@ class BigGANTraining:
             widths, recipe.classes, reduction=recipe.discriminator_reduction
         )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
+        if recipe.initial:
+            begin_with(run.config.parent / recipe.initial, self.generator, self.discriminator)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
         self.generator_adam = recipe.adam(
             self.generator, recipe.generator_rate, beta_2=0.999, eps=1e-6
@@ -155,7 +166,7 @@ class BigGANTraining:
             fake, fake_labels = self._fakes(number, _FAKE + 3 * turn)
         images = torch.cat([real.to(fake.dtype), fake])  # both rounded alike
         with autocast(self.run, self.recipe.precision):
-            logits = self.discriminator(images, torch.cat([real_labels, fake_labels]))
+            logits = self.discriminator(images, torch.cat([real_labels, fake_labels]), parts=2)
         on_real, on_fake = logits.float().chunk(2)
         loss = functional.relu(1 - on_real).mean() + functional.relu(1 + on_fake).mean()
         descend(loss, self.discriminator, self.discriminator_adam, self.run)
@@ -167,7 +178,11 @@ class BigGANTraining:
     def _fakes(self, number: int, purpose: int) -> tuple[Tensor, Tensor]:
         noise = self._noise(number, purpose)
         labels = noise.labels(self.recipe.classes)
-        return self.generator(noise.normal((self.recipe.z_dim,)), labels), labels
+        if self.recipe.truncated:
+            latents = truncated_normal(noise, self.recipe.z_dim)
+        else:
+            latents = noise.normal((self.recipe.z_dim,))
+        return self.generator(latents, labels), labels
 
     @torch.no_grad()
     def preview(self) -> Tensor:
@@ -245,4 +260,5 @@ def train_biggan(run: TrainRun) -> Path:
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
     train(training, run, pace, identity)
+    write_discriminator(training.discriminator, run.out)
     return save_weights(training.finished(), run.out)

@@ -31,6 +31,7 @@ from genbench_adapters.hit.network import (
     Upsampling,
     blocked,
     depth_to_space,
+    images,
     unblocked,
 )
 
@@ -231,7 +232,7 @@ class FoldedHiT(nn.Module):
             if stage < len(self.upsamplings):
                 x = self.upsamplings[stage](depth_to_space(x))
         assert colours is not None
-        return colours.permute(0, 3, 1, 2)
+        return images(colours)
 
     def _stage(self, stage: int, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         cross, *rest = cast(nn.ModuleList, self.stages[stage])

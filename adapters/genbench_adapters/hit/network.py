@@ -29,7 +29,7 @@ class HiTConfig:
 
     patches: side of the blocks of a stage; None: MLPs alone after the cross-attention, and an RGB
     output. multi_query: keys and values are one head, shared. layers: blocks of a stage after the
-    cross-attention.
+    cross-attention. grey: the three colours of a pixel are one number, for data without colour.
     """
 
     dims: tuple[int, ...]
@@ -39,6 +39,7 @@ class HiTConfig:
     latent: int = 256
     norm: Literal["batch", "layer"] = "batch"
     multi_query: bool = True
+    grey: bool = False
 
     def __post_init__(self) -> None:
         counts = {len(self.dims), len(self.heads), len(self.layers), len(self.patches)}
@@ -318,15 +319,21 @@ class Upsampling(nn.Module):
         return self.dense_layer(depth_to_space(x))
 
 
+def images(colours: Tensor) -> Tensor:
+    """[N, H, W, 3], or of grey [N, H, W, 1] -> [N, 3, H, W]."""
+    return colours.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+
+
 class ToRGB(nn.Module):
     """Colours of a stage, over the doubled colours of the stage before."""
 
     def __init__(self, channels: int, config: HiTConfig) -> None:
         super().__init__()
-        self.output_layer = nn.ModuleList([_norm(channels, config), Dense(channels, 3)])
+        colours = 1 if config.grey else 3
+        self.output_layer = nn.ModuleList([_norm(channels, config), Dense(channels, colours)])
 
     def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
-        """[N, H, W, C] and [N, H / 2, W / 2, 3] -> [N, H, W, 3]."""
+        """[N, H, W, C] and [N, H / 2, W / 2, colours] -> [N, H, W, colours]."""
         norm, dense = self.output_layer
         colours = dense(norm(x))
         if before is None:
@@ -385,7 +392,7 @@ class HiT(nn.Module):
             if stage < len(self.umsamplings):
                 x = self.umsamplings[stage](x)
         assert colours is not None
-        return colours.permute(0, 3, 1, 2)
+        return images(colours)
 
     def stage(self, number: int, x: Tensor, tokens: Tensor) -> Tensor:
         """One stage's attention and MLPs on [N, H, W, C]."""

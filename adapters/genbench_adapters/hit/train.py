@@ -31,10 +31,12 @@ from genbench_adapters.training import (
     Pace,
     TrainingImages,
     autocast,
+    begin_with,
     descend,
     read_recipe,
     step_noise,
     train,
+    write_discriminator,
 )
 
 _PREVIEW = 100
@@ -49,6 +51,8 @@ class HiTRecipe(AdversarialRates):
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
+    grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
+    them. initial: see `begin_with`; none by default.
     """
 
     dims: list[int]
@@ -64,6 +68,9 @@ class HiTRecipe(AdversarialRates):
     r1: float = 10.0
     r1_every: int = 1
     consistency: float = 0.0
+    grey: bool = False
+    clipped: bool = False
+    initial: str = ""
     ema: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
     save_every: int = 500
@@ -86,6 +93,7 @@ class HiTRecipe(AdversarialRates):
             layers=tuple(self.layers),
             patches=tuple(patch or None for patch in self.patches),
             latent=self.latent,
+            grey=self.grey,
         )
 
 
@@ -100,6 +108,8 @@ class HiTTraining:
         # Channels last is the faster order of memory for convolutions, on CPUs and GPUs alike.
         order = torch.channels_last
         self.discriminator = Discriminator(widths).to(run.device).to(memory_format=order)
+        if recipe.initial:
+            begin_with(run.config.parent / recipe.initial, self.generator, self.discriminator)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema)
         self.generator_adam = recipe.adam(self.generator, recipe.generator_rate, beta_2=0.99)
         self.discriminator_adam = recipe.adam(
@@ -121,32 +131,32 @@ class HiTTraining:
         self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
         loss, penalty = self._discriminator_step(number)
         self.discriminator.requires_grad_(False)
-        with autocast(self.run, self.recipe.precision):
-            logits = self.discriminator(self.generator(self._latents(number, _GENERATOR))).float()
+        logits = self._judged(self._made(number, _GENERATOR))
         self.discriminator.requires_grad_(True)
         generator_loss = functional.softplus(-logits).mean()
         descend(generator_loss, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {
             "discriminator": float(loss.detach()),
-            "r1": float(penalty.detach()),
+            **({"r1": float(penalty.detach())} if penalty is not None else {}),
             "generator": float(generator_loss.detach()),
         }
 
-    def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor]:
+    def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """The loss, and the gradient penalty of the steps that have one."""
         noise = self._noise(number, _DATA)
         real, _ = self.data.batch(noise)
-        with torch.no_grad(), autocast(self.run, self.recipe.precision):
-            fake = self.generator(self._latents(number, _FAKE)).float()
-        penalised = number % self.recipe.r1_every == 0
+        with torch.no_grad():
+            fake = self._made(number, _FAKE)
+        penalised = (number + 1) % self.recipe.r1_every == 0  # some of the steps that are logged
         real.requires_grad_(penalised)
         on_real, on_fake = self._judged(real), self._judged(fake)
         loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
-        penalty = torch.zeros((), device=real.device)
+        total, penalty = loss, None
         if penalised:
             (gradient,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
-        total = loss + self.recipe.r1 * self.recipe.r1_every * penalty
+            total = loss + self.recipe.r1 * self.recipe.r1_every * penalty
         if self.recipe.consistency:
             pairs = ((real.detach(), on_real), (fake, on_fake))
             for place, (images, logits) in enumerate(pairs):
@@ -154,6 +164,12 @@ class HiTTraining:
                 total = total + self.recipe.consistency * (again - logits).square().mean()
         descend(total, self.discriminator, self.discriminator_adam, self.run)
         return loss, penalty
+
+    def _made(self, number: int, purpose: int) -> Tensor:
+        with autocast(self.run, self.recipe.precision):
+            images: Tensor = self.generator(self._latents(number, purpose))
+        images = images.float()
+        return images.clamp(-1, 1) if self.recipe.clipped else images
 
     def _judged(self, images: Tensor) -> Tensor:
         with autocast(self.run, self.recipe.precision):
@@ -189,4 +205,5 @@ def train_hit(run: TrainRun) -> Path:
     path = run.out / "model.safetensors"
     state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
     write_model(path, state, dataclasses.asdict(config), kind="trained-here")
+    write_discriminator(training.discriminator, run.out)
     return path
