@@ -14,6 +14,7 @@ from training_runs import holds_weights_of, silent_run
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
+from genbench_adapters.hit.network import ToRGB
 from genbench_adapters.hit.train import HiTRecipe, HiTTraining
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
@@ -83,13 +84,14 @@ def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> Non
     def largest(*lines: str) -> float:
         training = begun(tmp_path, *lines)
         for layer in training.generator.to_rgb_layers.values():
-            torch.nn.init.constant_(layer.output_layer[1].bias, 3.0)
+            assert isinstance(layer, ToRGB)
+            torch.nn.init.constant_(layer.output_layer[1].get_parameter("bias"), 3.0)
         seen: list[torch.Tensor] = []
         training.discriminator.register_forward_pre_hook(
             lambda _, inputs: seen.append(inputs[0].detach())
         )
         training.step(0)
-        return max(float(images.max()) for images in seen)
+        return float(seen[-1].max())  # of the generator's update; the others are real or augmented
 
     assert largest("clipped = true") <= 1 < largest()
 
