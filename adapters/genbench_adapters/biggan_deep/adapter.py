@@ -58,7 +58,7 @@ class BigGANDeepAdapter:
             name="biggan-deep-32",
             resolution=32,
             classes=10,
-            parameters=712_785,
+            parameters=1_124_753,
             checkpoint=CheckpointSource(
                 filename="model.safetensors", bundled="weights/model.safetensors",
                 kind="trained-here",
