@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError, suggestion
@@ -25,6 +24,7 @@ from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream
 from genbench.picture_writing import save_grid
 from genbench.weights import load_checkpoint, load_state_strictly, load_tensors
+from genbench_adapters.single_file import write_model
 
 _IN_MEMORY = 4 << 30  # bytes of images that are read once and kept
 _GRID = 100  # images of a preview
@@ -176,9 +176,8 @@ def autocast(run: RecipeRun, precision: str) -> torch.autocast:
 def write_discriminator(network: nn.Module, folder: Path) -> None:
     """Write a discriminator (float16) beside its generator, so that a later run can begin with
     both: one that must first learn to judge a good generator is no help to it for long."""
-    tensors = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
-    with replacing(folder / _DISCRIMINATOR) as temporary:
-        temporary.write_bytes(save(tensors))
+    state = {key: value.half() for key, value in network.state_dict().items()}
+    write_model(folder / _DISCRIMINATOR, state, {}, kind="trained-here")
 
 
 def begin_with(folder: Path, generator: nn.Module, discriminator: nn.Module) -> None:

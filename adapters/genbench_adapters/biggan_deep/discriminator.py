@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench_adapters.biggan_deep.network import SNConv2d, SNLinear
+from genbench_adapters.deviation import deviation
 
 
 class DiscBlock(nn.Module):
@@ -55,16 +56,6 @@ class PlainBlock(nn.Module):
         return halved
 
 
-def deviation(x: Tensor, parts: int) -> Tensor:
-    """[N, C, H, W] -> [N, 1, H, W], in each of `parts` equal parts of the batch its mean deviation
-    (arXiv:1710.10196): a batch without variety gives itself away."""
-    spreads = [
-        torch.sqrt(part.float().var(dim=0, correction=0) + 1e-8).mean().expand(len(part))
-        for part in x.chunk(parts)
-    ]
-    return torch.cat(spreads).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
-
-
 class Discriminator(nn.Module):
     """Images [N, 3, R, R] in [-1, 1] and labels int64 [N] -> logits [N], positive for real.
 
@@ -79,13 +70,13 @@ class Discriminator(nn.Module):
         self.first = SNConv2d(3, widths[0], 3)
         blocks: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            if not reduction:
+            if reduction:
+                blocks += [
+                    DiscBlock(inputs, outputs, down=True, reduction=reduction),
+                    DiscBlock(outputs, outputs, down=False, reduction=reduction),
+                ]
+            else:
                 blocks.append(PlainBlock(inputs, outputs))
-                continue
-            blocks += [
-                DiscBlock(inputs, outputs, down=True, reduction=reduction),
-                DiscBlock(outputs, outputs, down=False, reduction=reduction),
-            ]
         self.blocks = nn.Sequential(*blocks)
         self.mixed = None if reduction else SNConv2d(widths[-1] + 1, widths[-1], 3)
         self.score = SNLinear(widths[-1], 1)

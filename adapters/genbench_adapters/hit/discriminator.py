@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genbench_adapters.deviation import deviation
+
 _SLOPE = 0.2  # of the leaky rectifiers
 
 
@@ -64,8 +66,6 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
         x = self.blocks(_active(self.from_rgb(images)))
-        # The deviation over the batch, one more channel: a batch without variety gives itself away.
-        spread = torch.sqrt(x.var(dim=0, correction=0) + 1e-8).mean()
-        x = torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
+        x = torch.cat([x, deviation(x)], dim=1)
         x = _active(self.dense(_active(self.last(x)).flatten(1)))
         return self.score(x)[:, 0]
