@@ -87,7 +87,7 @@ def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> Non
             assert isinstance(layer, ToRGB)
             torch.nn.init.constant_(layer.output_layer[1].get_parameter("bias"), 3.0)
         seen: list[torch.Tensor] = []
-        training.discriminator.register_forward_pre_hook(
+        training.discriminator.from_rgb.register_forward_pre_hook(
             lambda _, inputs: seen.append(inputs[0].detach())
         )
         training.step(0)

@@ -84,7 +84,14 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, parts: int = 1) -> Tensor:
         """Logits [N]. parts: batches side by side, each of its own deviation."""
-        x = functional.relu(self.blocks(self.first(images)))
+        return self.judged(self.features(images), labels, parts)
+
+    def features(self, images: Tensor) -> Tensor:
+        """[N, C, 4, 4] (or whatever side is left) of images."""
+        return functional.relu(self.blocks(self.first(images)))
+
+    def judged(self, x: Tensor, labels: Tensor, parts: int = 1) -> Tensor:
+        """Logits [N] of features."""
         if self.mixed is not None:
             x = functional.relu(self.mixed(torch.cat([x, deviation(x, parts)], dim=1)))
         pooled = x.sum(dim=(2, 3))

@@ -39,6 +39,7 @@ from genbench_adapters.training import (
     train,
     write_discriminator,
 )
+from genbench_adapters.variety import check_cost, paired, sameness
 
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
 _PREVIEW = 100
@@ -51,8 +52,9 @@ class BigGANRecipe(AdversarialRates):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
-    on the truncated latents that are sampled, not on all normal ones. grey: one colour. initial:
-    see `begin_with`; none by default.
+    on the truncated latents that are sampled, not on all normal ones. grey: one colour. variety:
+    cost of the sameness of like samples (see `variety`). initial: see `begin_with`; none by
+    default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -70,6 +72,7 @@ class BigGANRecipe(AdversarialRates):
     discriminator_reduction: int = 4
     truncated: bool = False
     grey: bool = False
+    variety: float = 0.0
     initial: str = ""
     precision: Precision = "float32"
     ema: float = 0.999
@@ -81,6 +84,7 @@ class BigGANRecipe(AdversarialRates):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_cost(self.variety)
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
@@ -152,13 +156,20 @@ class BigGANTraining:
             loss = self._discriminator_step(number, turn)
         self.discriminator.requires_grad_(False)
         with autocast(self.run, self.recipe.precision):
-            fake, labels = self._fakes(number, _GENERATOR)
-            logits = self.discriminator(fake, labels)
+            fake, labels = self._fakes(number, _GENERATOR, like=self.recipe.variety > 0)
+            features = self.discriminator.features(fake)
+            logits = self.discriminator.judged(features, labels)
         generator_loss = -logits.float().mean()
+        same = sameness(features) if self.recipe.variety else None
+        total = generator_loss if same is None else generator_loss + self.recipe.variety * same
         self.discriminator.requires_grad_(True)
-        descend(generator_loss, self.generator, self.generator_adam, self.run)
+        descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
-        return {"discriminator": float(loss), "generator": float(generator_loss.detach())}
+        return {
+            "discriminator": float(loss),
+            "generator": float(generator_loss.detach()),
+            **({"sameness": float(same.detach())} if same is not None else {}),
+        }
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:
         real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))
@@ -175,13 +186,18 @@ class BigGANTraining:
     def _noise(self, number: int, purpose: int) -> NoiseStream:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
 
-    def _fakes(self, number: int, purpose: int) -> tuple[Tensor, Tensor]:
+    def _fakes(self, number: int, purpose: int, *, like: bool = False) -> tuple[Tensor, Tensor]:
+        """Images and labels; `like`: in pairs of one class and similar latents (see `paired`)."""
         noise = self._noise(number, purpose)
         labels = noise.labels(self.recipe.classes)
         if self.recipe.truncated:
             latents = truncated_normal(noise, self.recipe.z_dim)
         else:
             latents = noise.normal((self.recipe.z_dim,))
+        if like:
+            latents = paired(latents, noise)
+            half = len(labels) // 2
+            labels[half : 2 * half] = labels[:half]
         return self.generator(latents, labels), labels
 
     @torch.no_grad()

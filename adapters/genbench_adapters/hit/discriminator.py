@@ -65,7 +65,15 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
-        x = self.blocks(_active(self.from_rgb(images)))
+        return self.judged(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """[N, C, 4, 4] of images."""
+        features: Tensor = self.blocks(_active(self.from_rgb(images)))
+        return features
+
+    def judged(self, x: Tensor) -> Tensor:
+        """Logits [N] of features."""
         x = torch.cat([x, deviation(x)], dim=1)
         x = _active(self.dense(_active(self.last(x)).flatten(1)))
         return self.score(x)[:, 0]

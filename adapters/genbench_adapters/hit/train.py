@@ -38,6 +38,7 @@ from genbench_adapters.training import (
     train,
     write_discriminator,
 )
+from genbench_adapters.variety import check_cost, paired, sameness
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1
@@ -52,7 +53,8 @@ class HiTRecipe(AdversarialRates):
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
     grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. initial: see `begin_with`; none by default.
+    them. variety: cost of the sameness of like samples (see `variety`). initial: see `begin_with`;
+    none by default.
     """
 
     dims: list[int]
@@ -70,6 +72,7 @@ class HiTRecipe(AdversarialRates):
     consistency: float = 0.0
     grey: bool = False
     clipped: bool = False
+    variety: float = 0.0
     initial: str = ""
     ema: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -78,6 +81,7 @@ class HiTRecipe(AdversarialRates):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_cost(self.variety)
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -131,15 +135,21 @@ class HiTTraining:
         self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
         loss, penalty = self._discriminator_step(number)
         self.discriminator.requires_grad_(False)
-        logits = self._judged(self._made(number, _GENERATOR))
+        fake = self._made(number, _GENERATOR, like=self.recipe.variety > 0)
+        with autocast(self.run, self.recipe.precision):
+            features = self.discriminator.features(fake)
+            logits = self.discriminator.judged(features)
+        generator_loss = functional.softplus(-logits.float()).mean()
+        same = sameness(features) if self.recipe.variety else None
+        total = generator_loss if same is None else generator_loss + self.recipe.variety * same
         self.discriminator.requires_grad_(True)
-        generator_loss = functional.softplus(-logits).mean()
-        descend(generator_loss, self.generator, self.generator_adam, self.run)
+        descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {
             "discriminator": float(loss.detach()),
             **({"r1": float(penalty.detach())} if penalty is not None else {}),
             "generator": float(generator_loss.detach()),
+            **({"sameness": float(same.detach())} if same is not None else {}),
         }
 
     def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor | None]:
@@ -165,9 +175,13 @@ class HiTTraining:
         descend(total, self.discriminator, self.discriminator_adam, self.run)
         return loss, penalty
 
-    def _made(self, number: int, purpose: int) -> Tensor:
+    def _made(self, number: int, purpose: int, *, like: bool = False) -> Tensor:
+        """Images; `like`: in pairs of similar latents (see `paired`)."""
+        latents = self._latents(number, purpose)
+        if like:
+            latents = paired(latents, self._noise(number, purpose))
         with autocast(self.run, self.recipe.precision):
-            images: Tensor = self.generator(self._latents(number, purpose))
+            images: Tensor = self.generator(latents)
         images = images.float()
         return images.clamp(-1, 1) if self.recipe.clipped else images
 
