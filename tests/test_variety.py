@@ -55,9 +55,11 @@ def test_sameness_is_the_logarithm_of_the_distance() -> None:
     assert bool(same.grad.isfinite().all())
 
 
+@pytest.mark.parametrize("compared", ["features", "images"])
 @pytest.mark.parametrize("begin", [begin_biggan, begin_hit])
-def test_the_reward_makes_samples_vary_more(tmp_path: Path, begin: Begin) -> None:
+def test_the_reward_makes_samples_vary_more(tmp_path: Path, begin: Begin, compared: str) -> None:
     def last(line: str) -> float:
+        line += f'\nvariety_of = "{compared}"'
         training = begin(tmp_path, "generator_rate = 1e-2\ndiscriminator_rate = 1e-6\n" + line)
         told = [training.step(number)["sameness"] for number in range(12)]
         return sum(told[-3:]) / 3
@@ -75,12 +77,19 @@ def test_biggans_pairs_are_of_one_class(tmp_path: Path) -> None:
     assert torch.equal(reward[:4], reward[4:])
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("variety = -1.0", "variety -1.0 is negative: choose 0 or more"),
+        ('variety_of = "image"', "variety_of image is not one; did you mean images?"),
+    ],
+)
 @pytest.mark.parametrize("family", ["biggan-deep", "hit"])
-def test_a_negative_cost_is_refused(tmp_path: Path, family: str) -> None:
+def test_bad_keys_are_refused(tmp_path: Path, family: str, line: str, expected: str) -> None:
     text = test_training.RECIPE if family == "biggan-deep" else test_hit_training.RECIPE
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(text + "variety = -1.0\n")
+    recipe.write_text(text + line)
     run = genbench(
         "train", family, "--config", recipe, "--data", "bundled[:50]", "--out", tmp_path / "run"
     )
-    assert "variety -1.0 is negative: choose 0 or more" in error_line(run)
+    assert expected in error_line(run)

@@ -1,25 +1,45 @@
-"""A generator's reward for variety: pairs of like samples that its judge tells apart.
+"""A generator's reward for variety: pairs of like samples should be far apart.
 
 Mode-seeking regularisation (Mao et al., arXiv:1903.05628) in the form of an entropy: the logarithm
-of a pair's distance, so that it acts on the closest most, and between features of the
-discriminator, where differing in brightness alone counts for little.
+of a pair's distance, so that it acts on the closest most. The paper's distance is between images;
+between features of the discriminator, differing in brightness alone counts for little.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from genbench.core import UsageError
+from genbench.core import UsageError, suggestion
 from genbench.noise import NoiseStream
 
+_COMPARED = ("features", "images")
 _LEAST = 1e-6  # distance of the same image twice
 
 
-def check_cost(variety: float) -> None:
-    """Raise UsageError for a recipe's negative cost."""
-    if variety < 0:
-        raise UsageError(f"variety {variety} is negative: choose 0 or more")
+@dataclass(frozen=True, kw_only=True)
+class VarietyReward:
+    """Keys of a recipe. variety: cost of the sameness of like samples, 0 for none. variety_of: what
+    their distance is taken between. Raises UsageError."""
+
+    variety: float = 0.0
+    variety_of: Literal["features", "images"] = "features"
+
+    def __post_init__(self) -> None:
+        if self.variety < 0:
+            raise UsageError(f"variety {self.variety} is negative: choose 0 or more")
+        if self.variety_of not in _COMPARED:
+            known = suggestion(self.variety_of, _COMPARED)
+            raise UsageError(f"variety_of {self.variety_of} is not one; {known}")
+
+    def sameness(self, images: Tensor, features: Tensor) -> Tensor | None:
+        """That of a batch of `paired` latents, or None where there is no reward."""
+        if not self.variety:
+            return None
+        return sameness(images if self.variety_of == "images" else features)
 
 
 def paired(latents: Tensor, noise: NoiseStream) -> Tensor:

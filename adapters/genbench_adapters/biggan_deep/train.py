@@ -39,7 +39,7 @@ from genbench_adapters.training import (
     train,
     write_discriminator,
 )
-from genbench_adapters.variety import check_cost, paired, sameness
+from genbench_adapters.variety import VarietyReward, paired
 
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
 _PREVIEW = 100
@@ -48,13 +48,12 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further c
 
 
 @dataclass(frozen=True, kw_only=True)
-class BigGANRecipe(AdversarialRates):
+class BigGANRecipe(AdversarialRates, VarietyReward):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
-    on the truncated latents that are sampled, not on all normal ones. grey: one colour. variety:
-    cost of the sameness of like samples (see `variety`). initial: see `begin_with`; none by
-    default.
+    on the truncated latents that are sampled, not on all normal ones. grey: one colour. initial:
+    see `begin_with`; none by default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -72,7 +71,6 @@ class BigGANRecipe(AdversarialRates):
     discriminator_reduction: int = 4
     truncated: bool = False
     grey: bool = False
-    variety: float = 0.0
     initial: str = ""
     precision: Precision = "float32"
     ema: float = 0.999
@@ -83,8 +81,8 @@ class BigGANRecipe(AdversarialRates):
     preview_every: int = 1000
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_cost(self.variety)
+        AdversarialRates.__post_init__(self)
+        VarietyReward.__post_init__(self)
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
@@ -160,7 +158,7 @@ class BigGANTraining:
             features = self.discriminator.features(fake)
             logits = self.discriminator.judged(features, labels)
         generator_loss = -logits.float().mean()
-        same = sameness(features) if self.recipe.variety else None
+        same = self.recipe.sameness(fake, features)
         total = generator_loss if same is None else generator_loss + self.recipe.variety * same
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)

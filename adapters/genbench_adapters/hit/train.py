@@ -38,7 +38,7 @@ from genbench_adapters.training import (
     train,
     write_discriminator,
 )
-from genbench_adapters.variety import check_cost, paired, sameness
+from genbench_adapters.variety import VarietyReward, paired
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1
@@ -47,14 +47,13 @@ _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates):
+class HiTRecipe(AdversarialRates, VarietyReward):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
     grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. variety: cost of the sameness of like samples (see `variety`). initial: see `begin_with`;
-    none by default.
+    them. initial: see `begin_with`; none by default.
     """
 
     dims: list[int]
@@ -72,7 +71,6 @@ class HiTRecipe(AdversarialRates):
     consistency: float = 0.0
     grey: bool = False
     clipped: bool = False
-    variety: float = 0.0
     initial: str = ""
     ema: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -80,8 +78,8 @@ class HiTRecipe(AdversarialRates):
     preview_every: int = 1000
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_cost(self.variety)
+        AdversarialRates.__post_init__(self)
+        VarietyReward.__post_init__(self)
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -140,7 +138,7 @@ class HiTTraining:
             features = self.discriminator.features(fake)
             logits = self.discriminator.judged(features)
         generator_loss = functional.softplus(-logits.float()).mean()
-        same = sameness(features) if self.recipe.variety else None
+        same = self.recipe.sameness(fake, features)
         total = generator_loss if same is None else generator_loss + self.recipe.variety * same
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)
