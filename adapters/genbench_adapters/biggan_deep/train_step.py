@@ -22,10 +22,12 @@ _WIDTHS = {128: [128, 256, 512, 1024, 2048, 2048]}
 
 def training_forms(resolution: int) -> list[TrainingForm]:
     """The paper's sizes where the discriminator's are known, and the recipe genbench ships."""
-    small = read_recipe(_SMALL, BigGANRecipe).resolution
-    if resolution not in (small, *_WIDTHS):
+    small = read_recipe(_SMALL, BigGANRecipe)
+    if resolution not in (small.resolution, *_WIDTHS):
         return []
-    note = "hinge loss, one update of either network, Adam, moving average"
+    twice = resolution == small.resolution and small.discriminator_steps == 2
+    updates = "two updates of the discriminator to one" if twice else "one update of either network"
+    note = f"hinge loss, {updates}, Adam, moving average"
     network = f"biggan-deep-{resolution}"
     return [TrainingForm(network=network, resolution=resolution, name="recipe", note=note)]
 
