@@ -7,6 +7,7 @@ between features of the discriminator, differing in brightness alone counts for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,11 +36,14 @@ class VarietyReward:
             known = suggestion(self.variety_of, _COMPARED)
             raise UsageError(f"variety_of {self.variety_of} is not one; {known}")
 
-    def sameness(self, images: Tensor, features: Tensor) -> Tensor | None:
-        """That of a batch of `paired` latents, or None where there is no reward."""
+    def rewarded(
+        self, loss: Tensor, images: Tensor, features: Tensor
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """A generator's loss with the reward over a batch of `paired` latents, and what to log."""
         if not self.variety:
-            return None
-        return sameness(images if self.variety_of == "images" else features)
+            return loss, {}
+        same = sameness(images if self.variety_of == "images" else features)
+        return loss + self.variety * same, {"sameness": float(same.detach())}
 
 
 def paired(latents: Tensor, noise: NoiseStream) -> Tensor:

@@ -158,15 +158,14 @@ class BigGANTraining:
             features = self.discriminator.features(fake)
             logits = self.discriminator.judged(features, labels)
         generator_loss = -logits.float().mean()
-        same = self.recipe.sameness(fake, features)
-        total = generator_loss if same is None else generator_loss + self.recipe.variety * same
+        total, told = self.recipe.rewarded(generator_loss, fake, features)
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
         return {
             "discriminator": float(loss),
             "generator": float(generator_loss.detach()),
-            **({"sameness": float(same.detach())} if same is not None else {}),
+            **told,
         }
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:

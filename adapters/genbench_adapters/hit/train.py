@@ -138,8 +138,7 @@ class HiTTraining:
             features = self.discriminator.features(fake)
             logits = self.discriminator.judged(features)
         generator_loss = functional.softplus(-logits.float()).mean()
-        same = self.recipe.sameness(fake, features)
-        total = generator_loss if same is None else generator_loss + self.recipe.variety * same
+        total, told = self.recipe.rewarded(generator_loss, fake, features)
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
@@ -147,7 +146,7 @@ class HiTTraining:
             "discriminator": float(loss.detach()),
             **({"r1": float(penalty.detach())} if penalty is not None else {}),
             "generator": float(generator_loss.detach()),
-            **({"sameness": float(same.detach())} if same is not None else {}),
+            **told,
         }
 
     def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor | None]:
