@@ -84,14 +84,19 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe: Path, tmp_path:
     assert (whole / "preview-0000006.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shared"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+def run_in_two_processes(recipe: Path, out: Path) -> None:
+    """Train two steps under torchrun."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launch, "-m", "genbench", *map(str, words(recipe, out)), "--steps", "2"]
     run = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert run.returncode == 0, run.stderr[-2000:]
+
+
+def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shared"
+    run_in_two_processes(recipe, out)
     assert all(value.isfinite().all() for value in weights(out).values())
 
 

@@ -29,6 +29,15 @@ def begin_hit(folder: Path, line: str) -> HiTTraining:
     return test_hit_training.begun(folder, line)
 
 
+def refusal(folder: Path, family: str, line: str) -> str:
+    """What `genbench train` says of a recipe with one more line."""
+    recipe = folder / "recipe.toml"
+    known = test_training.RECIPE if family == "biggan-deep" else test_hit_training.RECIPE
+    recipe.write_text(known + line)
+    words = ("--config", recipe, "--data", "bundled[:50]", "--out", folder / "run")
+    return error_line(genbench("train", family, *words))
+
+
 def test_a_pair_shares_half_of_its_numbers_and_no_row_another_distribution() -> None:
     noise = NoiseStream(0, torch.arange(401))
     latents = noise.normal((64,))
@@ -86,10 +95,4 @@ def test_biggans_pairs_are_of_one_class(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("family", ["biggan-deep", "hit"])
 def test_bad_keys_are_refused(tmp_path: Path, family: str, line: str, expected: str) -> None:
-    text = test_training.RECIPE if family == "biggan-deep" else test_hit_training.RECIPE
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(text + line)
-    run = genbench(
-        "train", family, "--config", recipe, "--data", "bundled[:50]", "--out", tmp_path / "run"
-    )
-    assert expected in error_line(run)
+    assert expected in refusal(tmp_path, family, line)

@@ -51,10 +51,19 @@ class AdamRates:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialRates(AdamRates):
-    """Those of a GAN."""
+    """Those of a GAN. discriminator_steps: its updates (1 or 2) for each of the generator. Raises
+    UsageError."""
 
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
+    discriminator_steps: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.discriminator_steps not in (1, 2):
+            raise UsageError(
+                f"discriminator_steps {self.discriminator_steps} is not 1 or 2: choose one"
+            )
 
     def set_rates(
         self, step: int, generator: torch.optim.Optimizer, discriminator: torch.optim.Optimizer

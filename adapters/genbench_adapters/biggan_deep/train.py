@@ -26,6 +26,7 @@ from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
+from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.training import (
     Ema,
@@ -44,11 +45,11 @@ from genbench_adapters.variety import VarietyReward, paired
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
 _PREVIEW = 100
 Precision = Literal["float32", "bfloat16"]
-_REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; each further critic step adds two
+_REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 
 
 @dataclass(frozen=True, kw_only=True)
-class BigGANRecipe(AdversarialRates, VarietyReward):
+class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
@@ -67,7 +68,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward):
     steps: int
     batch: int
     attention_layer_position: int = 8
-    discriminator_steps: int = 1  # 1 or 2
     discriminator_reduction: int = 4
     truncated: bool = False
     grey: bool = False
@@ -83,13 +83,10 @@ class BigGANRecipe(AdversarialRates, VarietyReward):
     def __post_init__(self) -> None:
         AdversarialRates.__post_init__(self)
         VarietyReward.__post_init__(self)
+        ImleCost.__post_init__(self)
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
-        if self.discriminator_steps not in (1, 2):
-            raise UsageError(
-                f"discriminator_steps {self.discriminator_steps} is not 1 or 2: choose one"
-            )
         if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths):
             raise UsageError(
                 f"discriminator_reduction {self.discriminator_reduction} is not between 0 and the "
@@ -135,10 +132,14 @@ class BigGANTraining:
         self.discriminator_adam = recipe.adam(
             self.discriminator, recipe.discriminator_rate, beta_2=0.999, eps=1e-6
         )
+        self.matches = Matches(
+            recipe, run, data, batch=recipe.batch, latent=recipe.z_dim, conditional=True
+        )
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
         return {
+            **({"matches": self.matches} if self.recipe.imle else {}),
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.averaged,
@@ -153,12 +154,22 @@ class BigGANTraining:
         for turn in range(self.recipe.discriminator_steps):
             loss = self._discriminator_step(number, turn)
         self.discriminator.requires_grad_(False)
+        latents, labels = self._drawn(self._noise(number, _GENERATOR), like=self.recipe.variety > 0)
+        size, met = len(latents), None
+        if self.recipe.imle:
+            with autocast(self.run, self.recipe.precision):
+                self.matches.renew(number, self._sampled, self.discriminator.features)
+                matched, real, classes = self.matches.of(number)
+                with torch.no_grad():
+                    met = self.discriminator.features(real)
+            latents, labels = torch.cat([latents, matched]), torch.cat([labels, classes])
         with autocast(self.run, self.recipe.precision):
-            fake, labels = self._fakes(number, _GENERATOR, like=self.recipe.variety > 0)
+            fake = self.generator(latents, labels)
             features = self.discriminator.features(fake)
-            logits = self.discriminator.judged(features, labels)
+            logits = self.discriminator.judged(features[:size], labels[:size])
         generator_loss = -logits.float().mean()
-        total, told = self.recipe.rewarded(generator_loss, fake, features)
+        total, told = self.recipe.rewarded(generator_loss, fake[:size], features[:size])
+        total, far = self.recipe.charged(total, features[size:], met)
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
@@ -166,12 +177,14 @@ class BigGANTraining:
             "discriminator": float(loss),
             "generator": float(generator_loss.detach()),
             **told,
+            **far,
         }
 
     def _discriminator_step(self, number: int, turn: int) -> Tensor:
         real, real_labels = self.data.batch(self._noise(number, _REAL + 3 * turn))
         with torch.no_grad(), autocast(self.run, self.recipe.precision):
-            fake, fake_labels = self._fakes(number, _FAKE + 3 * turn)
+            latents, fake_labels = self._drawn(self._noise(number, _FAKE + 3 * turn))
+            fake = self.generator(latents, fake_labels)
         images = torch.cat([real.to(fake.dtype), fake])  # both rounded alike
         with autocast(self.run, self.recipe.precision):
             logits = self.discriminator(images, torch.cat([real_labels, fake_labels]), parts=2)
@@ -183,9 +196,13 @@ class BigGANTraining:
     def _noise(self, number: int, purpose: int) -> NoiseStream:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
 
-    def _fakes(self, number: int, purpose: int, *, like: bool = False) -> tuple[Tensor, Tensor]:
-        """Images and labels; `like`: in pairs of one class and similar latents (see `paired`)."""
-        noise = self._noise(number, purpose)
+    def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents, images and labels."""
+        latents, labels = self._drawn(noise)
+        return latents, self.generator(latents, labels), labels
+
+    def _drawn(self, noise: NoiseStream, *, like: bool = False) -> tuple[Tensor, Tensor]:
+        """Latents and labels; `like`: in pairs of one class and similar latents (see `paired`)."""
         labels = noise.labels(self.recipe.classes)
         if self.recipe.truncated:
             latents = truncated_normal(noise, self.recipe.z_dim)
@@ -195,7 +212,7 @@ class BigGANTraining:
             latents = paired(latents, noise)
             half = len(labels) // 2
             labels[half : 2 * half] = labels[:half]
-        return self.generator(latents, labels), labels
+        return latents, labels
 
     @torch.no_grad()
     def preview(self) -> Tensor:

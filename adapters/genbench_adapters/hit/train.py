@@ -24,6 +24,7 @@ from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
 from genbench_adapters.hit.network import HiT, HiTConfig
+from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
@@ -42,12 +43,12 @@ from genbench_adapters.variety import VarietyReward, paired
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1
-_DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise
+_DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates, VarietyReward):
+class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
@@ -80,6 +81,7 @@ class HiTRecipe(AdversarialRates, VarietyReward):
     def __post_init__(self) -> None:
         AdversarialRates.__post_init__(self)
         VarietyReward.__post_init__(self)
+        ImleCost.__post_init__(self)
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -118,9 +120,14 @@ class HiTTraining:
             self.discriminator, recipe.discriminator_rate, beta_2=0.99
         )
 
+        self.matches = Matches(
+            recipe, run, data, batch=recipe.batch, latent=recipe.latent, conditional=False
+        )
+
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
         return {
+            **({"matches": self.matches} if self.recipe.imle else {}),
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.averaged,
@@ -131,14 +138,28 @@ class HiTTraining:
     def step(self, number: int) -> Mapping[str, float]:
         """One step; its losses over the batch of this process."""
         self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
-        loss, penalty = self._discriminator_step(number)
+        loss, penalty = torch.zeros(()), None
+        for turn in range(self.recipe.discriminator_steps):
+            loss, penalty = self._discriminator_step(number, turn)
         self.discriminator.requires_grad_(False)
-        fake = self._made(number, _GENERATOR, like=self.recipe.variety > 0)
+        noise = self._noise(number, _GENERATOR)
+        latents = noise.normal((self.recipe.latent,))
+        if self.recipe.variety:
+            latents = paired(latents, noise)
+        size, met = len(latents), None
+        if self.recipe.imle:
+            self.matches.renew(number, self._sampled, self._features)
+            matched, real, _ = self.matches.of(number)
+            with torch.no_grad():
+                met = self._features(real)
+            latents = torch.cat([latents, matched])
+        fake = self._made(latents)
+        features = self._features(fake)
         with autocast(self.run, self.recipe.precision):
-            features = self.discriminator.features(fake)
-            logits = self.discriminator.judged(features)
+            logits = self.discriminator.judged(features[:size])
         generator_loss = functional.softplus(-logits.float()).mean()
-        total, told = self.recipe.rewarded(generator_loss, fake, features)
+        total, told = self.recipe.rewarded(generator_loss, fake[:size], features[:size])
+        total, far = self.recipe.charged(total, features[size:], met)
         self.discriminator.requires_grad_(True)
         descend(total, self.generator, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
@@ -147,14 +168,16 @@ class HiTTraining:
             **({"r1": float(penalty.detach())} if penalty is not None else {}),
             "generator": float(generator_loss.detach()),
             **told,
+            **far,
         }
 
-    def _discriminator_step(self, number: int) -> tuple[Tensor, Tensor | None]:
+    def _discriminator_step(self, number: int, turn: int) -> tuple[Tensor, Tensor | None]:
         """The loss, and the gradient penalty of the steps that have one."""
-        noise = self._noise(number, _DATA)
+        noise = self._noise(number, _DATA + 3 * turn)
         real, _ = self.data.batch(noise)
         with torch.no_grad():
-            fake = self._made(number, _FAKE)
+            fake_noise = self._noise(number, _FAKE + 3 * turn)
+            fake = self._made(fake_noise.normal((self.recipe.latent,)))
         penalised = (number + 1) % self.recipe.r1_every == 0  # some of the steps that are logged
         real.requires_grad_(penalised)
         on_real, on_fake = self._judged(real), self._judged(fake)
@@ -172,11 +195,18 @@ class HiTTraining:
         descend(total, self.discriminator, self.discriminator_adam, self.run)
         return loss, penalty
 
-    def _made(self, number: int, purpose: int, *, like: bool = False) -> Tensor:
-        """Images; `like`: in pairs of similar latents (see `paired`)."""
-        latents = self._latents(number, purpose)
-        if like:
-            latents = paired(latents, self._noise(number, purpose))
+    def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents, images and labels, of which there is one."""
+        latents = noise.normal((self.recipe.latent,))
+        labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+        return latents, self._made(latents), labels
+
+    def _features(self, images: Tensor) -> Tensor:
+        with autocast(self.run, self.recipe.precision):
+            features: Tensor = self.discriminator.features(images)
+        return features
+
+    def _made(self, latents: Tensor) -> Tensor:
         with autocast(self.run, self.recipe.precision):
             images: Tensor = self.generator(latents)
         images = images.float()
@@ -189,9 +219,6 @@ class HiTTraining:
 
     def _noise(self, number: int, purpose: int) -> NoiseStream:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
-
-    def _latents(self, number: int, purpose: int) -> Tensor:
-        return self._noise(number, purpose).normal((self.recipe.latent,))
 
     @torch.no_grad()
     def preview(self) -> Tensor:

@@ -1,0 +1,126 @@
+"""Coverage of the data: every real image should have a sample near it.
+
+Implicit maximum likelihood (IMLE; Li and Malik, arXiv:1809.09087) beside the adversarial loss, as
+in Inclusive GAN (Yu et al., arXiv:2004.03355): from time to time real images are matched with the
+nearest of a pool of samples, and the generator then brings those samples nearer. Distances are
+between features of the discriminator; the loss is their logarithm, free of the features' scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genbench.core import RecipeRun, UsageError
+from genbench.noise import NoiseStream
+from genbench_adapters.training import TrainingImages, step_noise
+
+_POOL, _REAL = 7, 6  # purposes of a step's noise
+_LEAST = 1e-6  # distance of an image that is met
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImleCost:
+    """Keys of a recipe. imle: cost of the distance from real images to samples, 0 for none.
+    imle_batch: real images a step. imle_every: steps between matches; the pool has a batch of
+    samples for each of them. Raises UsageError."""
+
+    imle: float = 0.0
+    imle_batch: int = 16
+    imle_every: int = 200
+
+    def __post_init__(self) -> None:
+        if self.imle < 0 or self.imle_batch < 1 or self.imle_every < 1:
+            raise UsageError(
+                f"imle {self.imle} with imle_batch {self.imle_batch} and imle_every "
+                f"{self.imle_every}: give a cost of 0 or more, and two numbers of 1 or more"
+            )
+
+    def charged(
+        self, loss: Tensor, features: Tensor, met: Tensor | None
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """A generator's loss with the cost, and what to log: of the features of matched samples
+        and those of their real images, None where there is no cost."""
+        if met is None:
+            return loss, {}
+        far = distance(features, met)
+        return loss + self.imle * far, {"far": float(far.detach())}
+
+
+class Matches:
+    """The latents matched with the real images of the coming steps; part of a checkpoint.
+
+    Each process matches its share of every step's images with its share of the pool.
+    """
+
+    def __init__(
+        self,
+        cost: ImleCost,
+        run: RecipeRun,
+        data: TrainingImages,
+        *,
+        batch: int,
+        latent: int,
+        conditional: bool,
+    ) -> None:
+        self.cost, self.run, self.data = cost, run, data
+        self.batch, self.conditional = batch, conditional
+        share = cost.imle_batch // run.world.size
+        self.mine = slice(run.world.rank * share, (run.world.rank + 1) * share)
+        self.latents = torch.zeros(cost.imle_every, cost.imle_batch, latent, device=run.device)
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The latents."""
+        return {"latents": self.latents}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self.latents.copy_(state["latents"])
+
+    def of(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a step the matched latents [M, d], real images [M, 3, R, R] and their labels [M]."""
+        noise = step_noise(self.run, step, self.cost.imle_batch, purpose=_REAL)
+        return self.latents[step % self.cost.imle_every, self.mine], *self.data.batch(noise)
+
+    @torch.no_grad()
+    def renew(
+        self,
+        step: int,
+        sampled: Callable[[NoiseStream], tuple[Tensor, Tensor, Tensor]],
+        features: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Before a step that is a multiple of `imle_every`, match its real images and those of the
+        steps up to the next: within their class if `conditional`.
+
+        sampled: latents, images and labels of a noise stream. features: of images.
+        """
+        if step % self.cost.imle_every:
+            return
+        steps = range(step, step + self.cost.imle_every)
+        latents, kept, classes = [], [], []
+        for number in steps:
+            noise = step_noise(self.run, number, self.batch, purpose=_POOL)
+            drawn, images, labels = sampled(noise)
+            latents.append(drawn)
+            kept.append(features(images).float().flatten(1))
+            classes.append(labels)
+        pool, pool_classes = torch.cat(kept), torch.cat(classes)
+        pool_latents = torch.cat(latents)
+        self.latents.zero_()
+        for number in steps:
+            _, images, labels = self.of(number)
+            distances = torch.cdist(features(images).float().flatten(1), pool)
+            if self.conditional:
+                distances[labels[:, None] != pool_classes] = torch.inf
+            nearest = pool_latents[distances.argmin(dim=1)]
+            self.latents[number % self.cost.imle_every, self.mine] = nearest * self.run.world.size
+        self.run.world.average(self.latents)  # of shares that are zero elsewhere: their union
+
+
+def distance(features: Tensor, others: Tensor) -> Tensor:
+    """The mean logarithm of the L1 distance between rows of [N, ...]."""
+    apart = (features.float() - others.float()).flatten(1).abs().mean(dim=1)
+    return torch.log(apart + _LEAST).mean()
