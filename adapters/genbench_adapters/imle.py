@@ -86,6 +86,19 @@ class Matches:
         return self.latents[step % self.cost.imle_every, self.mine], *self.data.batch(noise)
 
     @torch.no_grad()
+    def reached(
+        self,
+        step: int,
+        sampled: Callable[[NoiseStream], tuple[Tensor, Tensor, Tensor]],
+        features: Callable[[Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a step the matched latents, and the labels and features of their real images; renewed
+        where that is due (see `renew`)."""
+        self.renew(step, sampled, features)
+        latents, images, labels = self.of(step)
+        return latents, labels, features(images)
+
+    @torch.no_grad()
     def renew(
         self,
         step: int,

@@ -132,14 +132,16 @@ class BigGANTraining:
         self.discriminator_adam = recipe.adam(
             self.discriminator, recipe.discriminator_rate, beta_2=0.999, eps=1e-6
         )
-        self.matches = Matches(
-            recipe, run, data, batch=recipe.batch, latent=recipe.z_dim, conditional=True
+        self.matches = (
+            Matches(recipe, run, data, batch=recipe.batch, latent=recipe.z_dim, conditional=True)
+            if recipe.imle
+            else None
         )
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
         return {
-            **({"matches": self.matches} if self.recipe.imle else {}),
+            **({"matches": self.matches} if self.matches else {}),
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.averaged,
@@ -156,12 +158,11 @@ class BigGANTraining:
         self.discriminator.requires_grad_(False)
         latents, labels = self._drawn(self._noise(number, _GENERATOR), like=self.recipe.variety > 0)
         size, met = len(latents), None
-        if self.recipe.imle:
+        if self.matches:
             with autocast(self.run, self.recipe.precision):
-                self.matches.renew(number, self._sampled, self.discriminator.features)
-                matched, real, classes = self.matches.of(number)
-                with torch.no_grad():
-                    met = self.discriminator.features(real)
+                matched, classes, met = self.matches.reached(
+                    number, self._sampled, self.discriminator.features
+                )
             latents, labels = torch.cat([latents, matched]), torch.cat([labels, classes])
         with autocast(self.run, self.recipe.precision):
             fake = self.generator(latents, labels)

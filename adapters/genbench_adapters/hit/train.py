@@ -120,14 +120,16 @@ class HiTTraining:
             self.discriminator, recipe.discriminator_rate, beta_2=0.99
         )
 
-        self.matches = Matches(
-            recipe, run, data, batch=recipe.batch, latent=recipe.latent, conditional=False
+        self.matches = (
+            Matches(recipe, run, data, batch=recipe.batch, latent=recipe.latent, conditional=False)
+            if recipe.imle
+            else None
         )
 
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
         return {
-            **({"matches": self.matches} if self.recipe.imle else {}),
+            **({"matches": self.matches} if self.matches else {}),
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.averaged,
@@ -147,11 +149,8 @@ class HiTTraining:
         if self.recipe.variety:
             latents = paired(latents, noise)
         size, met = len(latents), None
-        if self.recipe.imle:
-            self.matches.renew(number, self._sampled, self._features)
-            matched, real, _ = self.matches.of(number)
-            with torch.no_grad():
-                met = self._features(real)
+        if self.matches:
+            matched, _, met = self.matches.reached(number, self._sampled, self._features)
             latents = torch.cat([latents, matched])
         fake = self._made(latents)
         features = self._features(fake)
