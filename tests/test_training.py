@@ -139,6 +139,7 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
         ),
         (("batch = 8", "batch = 8\nbeta_1 = 1.0"), "beta_1 1.0 is not in [0, 1)"),
         (("batch = 8", "batch = 8\ndrop_at = 4\ndrop = 0"), "a factor in (0, 1]"),
+        (("batch = 8", "batch = 8\ntraining_truncation = 1.5"), "is not in (0, 1]"),
     ],
 )
 def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:
@@ -193,6 +194,7 @@ def test_the_latents_of_training_are_those_of_sampling_when_asked(
         return max(float(latents.abs().max()) for latents in seen)
 
     assert largest("truncated = true") <= 2 < largest("")
+    assert largest("truncated = true\ntraining_truncation = 0.25") <= 0.5
 
 
 def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:

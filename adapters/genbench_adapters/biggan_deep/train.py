@@ -53,8 +53,10 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
-    on the truncated latents that are sampled, not on all normal ones. grey: one colour. initial:
-    see `begin_with`; none by default.
+    on the truncated latents that are sampled, not on all normal ones. training_truncation: what
+    all latents of the training are multiplied by; below 1, samples at truncation 1 are more varied
+    and less typical than any the networks were trained on. grey: one colour. initial: see
+    `begin_with`; none by default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -70,6 +72,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     attention_layer_position: int = 8
     discriminator_reduction: int = 4
     truncated: bool = False
+    training_truncation: float = 1.0
     grey: bool = False
     initial: str = ""
     precision: Precision = "float32"
@@ -87,6 +90,11 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
+        if not 0 < self.training_truncation <= 1:
+            raise UsageError(
+                f"training_truncation {self.training_truncation} is not in (0, 1]: 1, or less "
+                "for samples wider than those trained on"
+            )
         if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths):
             raise UsageError(
                 f"discriminator_reduction {self.discriminator_reduction} is not between 0 and the "
@@ -209,6 +217,7 @@ class BigGANTraining:
             latents = truncated_normal(noise, self.recipe.z_dim)
         else:
             latents = noise.normal((self.recipe.z_dim,))
+        latents = self.recipe.training_truncation * latents
         if like:
             latents = paired(latents, noise)
             half = len(labels) // 2
