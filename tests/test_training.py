@@ -194,7 +194,9 @@ def test_the_latents_of_training_are_those_of_sampling_when_asked(
         return max(float(latents.abs().max()) for latents in seen)
 
     assert largest("truncated = true") <= 2 < largest("")
-    assert largest("truncated = true\ntraining_truncation = 0.25") <= 0.5
+    narrow = "truncated = true\ntraining_truncation = 0.25"
+    assert largest(narrow) <= 0.5
+    assert 0.5 < largest(f"{narrow}\nimle = 1.0\nimle_every = 2") <= 2  # as they are sampled
 
 
 def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:

@@ -53,10 +53,10 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
-    on the truncated latents that are sampled, not on all normal ones. training_truncation: what
-    all latents of the training are multiplied by; below 1, samples at truncation 1 are more varied
-    and less typical than any the networks were trained on. grey: one colour. initial: see
-    `begin_with`; none by default.
+    on the truncated latents that are sampled, not on all normal ones. training_truncation: what the
+    latents of the adversarial losses are multiplied by; below 1, samples at truncation 1 are more
+    varied and less typical than any the discriminator judged. Those matched for `imle` are as wide
+    as sampled. grey: one colour. initial: see `begin_with`; none by default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -207,22 +207,23 @@ class BigGANTraining:
 
     def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
         """Latents, images and labels."""
-        latents, labels = self._drawn(noise)
+        latents, labels = self._latents(noise), noise.labels(self.recipe.classes)
         return latents, self.generator(latents, labels), labels
 
     def _drawn(self, noise: NoiseStream, *, like: bool = False) -> tuple[Tensor, Tensor]:
         """Latents and labels; `like`: in pairs of one class and similar latents (see `paired`)."""
         labels = noise.labels(self.recipe.classes)
-        if self.recipe.truncated:
-            latents = truncated_normal(noise, self.recipe.z_dim)
-        else:
-            latents = noise.normal((self.recipe.z_dim,))
-        latents = self.recipe.training_truncation * latents
+        latents = self.recipe.training_truncation * self._latents(noise)
         if like:
             latents = paired(latents, noise)
             half = len(labels) // 2
             labels[half : 2 * half] = labels[:half]
         return latents, labels
+
+    def _latents(self, noise: NoiseStream) -> Tensor:
+        if self.recipe.truncated:
+            return truncated_normal(noise, self.recipe.z_dim)
+        return noise.normal((self.recipe.z_dim,))
 
     @torch.no_grad()
     def preview(self) -> Tensor:
