@@ -11,7 +11,7 @@ import torch
 from genbench.core import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.network import OFFICIAL
-from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
+from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, Precision
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 
@@ -27,7 +27,7 @@ def training_forms(resolution: int) -> list[TrainingForm]:
         return []
     twice = resolution == small.resolution and small.discriminator_steps == 2
     updates = "two updates of the discriminator to one" if twice else "one update of either network"
-    note = f"hinge loss, {updates}, Adam, moving average"
+    note = f"hinge loss, {updates}, Adam, moving average, no imle"
     network = f"biggan-deep-{resolution}"
     return [TrainingForm(network=network, resolution=resolution, name="recipe", note=note)]
 
@@ -46,7 +46,9 @@ def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], o
             discriminator_widths=_WIDTHS[form.resolution], steps=1, batch=setting.batch,
         )  # fmt: skip
     half = setting.dtype == torch.bfloat16
-    recipe = replace(recipe, batch=setting.batch, precision="bfloat16" if half else "float32")
+    precision: Precision = "bfloat16" if half else "float32"
+    # No matches (imle): the step that renews them does the work of two hundred.
+    recipe = replace(recipe, batch=setting.batch, precision=precision, imle=0.0)
     data = synthetic_images(setting.run, recipe.resolution, recipe.classes)
     training = BigGANTraining(recipe, setting.run, data)
     if setting.compile:
