@@ -20,7 +20,8 @@ from training_runs import holds_weights_of, silent_run
 from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
-from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, fill_statistics
+from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
+from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
 from genbench_adapters.deviation import deviation
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe

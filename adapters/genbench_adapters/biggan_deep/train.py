@@ -26,6 +26,7 @@ from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
+from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.training import (
@@ -93,7 +94,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
         if not 0 < self.training_truncation <= 1:
             raise UsageError(
                 f"training_truncation {self.training_truncation} is not in (0, 1]: 1, or less "
-                "for samples wider than those trained on"
+                "for samples wider than those judged"
             )
         if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths):
             raise UsageError(
@@ -206,7 +207,7 @@ class BigGANTraining:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
 
     def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, images and labels."""
+        """Latents as wide as sampled, their images and labels."""
         latents, labels = self._latents(noise), noise.labels(self.recipe.classes)
         return latents, self.generator(latents, labels), labels
 
@@ -243,40 +244,6 @@ class BigGANTraining:
             seed=self.run.seed,
         )
         return network.eval()
-
-
-@torch.no_grad()
-def fill_statistics(network: BigGANDeep, *, batches: int, batch: int, seed: int) -> None:
-    """Fill the table of means and variances by truncation from batches of generated images.
-
-    Every norm sees the batch's own statistics while they are collected; over the batches means
-    and (biased) variances are averaged, as the standing statistics of the paper (section 3.1,
-    appendix C). The network is left in eval mode.
-    """
-    config = network.config
-    norms = list(network.norms())
-    device = network.embeddings.weight.device
-    network.eval()
-    for norm in norms:
-        norm.training = True  # not its children: their spectral norms would iterate
-    for row in range(config.n_stats):
-        truncation = row / (config.n_stats - 1)
-        for norm in norms:
-            norm.observed = []
-        for number in range(batches):
-            first = number * batch
-            noise = NoiseStream(seed, torch.arange(first, first + batch), device)
-            z = truncation * truncated_normal(noise, config.z_dim)
-            network(z, noise.labels(config.num_classes))
-        for norm in norms:
-            assert norm.observed is not None
-            norm.running_means[row] = torch.stack([mean for mean, _ in norm.observed]).mean(0)
-            norm.running_vars[row] = torch.stack([variance for _, variance in norm.observed]).mean(
-                0
-            )
-    for norm in norms:
-        norm.observed = None
-    network.eval()
 
 
 def save_weights(network: BigGANDeep, folder: Path) -> Path:

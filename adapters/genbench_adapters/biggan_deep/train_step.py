@@ -11,7 +11,7 @@ import torch
 from genbench.core import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.network import OFFICIAL
-from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, Precision
+from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 
@@ -46,9 +46,10 @@ def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], o
             discriminator_widths=_WIDTHS[form.resolution], steps=1, batch=setting.batch,
         )  # fmt: skip
     half = setting.dtype == torch.bfloat16
-    precision: Precision = "bfloat16" if half else "float32"
     # No matches (imle): the step that renews them does the work of two hundred.
-    recipe = replace(recipe, batch=setting.batch, precision=precision, imle=0.0)
+    recipe = replace(
+        recipe, batch=setting.batch, precision="bfloat16" if half else "float32", imle=0.0
+    )
     data = synthetic_images(setting.run, recipe.resolution, recipe.classes)
     training = BigGANTraining(recipe, setting.run, data)
     if setting.compile:
