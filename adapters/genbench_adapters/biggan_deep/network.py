@@ -155,9 +155,10 @@ class SNConv2d(_SpectralNorm):
         super().__init__((outputs, inputs, side, side), bias=bias, eps=eps)
         self.padding = side // 2
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] -> [N, outputs, H, W]."""
-        return functional.conv2d(x, self.weight(), self.bias, padding=self.padding)
+    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
+        """[N, inputs, H, W] -> [N, outputs, H, W]; outputs: how many, the first, or all."""
+        bias = None if self.bias is None else self.bias[:outputs]
+        return functional.conv2d(x, self.weight()[:outputs], bias, padding=self.padding)
 
 
 class SNLinear(_SpectralNorm):
@@ -312,8 +313,9 @@ class _Trunk(nn.Module):
         x = x.permute(0, 3, 1, 2).contiguous()
         for layer in self.layers:
             x = layer(x, condition, truncation) if isinstance(layer, GenBlock) else layer(x)
-        x = self.conv_to_rgb(functional.relu(self.bn(x, truncation)))
-        # The official layer makes more channels than it keeps.
+        x = functional.relu(self.bn(x, truncation))
+        # The official layer makes more channels than it keeps; training need not wait for them.
+        x = self.conv_to_rgb(x, outputs=self.colours if self.training else None)
         return torch.tanh(x[:, : self.colours]).expand(-1, 3, -1, -1)
 
 
