@@ -28,26 +28,36 @@ def test_distance_is_the_logarithm_of_the_mean_difference() -> None:
     assert bool(met.grad.isfinite().all())
 
 
+def sampled(noise: NoiseStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    latents = noise.normal((2,))
+    return latents, latents.mean(1).view(-1, 1, 1, 1).expand(-1, 3, 32, 32), noise.labels(3)
+
+
+def brightness(images: torch.Tensor) -> torch.Tensor:
+    return images.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def begin_matches(
+    folder: Path, *, batch: int = PER_STEP, drawn: int = 1, conditional: bool = False
+) -> Matches:
+    run = silent_run(folder / "recipe.toml", folder)
+    data = synthetic_images(run, 32, 3)
+    cost = ImleCost(imle=1.0, imle_batch=batch, imle_every=EVERY, imle_drawn=drawn)
+    return Matches(cost, run, data, batch=POOLED, latent=2, conditional=conditional)
+
+
 @pytest.mark.parametrize("conditional", [True, False])
 def test_real_images_are_matched_with_the_nearest_sample_of_their_class(
     tmp_path: Path, conditional: bool
 ) -> None:
-    run = silent_run(tmp_path / "recipe.toml", tmp_path)
-    data = synthetic_images(run, 32, 3)
-    cost = ImleCost(imle=1.0, imle_batch=PER_STEP, imle_every=EVERY)
-    matches = Matches(cost, run, data, batch=POOLED, latent=2, conditional=conditional)
+    matches = begin_matches(tmp_path, conditional=conditional)
     pool: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
-    def sampled(noise: NoiseStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        latents = noise.normal((2,))
-        images = latents.mean(1).view(-1, 1, 1, 1).expand(-1, 3, 32, 32)
-        pool.append((latents, images, noise.labels(3)))
+    def kept(noise: NoiseStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        pool.append(sampled(noise))
         return pool[-1]
 
-    def brightness(images: torch.Tensor) -> torch.Tensor:
-        return images.mean(dim=(1, 2, 3), keepdim=True)
-
-    matches.renew(EVERY, sampled, brightness)
+    matches.renew(EVERY, kept, brightness)
     drawn, images, classes = (torch.cat(parts) for parts in zip(*pool, strict=True))
     assert len(drawn) == EVERY * POOLED
     assert len(drawn.unique(dim=0)) == EVERY * POOLED
@@ -59,8 +69,24 @@ def test_real_images_are_matched_with_the_nearest_sample_of_their_class(
             if conditional:
                 far[classes != label] = torch.inf
             assert torch.equal(latent, drawn[far.argmin()])
-    matches.renew(EVERY + 1, sampled, brightness)  # not due
+    matches.renew(EVERY + 1, kept, brightness)  # not due
     assert len(pool) == EVERY
+
+
+def test_of_the_images_drawn_the_farthest_are_matched(tmp_path: Path) -> None:
+    def alike(noise: NoiseStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        latents, images, labels = sampled(noise)
+        return latents, torch.zeros_like(images), labels
+
+    def bright(batch: int, drawn: int) -> torch.Tensor:
+        matches = begin_matches(tmp_path, batch=batch, drawn=drawn)
+        matches.renew(0, alike, brightness)
+        _, images, labels = matches.of(1)
+        assert len(images) == len(labels) == batch
+        return brightness(images).abs().flatten().sort(descending=True).values
+
+    every, farthest = bright(3 * PER_STEP, 1), bright(PER_STEP, 3)
+    assert torch.equal(farthest, every[:PER_STEP])
 
 
 @pytest.mark.parametrize("begin", [begin_biggan, begin_hit])
@@ -97,7 +123,11 @@ def test_two_processes_share_the_matches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("imle = -1.0", "imle -1.0"), ("imle_every = 0", "imle_every 0"), ("imle_batch = 0", "0 or")],
+    [
+        ("imle = -1.0", "imle -1.0"),
+        ("imle_every = 0", "imle_every 0"),
+        ("imle_drawn = 0", "imle_drawn 0"),
+    ],
 )
 @pytest.mark.parametrize("family", ["biggan-deep", "hit"])
 def test_bad_costs_are_refused(tmp_path: Path, family: str, line: str, expected: str) -> None:

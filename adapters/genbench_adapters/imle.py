@@ -25,18 +25,21 @@ _LEAST = 1e-6  # distance of an image that is met
 @dataclass(frozen=True, kw_only=True)
 class ImleCost:
     """Keys of a recipe. imle: cost of the distance from real images to samples, 0 for none.
-    imle_batch: real images a step. imle_every: steps between matches; the pool has a batch of
+    imle_batch: real images a step. imle_drawn: how many are drawn for each of those; the ones
+    farthest from the samples are kept. imle_every: steps between matches; the pool has a batch of
     samples for each of them. Raises UsageError."""
 
     imle: float = 0.0
     imle_batch: int = 16
+    imle_drawn: int = 1
     imle_every: int = 200
 
     def __post_init__(self) -> None:
-        if self.imle < 0 or self.imle_batch < 1 or self.imle_every < 1:
+        if self.imle < 0 or min(self.imle_batch, self.imle_drawn, self.imle_every) < 1:
             raise UsageError(
-                f"imle {self.imle} with imle_batch {self.imle_batch} and imle_every "
-                f"{self.imle_every}: give a cost of 0 or more, and two numbers of 1 or more"
+                f"imle {self.imle} with imle_batch {self.imle_batch}, imle_drawn "
+                f"{self.imle_drawn} and imle_every {self.imle_every}: give a cost of 0 or more, "
+                "and numbers of 1 or more"
             )
 
     def charged(
@@ -71,19 +74,26 @@ class Matches:
         share = cost.imle_batch // run.world.size
         self.mine = slice(run.world.rank * share, (run.world.rank + 1) * share)
         self.latents = torch.zeros(cost.imle_every, cost.imle_batch, latent, device=run.device)
+        self.kept = torch.zeros(cost.imle_every, cost.imle_batch, device=run.device)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """The latents."""
-        return {"latents": self.latents}
+        """The latents, and which of the drawn images they are matched with."""
+        return {"latents": self.latents, "kept": self.kept}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
         self.latents.copy_(state["latents"])
+        self.kept.copy_(state["kept"])
 
     def of(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Of a step the matched latents [M, d], real images [M, 3, R, R] and their labels [M]."""
-        noise = step_noise(self.run, step, self.cost.imle_batch, purpose=_REAL)
-        return self.latents[step % self.cost.imle_every, self.mine], *self.data.batch(noise)
+        images, labels = self._drawn(step)
+        kept = self.kept[step % self.cost.imle_every, self.mine].long()
+        return self.latents[step % self.cost.imle_every, self.mine], images[kept], labels[kept]
+
+    def _drawn(self, step: int) -> tuple[Tensor, Tensor]:
+        drawn = self.cost.imle_batch * self.cost.imle_drawn
+        return self.data.batch(step_noise(self.run, step, drawn, purpose=_REAL))
 
     @torch.no_grad()
     def reached(
@@ -106,31 +116,38 @@ class Matches:
         features: Callable[[Tensor], Tensor],
     ) -> None:
         """Before a step that is a multiple of `imle_every`, match its real images and those of the
-        steps up to the next: within their class if `conditional`.
+        steps up to the next: within their class if `conditional`. Of the images drawn the farthest
+        are kept.
 
         sampled: latents, images and labels of a noise stream. features: of images.
         """
         if step % self.cost.imle_every:
             return
         steps = range(step, step + self.cost.imle_every)
-        latents, kept, classes = [], [], []
+        latents, pooled, classes = [], [], []
         for number in steps:
             noise = step_noise(self.run, number, self.batch, purpose=_POOL)
             drawn, images, labels = sampled(noise)
             latents.append(drawn)
-            kept.append(features(images).float().flatten(1))
+            pooled.append(features(images).float().flatten(1))
             classes.append(labels)
-        pool, pool_classes = torch.cat(kept), torch.cat(classes)
+        pool, pool_classes = torch.cat(pooled), torch.cat(classes)
         pool_latents = torch.cat(latents)
+        shares = self.run.world.size
         self.latents.zero_()
+        self.kept.zero_()
         for number in steps:
-            _, images, labels = self.of(number)
+            images, labels = self._drawn(number)
             distances = torch.cdist(features(images).float().flatten(1), pool)
             if self.conditional:
                 distances[labels[:, None] != pool_classes] = torch.inf
-            nearest = pool_latents[distances.argmin(dim=1)]
-            self.latents[number % self.cost.imle_every, self.mine] = nearest * self.run.world.size
+            far, nearest = distances.min(dim=1)
+            kept = far.topk(self.cost.imle_batch // shares, sorted=False).indices.sort().values
+            place = number % self.cost.imle_every, self.mine
+            self.latents[place] = pool_latents[nearest[kept]] * shares
+            self.kept[place] = kept.float() * shares
         self.run.world.average(self.latents)  # of shares that are zero elsewhere: their union
+        self.run.world.average(self.kept)
 
 
 def distance(features: Tensor, others: Tensor) -> Tensor:
