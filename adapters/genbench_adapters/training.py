@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -180,21 +180,14 @@ def write_discriminator(network: nn.Module, folder: Path) -> None:
     write_model(folder / _DISCRIMINATOR, state, {}, kind="trained-here")
 
 
-def begin_with(
-    folder: Path,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    *,
-    load: Callable[..., None] = load_state_strictly,
-) -> None:
+def begin_with(folder: Path, generator: nn.Module, discriminator: nn.Module) -> None:
     """Give both networks the weights that a finished run left in a folder.
 
-    load: what the generator takes its tensors by, called as `load_state_strictly` is. Raises
-    GenbenchError when a file is missing, damaged or of another network.
+    Raises GenbenchError when a file is missing, damaged or of another network.
     """
-    model, critic = folder / _MODEL, folder / _DISCRIMINATOR
-    load(generator, load_tensors(model), what=f"the initial network {model}")
-    load_state_strictly(discriminator, load_tensors(critic), what=f"the initial network {critic}")
+    for name, network in ((_MODEL, generator), (_DISCRIMINATOR, discriminator)):
+        path = folder / name
+        load_state_strictly(network, load_tensors(path), what=f"the initial network {path}")
 
 
 def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:

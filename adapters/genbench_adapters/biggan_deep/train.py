@@ -24,7 +24,6 @@ from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
-from genbench_adapters.biggan_deep.growth import load_or_grow
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
@@ -58,8 +57,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     on the truncated latents that are sampled, not on all normal ones. training_truncation: what the
     latents of the adversarial losses are multiplied by; below 1, samples at truncation 1 are more
     varied and less typical than any the discriminator judged. Those matched for `imle` are as wide
-    as sampled. grey: one colour. initial: see `begin_with`; none by default; of
-    a narrower generator too (see `load_or_grow`).
+    as sampled. grey: one colour. initial: see `begin_with`; none by default.
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
@@ -135,8 +133,7 @@ class BigGANTraining:
         )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
         if recipe.initial:
-            begun = run.config.parent / recipe.initial
-            begin_with(begun, self.generator, self.discriminator, load=load_or_grow)
+            begin_with(run.config.parent / recipe.initial, self.generator, self.discriminator)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
         self.generator_adam = recipe.adam(
             self.generator, recipe.generator_rate, beta_2=0.999, eps=1e-6
