@@ -103,8 +103,9 @@ def _noise(case: Case) -> Iterator[Check]:
 
 def _folder(case: Case) -> Iterator[Check]:
     weights = weights_of(case.path)
-    resolution = read_config(weights, ModelCard(name="", resolution=0)).output_dim
-    network = load_network(weights, ModelCard(name="", resolution=resolution))
+    config = read_config(weights, ModelCard(name="", resolution=0))
+    card = ModelCard(name="", resolution=config.output_dim, classes=config.num_classes)
+    network = load_network(weights, card)
     yield Check("every key and shape of the folder", 0.0, 0.0)
     same = case.path.with_name(case.path.name.removesuffix("_ckpt") + ".npz")
     if same.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from biggan_files import small_network, write_folder
+from biggan_files import CONFIG, small_network, write_folder
 from safetensors.torch import save_file
 from strangers import error_line, genbench
 from torch import Tensor
@@ -92,6 +93,13 @@ def test_bad_options(folder: Path, tmp_path: Path, words: tuple[str, str], expec
     run = genbench(*SAMPLE, "--checkpoint", folder, "--out", tmp_path / "x.npz", *words)
     assert expected in error_line(run)
     assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("classes", [4, 20])  # the second would do, silently, for its first ten
+def test_another_number_of_classes(tmp_path: Path, classes: int) -> None:
+    write_folder(tmp_path, small_network(dataclasses.replace(CONFIG, num_classes=classes)))
+    run = genbench(*SAMPLE, "--checkpoint", tmp_path, "--out", tmp_path / "x.npz")
+    assert f"is a BigGAN-deep of {classes} classes, not of 10" in error_line(run)
 
 
 State = dict[str, Tensor]

@@ -52,6 +52,12 @@ def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
             f"{checkpoint} is a BigGAN-deep of {config.output_dim} pixels, not {card.resolution}: "
             f"pass --res {config.output_dim}"
         )
+    if config.num_classes != card.classes:
+        raise GenbenchError(
+            f"{checkpoint} is a BigGAN-deep of {config.num_classes} classes, not of "
+            f"{card.classes}, which {card.name} has: give it a card of its own "
+            "(docs/add-a-model.md)"
+        )
     state = load_tensors(checkpoint)
     with torch.device("meta"):
         network = BigGANDeep(config)
