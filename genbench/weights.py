@@ -150,7 +150,8 @@ def how_to_get(weight: WeightFile) -> str:
 def _fetch_by_hand(weight: WeightFile) -> str:
     if not weight.url:
         return f"copy it from {weight.published_at}"
-    return f"download {weight.url} (published at {weight.published_at})"
+    page = "" if weight.published_at == weight.url else f" (published at {weight.published_at})"
+    return f"download {weight.url}{page}"
 
 
 def file_sha256(path: Path) -> str:

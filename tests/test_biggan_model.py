@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from strangers import error_line, genbench
 from torch import Tensor
 
+from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANDeep
+
 SAMPLE = ("sample", "--model", "biggan-deep", "--res", "32", "-n", "3")
 
 
@@ -102,6 +104,16 @@ def test_another_number_of_classes(tmp_path: Path, classes: int) -> None:
     assert f"is a BigGAN-deep of {classes} classes, not of 10" in error_line(run)
 
 
+def test_published_weights_of_another_resolution(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        keys = BigGANDeep(OFFICIAL[256]).state_dict()
+    weights = tmp_path / "mine.bin"  # alone, as downloaded: no config.json says what it is
+    torch.save({key: torch.zeros(1) for key in keys}, weights)
+    sample = ("sample", "--model", "biggan-deep", "-n", "1", "--checkpoint", weights)
+    run = genbench(*sample, "--res", "128", "--out", tmp_path / "x.npz")
+    assert "published BigGAN-deep of 256 pixels, not 128: pass --res 256" in error_line(run)
+
+
 State = dict[str, Tensor]
 
 
@@ -159,7 +171,7 @@ def test_a_truncated_file_and_a_hostile_one(tmp_path: Path) -> None:
     ("text", "expected"),
     [("{", "is not a JSON file"), ("[]", "holds no configuration"),
      ('{"layers": []}', "not a BigGAN-deep configuration"),
-     ('{"layrs": []}', "configuration keys ['layrs'] are not BigGAN-deep's")],
+     ('{"layrs": []}', "config.json: configuration keys ['layrs'] are not BigGAN-deep's")],
 )  # fmt: skip
 def test_bad_configuration(tmp_path: Path, text: str, expected: str) -> None:
     write_folder(tmp_path, small_network())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from genbench.core import GenbenchError, ModelCard
 from genbench.weights import load_state_strictly, load_tensors
@@ -25,7 +27,10 @@ def read_config(checkpoint: Path, card: ModelCard) -> BigGANConfig:
             raise GenbenchError(f"{path} is not a JSON file ({error}): fetch it again") from error
         if not isinstance(values, dict):
             raise GenbenchError(f"{path} holds no configuration: fetch it again")
-        return BigGANConfig.from_mapping(values)
+        try:
+            return BigGANConfig.from_mapping(values)
+        except GenbenchError as error:
+            raise GenbenchError(f"{path}: {error}") from error
     if card.resolution not in OFFICIAL:
         raise GenbenchError(
             f"there is no config.json beside {checkpoint}, and no published BigGAN-deep has "
@@ -59,6 +64,12 @@ def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
             "(docs/add-a-model.md)"
         )
     state = load_tensors(checkpoint)
+    made_for = _published_resolution(state)
+    if config is OFFICIAL.get(card.resolution) and made_for not in (None, config.output_dim):
+        raise GenbenchError(
+            f"{checkpoint} has the blocks of the published BigGAN-deep of {made_for} pixels, not "
+            f"{config.output_dim}: pass --res {made_for}"
+        )
     with torch.device("meta"):
         network = BigGANDeep(config)
     network = network.to_empty(device="cpu")
@@ -69,3 +80,10 @@ def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
             f"{checkpoint} holds NaN or infinity in {broken[0]}: fetch or train it again"
         )
     return network.eval()
+
+
+def _published_resolution(state: Mapping[str, Tensor]) -> int | None:
+    """Of the published network with as many blocks; of a lone file nothing else tells it."""
+    blocks = {key.split(".")[2] for key in state if key.startswith("generator.layers.")}
+    numbers = {len(config.layers) + 1: pixels for pixels, config in OFFICIAL.items()}  # 1 attends
+    return numbers.get(len(blocks))
