@@ -31,7 +31,7 @@ def train(
     from genbench.registry import training_of
 
     begin = training_of(model)
-    with joined_world() as world:
+    with joined_world(trains=True) as world:
         run = TrainRun(
             config=config, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
             device=device_of(device, world), reporter=ConsoleReporter(leads=world.leads),
@@ -74,7 +74,7 @@ def distill(
     begin = distillation_of(model)
     weights = named_weights(teacher, res)
     curve = Curve(every=fd_every, samples=fd_samples, protocol=find_protocol(protocol))
-    with joined_world() as world:
+    with joined_world(trains=True) as world:
         run = DistillRun(
             config=config, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
             world=world, device=device_of(device, world),

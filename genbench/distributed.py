@@ -79,17 +79,21 @@ def world_of_environment() -> World:
 
 
 @contextmanager
-def joined_world() -> Iterator[World]:
+def joined_world(*, trains: bool = False) -> Iterator[World]:
     """The world of this run, its processes joined (gloo: only CPU data travels) while it lasts.
 
-    torchrun tells every process to use one thread. Bits must not depend on how many processes
-    share the work, so every process computes with the thread count it would have alone.
+    torchrun tells every process to use one thread, or as many as OMP_NUM_THREADS says. Bits of a
+    measurement must not depend on how many processes share the work, so every process computes
+    with the thread count it would have alone. trains: they do depend on it, since the processes
+    share a batch, and what torchrun says stands: each with every processor, two processes on two
+    processors train eight times slower than one.
     """
     world = world_of_environment()
     if world.size == 1:
         yield world
         return
-    torch.set_num_threads(default_threads())
+    if not trains:
+        torch.set_num_threads(default_threads())
     dist.init_process_group("gloo", timeout=_TIMEOUT)
     try:
         yield world

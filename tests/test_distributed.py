@@ -1,0 +1,27 @@
+"""How many threads each process of a shared run computes with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from genbench import distributed
+
+ALONE, GIVEN = 3, 1  # threads of a process by itself, and those torchrun allows
+
+
+@pytest.mark.parametrize(("trains", "expected"), [(False, ALONE), (True, GIVEN)])
+def test_threads(monkeypatch: pytest.MonkeyPatch, trains: bool, expected: int) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "default_threads", lambda: ALONE)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(GIVEN)
+        with distributed.joined_world(trains=trains) as world:
+            assert world.size == 2
+            assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
