@@ -96,6 +96,17 @@ def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> Non
     assert largest("clipped = true") <= 1 < largest()
 
 
+def test_clipped_pixels_learn_to_come_back_but_not_to_go_further(tmp_path: Path) -> None:
+    training = begun(tmp_path, "clipped = true")
+    training.generator.forward = lambda z: z  # type: ignore[method-assign]
+    pixels = torch.tensor([-2.0, -2.0, 2.0, 2.0, 0.5, 0.5], requires_grad=True)
+    made = training._made(pixels)
+    assert made.tolist() == [-1, -1, 1, 1, 0.5, 0.5]
+    made.backward(torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]))  # descent goes against it
+    assert pixels.grad is not None
+    assert pixels.grad.tolist() == [0, -1, 1, 0, 1, -1]
+
+
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")

@@ -101,6 +101,24 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
         )
 
 
+class _Clipped(torch.autograd.Function):
+    """Clipping to [-1, 1] under which what is outside still learns to come back, not to go further.
+
+    Plain clipping stops both gradients: a pixel that has once left the range of images stays there.
+    """
+
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> Tensor:
+        context.save_for_backward(images)
+        return images.clamp(-1, 1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (images,) = context.saved_tensors
+        outwards = ((images < -1) & (gradient > 0)) | ((images > 1) & (gradient < 0))
+        return gradient.masked_fill(outwards, 0)
+
+
 class HiTTraining:
     """The recipe at work; one step is an update of the discriminator and one of the generator."""
 
@@ -209,7 +227,7 @@ class HiTTraining:
         with autocast(self.run, self.recipe.precision):
             images: Tensor = self.generator(latents)
         images = images.float()
-        return images.clamp(-1, 1) if self.recipe.clipped else images
+        return _Clipped.apply(images) if self.recipe.clipped else images
 
     def _judged(self, images: Tensor) -> Tensor:
         with autocast(self.run, self.recipe.precision):
