@@ -107,6 +107,31 @@ def test_clipped_pixels_learn_to_come_back_but_not_to_go_further(tmp_path: Path)
     assert pixels.grad.tolist() == [0, -1, 1, 0, 1, -1]
 
 
+def test_new_statistics_are_those_of_the_generated_batches(tmp_path: Path) -> None:
+    training = begun(tmp_path, "statistics_batches = 1", "statistics_batch = 32")
+    network = training.finished()
+    z = NoiseStream(training.run.seed, torch.arange(32)).normal((4,))
+    with torch.no_grad():
+        sampled, batch = network(z), training.ema.averaged.train()(z)
+    assert float((sampled - batch).abs().mean()) < 0.02 * float(batch.std())  # bar N for N - 1
+    kept = begun(tmp_path).finished().state_dict()
+    assert all(
+        torch.equal(kept[key], value)
+        for key, value in begun(tmp_path).ema.averaged.state_dict().items()
+    )
+
+
+def test_new_statistics_are_a_mean_over_batches(tmp_path: Path) -> None:
+    def tokens(batches: int, batch: int) -> torch.Tensor:
+        counts = f"statistics_batches = {batches}", f"statistics_batch = {batch}"
+        norm = begun(tmp_path, *counts).finished().embedding_layer[2]
+        return norm.get_buffer("moving_mean")
+
+    torch.testing.assert_close(
+        tokens(3, 4), tokens(1, 12)
+    )  # of the first norm, which sees no other
+
+
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")

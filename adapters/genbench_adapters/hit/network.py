@@ -141,11 +141,15 @@ class Dense(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over the last axis; the moving statistics are used in eval mode."""
+    """Batch norm over the last axis; the moving statistics are used in eval mode.
+
+    momentum: what the moving statistics keep of themselves in a step of training.
+    """
 
     moving_mean: Tensor
     moving_variance: Tensor
     epsilon = _EPSILON["batch"]
+    momentum: float = _MOMENTUM
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -158,7 +162,7 @@ class BatchNorm(nn.Module):
         """[..., C] -> the same shape."""
         flat = functional.batch_norm(
             x.reshape(-1, x.shape[-1]), self.moving_mean, self.moving_variance, self.gamma,
-            self.beta, self.training, 1 - _MOMENTUM, self.epsilon,
+            self.beta, self.training, 1 - self.momentum, self.epsilon,
         )  # fmt: skip
         return flat.view(x.shape)
 

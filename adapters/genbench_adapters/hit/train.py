@@ -23,6 +23,7 @@ from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
+from genbench_adapters.hit.fresh_statistics import fill_statistics
 from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
@@ -54,7 +55,9 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
     grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. initial: see `begin_with`; none by default.
+    them. initial: see `begin_with`; none by default. statistics_batches, statistics_batch: how many
+    generated images make the batch norm statistics in the end; 0 batches keep those of training,
+    as the official trainer does.
     """
 
     dims: list[int]
@@ -74,6 +77,8 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
     clipped: bool = False
     initial: str = ""
     ema: float = 0.999
+    statistics_batches: int = 0
+    statistics_batch: int = 256
     precision: Literal["float32", "bfloat16"] = "float32"
     save_every: int = 500
     preview_every: int = 1000
@@ -244,6 +249,17 @@ class HiTTraining:
         network = copy.deepcopy(self.ema.averaged).eval()
         return to_uint8(network(noise.normal((self.recipe.latent,)))).cpu()
 
+    def finished(self) -> HiT:
+        """The averaged generator, with new batch norm statistics if the recipe asks for them."""
+        network = copy.deepcopy(self.ema.averaged)
+        fill_statistics(
+            network,
+            batches=self.recipe.statistics_batches,
+            batch=self.recipe.statistics_batch,
+            seed=self.run.seed,
+        )
+        return network
+
 
 def train_hit(run: TrainRun) -> Path:
     """Train, or resume, a HiT; returns the path of the finished weights (float16)."""
@@ -258,7 +274,7 @@ def train_hit(run: TrainRun) -> Path:
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
     train(training, run, pace, identity)
     path = run.out / "model.safetensors"
-    state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
+    state = {key: value.half() for key, value in training.finished().state_dict().items()}
     write_model(path, state, dataclasses.asdict(config), kind="trained-here")
     write_discriminator(training.discriminator, run.out)
     return path
