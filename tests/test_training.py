@@ -141,6 +141,8 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
         (("batch = 8", "batch = 8\nbeta_1 = 1.0"), "beta_1 1.0 is not in [0, 1)"),
         (("batch = 8", "batch = 8\ndrop_at = 4\ndrop = 0"), "a factor in (0, 1]"),
         (("batch = 8", "batch = 8\ntraining_truncation = 1.5"), "is not in (0, 1]"),
+        (("batches = 1", "batches = 0"), "give 1 batches or more"),
+        (("statistics_batch = 4", "statistics_batch = 0"), "with statistics_batch 0"),
     ],
 )
 def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:

@@ -29,6 +29,7 @@ from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
+from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -50,7 +51,7 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; a second criti
 
 
 @dataclass(frozen=True, kw_only=True)
-class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
+class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
@@ -61,6 +62,8 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     precision: of the convolutions and products (torch.autocast); weights, losses and averages stay
     float32.
     """
+
+    fewest_batches = 1  # without its table of statistics the generator has none
 
     resolution: int
     classes: int
@@ -80,7 +83,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
     ema: float = 0.999
     ema_start: int = 0
     statistics_batches: int = 16
-    statistics_batch: int = 256
     save_every: int = 500
     preview_every: int = 1000
 
@@ -88,6 +90,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost):
         AdversarialRates.__post_init__(self)
         VarietyReward.__post_init__(self)
         ImleCost.__post_init__(self)
+        FinalStatistics.__post_init__(self)
         if self.precision not in get_args(Precision):
             known = suggestion(self.precision, get_args(Precision))
             raise UsageError(f"precision {self.precision} is not one; {known}")
@@ -236,14 +239,7 @@ class BigGANTraining:
 
     def finished(self) -> BigGANDeep:
         """The averaged generator with its standing statistics."""
-        network = copy.deepcopy(self.ema.averaged)
-        fill_statistics(
-            network,
-            batches=self.recipe.statistics_batches,
-            batch=self.recipe.statistics_batch,
-            seed=self.run.seed,
-        )
-        return network.eval()
+        return self.recipe.with_statistics(self.ema.averaged, fill_statistics, self.run.seed)
 
 
 def save_weights(network: BigGANDeep, folder: Path) -> Path:

@@ -28,6 +28,7 @@ from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.single_file import write_model
+from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -49,15 +50,14 @@ _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
+class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
     grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. initial: see `begin_with`; none by default. statistics_batches, statistics_batch: how many
-    generated images make the batch norm statistics in the end; 0 batches keep those of training,
-    as the official trainer does.
+    them. initial: see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm
+    statistics of training, as the official trainer does.
     """
 
     dims: list[int]
@@ -77,8 +77,6 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
     clipped: bool = False
     initial: str = ""
     ema: float = 0.999
-    statistics_batches: int = 0
-    statistics_batch: int = 256
     precision: Literal["float32", "bfloat16"] = "float32"
     save_every: int = 500
     preview_every: int = 1000
@@ -87,6 +85,7 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost):
         AdversarialRates.__post_init__(self)
         VarietyReward.__post_init__(self)
         ImleCost.__post_init__(self)
+        FinalStatistics.__post_init__(self)
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -251,14 +250,7 @@ class HiTTraining:
 
     def finished(self) -> HiT:
         """The averaged generator, with new batch norm statistics if the recipe asks for them."""
-        network = copy.deepcopy(self.ema.averaged)
-        fill_statistics(
-            network,
-            batches=self.recipe.statistics_batches,
-            batch=self.recipe.statistics_batch,
-            seed=self.run.seed,
-        )
-        return network
+        return self.recipe.with_statistics(self.ema.averaged, fill_statistics, self.run.seed)
 
 
 def train_hit(run: TrainRun) -> Path:
