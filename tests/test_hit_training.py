@@ -131,6 +131,14 @@ def test_new_statistics_are_a_mean_over_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(tokens(3, 4), tokens(1, 12))
 
 
+def test_a_widened_generator_makes_the_images_of_wider_latents(tmp_path: Path) -> None:
+    judged, widened = (begun(tmp_path, line).finished() for line in ("", "widened = 1.5"))
+    z = NoiseStream(0, torch.arange(4)).normal((4,))
+    with torch.no_grad():
+        torch.testing.assert_close(widened(z), judged(1.5 * z))
+        assert not torch.allclose(widened(z), judged(z))
+
+
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")
@@ -182,6 +190,7 @@ def test_halving_is_a_convolution_with_binomial_taps() -> None:
         (("patches = [4, 4, 0]", "patches = [3, 4, 0]"), "stage 0 of HiT cannot have"),
         (("patches = [4, 4, 0]", "patches = [4, 4, 0]\ndrop = 2.0"), "a factor in (0, 1]"),
         (("latent", "statistics_batches = -1\nlatent"), "give 0 batches or more"),
+        (("latent", "widened = 0.0\nlatent"), "widened 0.0 is not above 0"),
         (("latent", "statistics_batch = 0\nlatent"), "with statistics_batch 0"),
     ],
 )

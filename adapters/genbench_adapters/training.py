@@ -28,7 +28,6 @@ from genbench_adapters.single_file import write_model
 
 _IN_MEMORY = 4 << 30  # bytes of images that are read once and kept
 _GRID = 100  # images of a preview
-_MODEL, _DISCRIMINATOR = "model.safetensors", "discriminator.safetensors"
 
 Recipe = TypeVar("Recipe")
 Network = TypeVar("Network", bound=nn.Module)
@@ -173,20 +172,23 @@ def autocast(run: RecipeRun, precision: str) -> torch.autocast:
     return torch.autocast(run.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def write_discriminator(network: nn.Module, folder: Path) -> None:
-    """Write a discriminator (float16) beside its generator, so that a later run can begin with
-    both: one that must first learn to judge a good generator is no help to it for long."""
-    state = {key: value.half() for key, value in network.state_dict().items()}
-    write_model(folder / _DISCRIMINATOR, state, {}, kind="trained-here")
+def write_beside(folder: Path, **networks: nn.Module) -> None:
+    """Write the networks that helped a generator to learn (float16) beside it, by their names, so
+    that a later run can begin with all: a discriminator that must first learn to judge a good
+    generator is no help to it for long."""
+    for name, network in networks.items():
+        state = {key: value.half() for key, value in network.state_dict().items()}
+        write_model(folder / f"{name}.safetensors", state, {}, kind="trained-here")
 
 
-def begin_with(folder: Path, generator: nn.Module, discriminator: nn.Module) -> None:
-    """Give both networks the weights that a finished run left in a folder.
+def begin_with(folder: Path, **networks: nn.Module) -> None:
+    """Give networks the weights that a finished run left in a folder, by their names; the
+    generator is `model`.
 
     Raises GenbenchError when a file is missing, damaged or of another network.
     """
-    for name, network in ((_MODEL, generator), (_DISCRIMINATOR, discriminator)):
-        path = folder / name
+    for name, network in networks.items():
+        path = folder / f"{name}.safetensors"
         load_state_strictly(network, load_tensors(path), what=f"the initial network {path}")
 
 

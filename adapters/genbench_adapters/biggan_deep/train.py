@@ -40,7 +40,7 @@ from genbench_adapters.training import (
     read_recipe,
     step_noise,
     train,
-    write_discriminator,
+    write_beside,
 )
 from genbench_adapters.variety import VarietyReward, paired
 
@@ -136,7 +136,8 @@ class BigGANTraining:
         )
         self.discriminator = discriminator.to(run.device).to(memory_format=order)
         if recipe.initial:
-            begin_with(run.config.parent / recipe.initial, self.generator, self.discriminator)
+            folder = run.config.parent / recipe.initial
+            begin_with(folder, model=self.generator, discriminator=self.discriminator)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
         self.generator_adam = recipe.adam(
             self.generator, recipe.generator_rate, beta_2=0.999, eps=1e-6
@@ -264,5 +265,5 @@ def train_biggan(run: TrainRun) -> Path:
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
     train(training, run, pace, identity)
-    write_discriminator(training.discriminator, run.out)
+    write_beside(run.out, discriminator=training.discriminator)
     return save_weights(training.finished(), run.out)

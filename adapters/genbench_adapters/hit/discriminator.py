@@ -14,7 +14,8 @@ from genbench_adapters.deviation import deviation
 _SLOPE = 0.2  # of the leaky rectifiers
 
 
-def _active(x: Tensor) -> Tensor:
+def active(x: Tensor) -> Tensor:
+    """Leaky rectifiers that keep the variance."""
     return functional.leaky_relu(x, _SLOPE) * math.sqrt(2)
 
 
@@ -28,6 +29,16 @@ def halved(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, 2)
 
 
+def begin_with_unit_variance(network: nn.Module) -> None:
+    """Initial weights that keep the variance through all layers; PyTorch's own divide it by 3 at
+    each."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions and a smoothed halving beside a 1x1 skip."""
 
@@ -39,7 +50,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
-        h = _active(self.conv_1(_active(self.conv_0(x))))
+        h = active(self.conv_1(active(self.conv_0(x))))
         return (halved(h) + self.skip(halved(x))) / math.sqrt(2)
 
 
@@ -56,12 +67,7 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.dense = nn.Linear(widths[-1] * 16, widths[-1])
         self.score = nn.Linear(widths[-1], 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                # Keeps the variance through all layers; PyTorch's own divides it by 3 at each.
-                nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        begin_with_unit_variance(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
@@ -69,11 +75,11 @@ class Discriminator(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[N, C, 4, 4] of images."""
-        features: Tensor = self.blocks(_active(self.from_rgb(images)))
+        features: Tensor = self.blocks(active(self.from_rgb(images)))
         return features
 
     def judged(self, x: Tensor) -> Tensor:
         """Logits [N] of features."""
         x = torch.cat([x, deviation(x)], dim=1)
-        x = _active(self.dense(_active(self.last(x)).flatten(1)))
+        x = active(self.dense(active(self.last(x)).flatten(1)))
         return self.score(x)[:, 0]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.core import TrainRun, UsageError
@@ -23,6 +23,7 @@ from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
+from genbench_adapters.hit.encoder import Encoder, EncoderCost, Encoding, distance, divergence
 from genbench_adapters.hit.fresh_statistics import fill_statistics
 from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.imle import ImleCost, Matches
@@ -39,25 +40,28 @@ from genbench_adapters.training import (
     read_recipe,
     step_noise,
     train,
-    write_discriminator,
+    write_beside,
 )
 from genbench_adapters.variety import VarietyReward, paired
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1
 _DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
+_ENCODED = 6
 _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
+class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
     times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
     grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
     them. initial: see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm
-    statistics of training, as the official trainer does.
+    statistics of training, as the official trainer does. widened: how many times as wide as judged
+    the latents of the finished generator's samples are; above 1, they are more varied and less
+    typical.
     """
 
     dims: list[int]
@@ -75,6 +79,7 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     consistency: float = 0.0
     grey: bool = False
     clipped: bool = False
+    widened: float = 1.0
     initial: str = ""
     ema: float = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -85,7 +90,12 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
         AdversarialRates.__post_init__(self)
         VarietyReward.__post_init__(self)
         ImleCost.__post_init__(self)
+        EncoderCost.__post_init__(self)
         FinalStatistics.__post_init__(self)
+        if self.imle and self.reconstruction:
+            raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
+        if not 0 < self.widened < float("inf"):
+            raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
         side = self.network().resolution >> (len(self.discriminator_widths) - 1)
         if side != _SMALLEST:
             raise UsageError(
@@ -134,10 +144,17 @@ class HiTTraining:
         # Channels last is the faster order of memory for convolutions, on CPUs and GPUs alike.
         order = torch.channels_last
         self.discriminator = Discriminator(widths).to(run.device).to(memory_format=order)
+        self.encoder: Encoder | None = None
+        if recipe.reconstruction:
+            self.encoder = Encoder(widths, recipe.latent).to(run.device).to(memory_format=order)
+        self.learning = nn.ModuleDict({"generator": self.generator})  # against the generator's loss
+        if self.encoder:
+            self.learning["encoder"] = self.encoder
         if recipe.initial:
-            begin_with(run.config.parent / recipe.initial, self.generator, self.discriminator)
+            folder = run.config.parent / recipe.initial
+            begin_with(folder, model=self.generator, **self.helpers())
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema)
-        self.generator_adam = recipe.adam(self.generator, recipe.generator_rate, beta_2=0.99)
+        self.generator_adam = recipe.adam(self.learning, recipe.generator_rate, beta_2=0.99)
         self.discriminator_adam = recipe.adam(
             self.discriminator, recipe.discriminator_rate, beta_2=0.99
         )
@@ -148,12 +165,17 @@ class HiTTraining:
             else None
         )
 
+    def helpers(self) -> Mapping[str, nn.Module]:
+        """The networks that only training needs, by name."""
+        encoder = {"encoder": self.encoder} if self.encoder else {}
+        return {"discriminator": self.discriminator, **encoder}
+
     def parts(self) -> Mapping[str, Any]:
         """What a checkpoint holds."""
         return {
             **({"matches": self.matches} if self.matches else {}),
             "generator": self.generator,
-            "discriminator": self.discriminator,
+            **self.helpers(),
             "ema": self.ema.averaged,
             "generator_adam": self.generator_adam,
             "discriminator_adam": self.discriminator_adam,
@@ -162,10 +184,25 @@ class HiTTraining:
     def step(self, number: int) -> Mapping[str, float]:
         """One step; its losses over the batch of this process."""
         self.recipe.set_rates(number, self.generator_adam, self.discriminator_adam)
+        if number < self.recipe.autoencoder_steps:
+            return self._autoencoder_step(number)
         loss, penalty = torch.zeros(()), None
         for turn in range(self.recipe.discriminator_steps):
             loss, penalty = self._discriminator_step(number, turn)
         self.discriminator.requires_grad_(False)
+        generator_loss, total, told = self._generator_losses(number)
+        self.discriminator.requires_grad_(True)
+        descend(total, self.learning, self.generator_adam, self.run)
+        self.ema.update(self.generator, number)
+        return {
+            "discriminator": float(loss.detach()),
+            **({"r1": float(penalty.detach())} if penalty is not None else {}),
+            "generator": float(generator_loss.detach()),
+            **told,
+        }
+
+    def _generator_losses(self, number: int) -> tuple[Tensor, Tensor, Mapping[str, float]]:
+        """The adversarial loss, that with all costs, and what to log of the costs."""
         noise = self._noise(number, _GENERATOR)
         latents = noise.normal((self.recipe.latent,))
         if self.recipe.variety:
@@ -174,23 +211,50 @@ class HiTTraining:
         if self.matches:
             matched, _, met = self.matches.reached(number, self._sampled, self._features)
             latents = torch.cat([latents, matched])
+        encoding = self._encoding(number) if self.encoder else None
+        if encoding:
+            latents = torch.cat([latents, encoding.latents])
         fake = self._made(latents)
         features = self._features(fake)
+        # What is encoded should look real, too; what is matched comes from where nothing did.
         with autocast(self.run, self.recipe.precision):
-            logits = self.discriminator.judged(features[:size])
-        generator_loss = functional.softplus(-logits.float()).mean()
-        total, told = self.recipe.rewarded(generator_loss, fake[:size], features[:size])
-        total, far = self.recipe.charged(total, features[size:], met)
+            logits = self.discriminator.judged(features if encoding else features[:size])
+        adversarial = functional.softplus(-logits.float()).mean()
+        total, told = self.recipe.rewarded(adversarial, fake[:size], features[:size])
+        if encoding:
+            apart = distance(features[size:], self._aim(encoding.real))
+            cost, more = self.recipe.autoencoder_loss(apart, encoding.nats)
+            total = total + cost
+        else:
+            total, more = self.recipe.charged(total, features[size:], met)
+        return adversarial, total, {**told, **more}
+
+    def _autoencoder_step(self, number: int) -> Mapping[str, float]:
+        """A step without an adversary; its losses."""
+        self.discriminator.requires_grad_(False)
+        encoding = self._encoding(number)
+        made = self._made(encoding.latents)
+        apart = distance(self._features(made), self._aim(encoding.real))
+        apart = apart + distance(made, encoding.real)
+        loss, told = self.recipe.autoencoder_loss(apart, encoding.nats)
         self.discriminator.requires_grad_(True)
-        descend(total, self.generator, self.generator_adam, self.run)
+        descend(loss, self.learning, self.generator_adam, self.run)
         self.ema.update(self.generator, number)
-        return {
-            "discriminator": float(loss.detach()),
-            **({"r1": float(penalty.detach())} if penalty is not None else {}),
-            "generator": float(generator_loss.detach()),
-            **told,
-            **far,
-        }
+        return told
+
+    def _encoding(self, number: int) -> Encoding:
+        """Of real images of a step."""
+        assert self.encoder is not None
+        noise = step_noise(self.run, number, self.recipe.encoded_batch, purpose=_ENCODED)
+        real, _ = self.data.batch(noise)
+        with autocast(self.run, self.recipe.precision):
+            mean, spread = self.encoder(real)
+        drawn = noise.normal((self.recipe.latent,), step=1)
+        return Encoding(real, mean + (spread / 2).exp() * drawn, divergence(mean, spread))
+
+    @torch.no_grad()
+    def _aim(self, real: Tensor) -> Tensor:
+        return self._features(real)
 
     def _discriminator_step(self, number: int, turn: int) -> tuple[Tensor, Tensor | None]:
         """The loss, and the gradient penalty of the steps that have one."""
@@ -249,8 +313,13 @@ class HiTTraining:
         return to_uint8(network(noise.normal((self.recipe.latent,)))).cpu()
 
     def finished(self) -> HiT:
-        """The averaged generator, with new batch norm statistics if the recipe asks for them."""
-        return self.recipe.with_statistics(self.ema.averaged, fill_statistics, self.run.seed)
+        """The averaged generator, with new batch norm statistics if the recipe asks for them, and
+        widened after that: under statistics of wider latents, norms would undo it."""
+        network = self.recipe.with_statistics(self.ema.averaged, fill_statistics, self.run.seed)
+        with torch.no_grad():
+            for dense in (network.dense_layer[0], network.embedding_layer[0]):
+                dense.get_parameter("kernel").mul_(self.recipe.widened)
+        return network
 
 
 def train_hit(run: TrainRun) -> Path:
@@ -268,5 +337,5 @@ def train_hit(run: TrainRun) -> Path:
     path = run.out / "model.safetensors"
     state = {key: value.half() for key, value in training.finished().state_dict().items()}
     write_model(path, state, dataclasses.asdict(config), kind="trained-here")
-    write_discriminator(training.discriminator, run.out)
+    write_beside(run.out, **training.helpers())
     return path

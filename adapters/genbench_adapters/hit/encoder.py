@@ -1,0 +1,96 @@
+"""An encoder beside the GAN: for every real image there should be latents that make it.
+
+With the generator it is a variational autoencoder whose distance is between the discriminator's
+features (VAE-GAN; Larsen et al., arXiv:1512.09300). The distance enters by its logarithm, as a
+decoder whose variance is the best one has it (sigma-VAE; Rybkin et al., arXiv:2006.13202).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genbench.core import UsageError
+from genbench_adapters.hit.discriminator import ResidualBlock, active, begin_with_unit_variance
+
+_LEAST = 1e-6  # distance of images that are met
+_WIDEST = 4.0  # logarithm of a latent's variance, and less its negative
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCost:
+    """Keys of a recipe. reconstruction: cost of the distance between real images and what the
+    generator makes of their latents, 0 for no encoder. divergence: cost of a nat that the latents
+    tell of their image. encoded_batch: real images a step. autoencoder_steps: how many steps there
+    are at first of the autoencoder alone, of whose distances one is between pixels. Raises
+    UsageError."""
+
+    reconstruction: float = 0.0
+    divergence: float = 0.08
+    encoded_batch: int = 32
+    autoencoder_steps: int = 0
+
+    def __post_init__(self) -> None:
+        counts_fit = self.encoded_batch >= 1 and self.autoencoder_steps >= 0
+        if min(self.reconstruction, self.divergence) < 0 or not counts_fit:
+            raise UsageError(
+                f"reconstruction {self.reconstruction} with divergence {self.divergence}, "
+                f"encoded_batch {self.encoded_batch} and autoencoder_steps "
+                f"{self.autoencoder_steps}: give costs and steps of 0 or more, and 1 image or more"
+            )
+        if self.autoencoder_steps and not self.reconstruction:
+            raise UsageError(
+                f"autoencoder_steps {self.autoencoder_steps} need an encoder: give reconstruction "
+                "a cost, 16 for example"
+            )
+
+    def autoencoder_loss(self, apart: Tensor, nats: Tensor) -> tuple[Tensor, Mapping[str, float]]:
+        """The costs of a distance and a divergence, and what to log."""
+        told = {"reconstruction": float(apart.detach()), "nats": float(nats.detach())}
+        return self.reconstruction * apart + self.divergence * nats, told
+
+
+class Encoding(NamedTuple):
+    """Real images [M, 3, R, R], latents drawn for them [M, latent], and their divergence."""
+
+    real: Tensor
+    latents: Tensor
+    nats: Tensor
+
+
+class Encoder(nn.Module):
+    """Images [N, 3, R, R] in [-1, 1] -> means and logarithms of variances of their latents, both
+    float32 [N, latent].
+
+    widths: channels at full size and after each halving; the last stage must be 4x4 pixels.
+    """
+
+    def __init__(self, widths: tuple[int, ...], latent: int) -> None:
+        super().__init__()
+        self.from_rgb = nn.Conv2d(3, widths[0], 1)
+        self.blocks = nn.Sequential(*(ResidualBlock(*pair) for pair in pairwise(widths)))
+        self.dense = nn.Linear(widths[-1] * 16, 2 * widths[-1])
+        self.told = nn.Linear(2 * widths[-1], 2 * latent)
+        begin_with_unit_variance(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and logarithms of variances."""
+        x = self.blocks(active(self.from_rgb(images)))
+        mean, spread = self.told(active(self.dense(x.flatten(1)))).float().chunk(2, dim=1)
+        return mean, spread.clamp(-_WIDEST, _WIDEST)
+
+
+def divergence(mean: Tensor, spread: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence of normal latents from N(0, 1), in nats an image: of means
+    and logarithms of variances [N, latent]."""
+    return 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(dim=1).mean()
+
+
+def distance(features: Tensor, others: Tensor) -> Tensor:
+    """The logarithm of the mean L1 distance between two of a shape."""
+    return torch.log((features.float() - others.float()).abs().mean() + _LEAST)
