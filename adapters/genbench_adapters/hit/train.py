@@ -48,6 +48,9 @@ _PREVIEW = 100
 _PREVIEW_SEED = 1
 _DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 _ENCODED = 6
+# What pixels outside the range of images feel of the gradient that brings them back. All of it is too
+# much: of its noise only one side is felt, which lifts a black ground by a few levels.
+_COMING_BACK = 0.1
 _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
@@ -129,8 +132,9 @@ class _Clipped(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         (images,) = context.saved_tensors
-        outwards = ((images < -1) & (gradient > 0)) | ((images > 1) & (gradient < 0))
-        return gradient.masked_fill(outwards, 0)
+        outside = images.abs() > 1
+        outwards = outside & (images * gradient < 0)
+        return torch.where(outside, _COMING_BACK * gradient, gradient).masked_fill(outwards, 0)
 
 
 class HiTTraining:

@@ -30,7 +30,8 @@ def training_forms(resolution: int) -> list[TrainingForm]:
 
 
 def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
-    """The step of `HiTTraining`, its penalty in every step as in the paper.
+    """The step of `HiTTraining`, its penalty in every step and nothing to cover the data, as in the
+    paper.
 
     Raises UsageError for float16, and for compiling: torch compiles no second derivatives.
     """
@@ -49,7 +50,8 @@ def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], o
         )  # fmt: skip
     half = setting.dtype == torch.bfloat16
     recipe = replace(
-        recipe, batch=setting.batch, r1_every=1, precision="bfloat16" if half else "float32"
-    )
+        recipe, batch=setting.batch, r1_every=1, precision="bfloat16" if half else "float32",
+        imle=0.0, reconstruction=0.0, autoencoder_steps=0,
+    )  # fmt: skip
     data = synthetic_images(setting.run, recipe.network().resolution, 0)
     return HiTTraining(recipe, setting.run, data).step
