@@ -48,8 +48,8 @@ _PREVIEW = 100
 _PREVIEW_SEED = 1
 _DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 _ENCODED = 6
-# What pixels outside the range of images feel of the gradient that brings them back. All of it is too
-# much: of its noise only one side is felt, which lifts a black ground by a few levels.
+# What pixels outside the range of images feel of the gradient that brings them back. All of it is
+# too much: of its noise only one side is felt, which lifts a black ground by a few levels.
 _COMING_BACK = 0.1
 _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
