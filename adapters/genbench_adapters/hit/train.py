@@ -220,7 +220,7 @@ class HiTTraining:
             latents = torch.cat([latents, encoding.latents])
         fake = self._made(latents)
         features = self._features(fake)
-        # What is encoded should look real, too; what is matched comes from where nothing did.
+        # Reconstructions are judged too, as in VAE-GAN: distances of features leave detail open.
         with autocast(self.run, self.recipe.precision):
             logits = self.discriminator.judged(features if encoding else features[:size])
         adversarial = functional.softplus(-logits.float()).mean()
