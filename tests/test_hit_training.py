@@ -15,7 +15,8 @@ from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
 from genbench_adapters.hit.network import ToRGB
-from genbench_adapters.hit.train import HiTRecipe, HiTTraining
+from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.hit.train import HiTTraining
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 

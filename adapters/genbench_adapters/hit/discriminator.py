@@ -54,8 +54,9 @@ class ResidualBlock(nn.Module):
         return (halved(h) + self.skip(halved(x))) / math.sqrt(2)
 
 
-class Discriminator(nn.Module):
-    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real.
+class Trunk(nn.Module):
+    """Images [N, 3, R, R] in [-1, 1] -> features, by blocks that halve: what the discriminator and
+    the encoder begin with.
 
     widths: channels at full size and after each halving; the last stage must be 4x4 pixels.
     """
@@ -64,6 +65,21 @@ class Discriminator(nn.Module):
         super().__init__()
         self.from_rgb = nn.Conv2d(3, widths[0], 1)
         self.blocks = nn.Sequential(*(ResidualBlock(*pair) for pair in pairwise(widths)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """[N, C, 4, 4] of images."""
+        features: Tensor = self.blocks(active(self.from_rgb(images)))
+        return features
+
+
+class Discriminator(Trunk):
+    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real.
+
+    widths: see `Trunk`.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__(widths)
         self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.dense = nn.Linear(widths[-1] * 16, widths[-1])
         self.score = nn.Linear(widths[-1], 1)
@@ -72,11 +88,6 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
         return self.judged(self.features(images))
-
-    def features(self, images: Tensor) -> Tensor:
-        """[N, C, 4, 4] of images."""
-        features: Tensor = self.blocks(active(self.from_rgb(images)))
-        return features
 
     def judged(self, x: Tensor) -> Tensor:
         """Logits [N] of features."""

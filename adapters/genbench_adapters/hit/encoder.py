@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from genbench.core import UsageError
-from genbench_adapters.hit.discriminator import ResidualBlock, active, begin_with_unit_variance
+from genbench_adapters.hit.discriminator import Trunk, active, begin_with_unit_variance
 
 _LEAST = 1e-6  # distance of images that are met
 _WIDEST = 4.0  # logarithm of a latent's variance, and less its negative
@@ -63,25 +62,23 @@ class Encoding(NamedTuple):
     nats: Tensor
 
 
-class Encoder(nn.Module):
+class Encoder(Trunk):
     """Images [N, 3, R, R] in [-1, 1] -> means and logarithms of variances of their latents, both
     float32 [N, latent].
 
-    widths: channels at full size and after each halving; the last stage must be 4x4 pixels.
+    widths: see `Trunk`.
     """
 
     def __init__(self, widths: tuple[int, ...], latent: int) -> None:
-        super().__init__()
-        self.from_rgb = nn.Conv2d(3, widths[0], 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(*pair) for pair in pairwise(widths)))
+        super().__init__(widths)
         self.dense = nn.Linear(widths[-1] * 16, 2 * widths[-1])
         self.told = nn.Linear(2 * widths[-1], 2 * latent)
         begin_with_unit_variance(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Means and logarithms of variances."""
-        x = self.blocks(active(self.from_rgb(images)))
-        mean, spread = self.told(active(self.dense(x.flatten(1)))).float().chunk(2, dim=1)
+        x = self.features(images).flatten(1)
+        mean, spread = self.told(active(self.dense(x))).float().chunk(2, dim=1)
         return mean, spread.clamp(-_WIDEST, _WIDEST)
 
 

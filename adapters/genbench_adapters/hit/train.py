@@ -10,26 +10,24 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import TrainRun, UsageError
+from genbench.core import TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator
-from genbench_adapters.hit.encoder import Encoder, EncoderCost, Encoding, distance, divergence
+from genbench_adapters.hit.encoder import Encoder, Encoding, distance, divergence
 from genbench_adapters.hit.fresh_statistics import fill_statistics
-from genbench_adapters.hit.network import HiT, HiTConfig
-from genbench_adapters.imle import ImleCost, Matches
-from genbench_adapters.rates import AdversarialRates
+from genbench_adapters.hit.network import HiT
+from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.imle import Matches
 from genbench_adapters.single_file import write_model
-from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -42,7 +40,7 @@ from genbench_adapters.training import (
     train,
     write_beside,
 )
-from genbench_adapters.variety import VarietyReward, paired
+from genbench_adapters.variety import paired
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1
@@ -51,71 +49,6 @@ _ENCODED = 6
 # What pixels outside the range of images feel of the gradient that brings them back. All of it is
 # too much: of its noise only one side is felt, which lifts a black ground by a few levels.
 _COMING_BACK = 0.1
-_SMALLEST = 4  # side at which the discriminator ends, in pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
-    """The keys of a recipe file. A patch of 0 stands for a stage without attention.
-
-    r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
-    times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
-    grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. initial: see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm
-    statistics of training, as the official trainer does. widened: how many times as wide as judged
-    the latents of the finished generator's samples are; above 1, they are more varied and less
-    typical.
-    """
-
-    dims: list[int]
-    heads: list[int]
-    layers: list[int]
-    patches: list[int]
-    latent: int
-    discriminator_widths: list[int]
-    steps: int
-    batch: int
-    generator_rate: float = 1e-4
-    discriminator_rate: float = 1e-4
-    r1: float = 10.0
-    r1_every: int = 1
-    consistency: float = 0.0
-    grey: bool = False
-    clipped: bool = False
-    widened: float = 1.0
-    initial: str = ""
-    ema: float = 0.999
-    precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: int = 500
-    preview_every: int = 1000
-
-    def __post_init__(self) -> None:
-        AdversarialRates.__post_init__(self)
-        VarietyReward.__post_init__(self)
-        ImleCost.__post_init__(self)
-        EncoderCost.__post_init__(self)
-        FinalStatistics.__post_init__(self)
-        if self.imle and self.reconstruction:
-            raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
-        if not 0 < self.widened < float("inf"):
-            raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
-        side = self.network().resolution >> (len(self.discriminator_widths) - 1)
-        if side != _SMALLEST:
-            raise UsageError(
-                f"discriminator_widths bring {self.network().resolution} pixels to {side}, not "
-                f"{_SMALLEST}: give one width for each halving and one before"
-            )
-
-    def network(self) -> HiTConfig:
-        """The generator's configuration."""
-        return HiTConfig(
-            dims=tuple(self.dims),
-            heads=tuple(self.heads),
-            layers=tuple(self.layers),
-            patches=tuple(patch or None for patch in self.patches),
-            latent=self.latent,
-            grey=self.grey,
-        )
 
 
 class _Clipped(torch.autograd.Function):

@@ -11,7 +11,8 @@ import torch
 from genbench.core import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.network import OFFICIAL
-from genbench_adapters.hit.train import HiTRecipe, HiTTraining
+from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.hit.train import HiTTraining
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 

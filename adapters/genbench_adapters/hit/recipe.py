@@ -1,0 +1,80 @@
+"""The keys of HiT's recipe files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genbench.core import UsageError
+from genbench_adapters.hit.encoder import EncoderCost
+from genbench_adapters.hit.network import HiTConfig
+from genbench_adapters.imle import ImleCost
+from genbench_adapters.rates import AdversarialRates
+from genbench_adapters.statistics import FinalStatistics
+from genbench_adapters.variety import VarietyReward
+
+_SMALLEST = 4  # side at which the discriminator ends, in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
+    """The keys of a recipe file. A patch of 0 stands for a stage without attention.
+
+    r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
+    times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
+    grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
+    them. initial: see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm
+    statistics of training, as the official trainer does. widened: how many times as wide as judged
+    the latents of the finished generator's samples are; above 1, they are more varied and less
+    typical.
+    """
+
+    dims: list[int]
+    heads: list[int]
+    layers: list[int]
+    patches: list[int]
+    latent: int
+    discriminator_widths: list[int]
+    steps: int
+    batch: int
+    generator_rate: float = 1e-4
+    discriminator_rate: float = 1e-4
+    r1: float = 10.0
+    r1_every: int = 1
+    consistency: float = 0.0
+    grey: bool = False
+    clipped: bool = False
+    widened: float = 1.0
+    initial: str = ""
+    ema: float = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
+    save_every: int = 500
+    preview_every: int = 1000
+
+    def __post_init__(self) -> None:
+        AdversarialRates.__post_init__(self)
+        VarietyReward.__post_init__(self)
+        ImleCost.__post_init__(self)
+        EncoderCost.__post_init__(self)
+        FinalStatistics.__post_init__(self)
+        if self.imle and self.reconstruction:
+            raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
+        if not 0 < self.widened < float("inf"):
+            raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
+        side = self.network().resolution >> (len(self.discriminator_widths) - 1)
+        if side != _SMALLEST:
+            raise UsageError(
+                f"discriminator_widths bring {self.network().resolution} pixels to {side}, not "
+                f"{_SMALLEST}: give one width for each halving and one before"
+            )
+
+    def network(self) -> HiTConfig:
+        """The generator's configuration."""
+        return HiTConfig(
+            dims=tuple(self.dims),
+            heads=tuple(self.heads),
+            layers=tuple(self.layers),
+            patches=tuple(patch or None for patch in self.patches),
+            latent=self.latent,
+            grey=self.grey,
+        )
