@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from strangers import error_line, genbench
-from training_runs import silent_run
+from training_runs import left_by_a_follower, silent_run
 
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
-from genbench_adapters.adm.train import AdmRecipe, AdmTraining
+from genbench_adapters.adm.train import AdmRecipe, AdmTraining, train_adm
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 
@@ -55,6 +55,11 @@ def training(folder: Path, further: str) -> AdmTraining:
     (folder / "recipe.toml").write_text(RECIPE + further)
     run = silent_run(folder / "recipe.toml", folder)
     return AdmTraining(read_recipe(run.config, AdmRecipe), run, synthetic_images(run, 32, 10))
+
+
+def test_the_leading_process_alone_writes(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    assert left_by_a_follower(train_adm, tmp_path / "recipe.toml", tmp_path / "run") == []
 
 
 def test_the_bound_is_zero_for_the_true_posterior() -> None:

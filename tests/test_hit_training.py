@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from strangers import error_line, genbench
-from training_runs import holds_weights_of, silent_run
+from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
 from genbench_adapters.hit.network import ToRGB
 from genbench_adapters.hit.recipe import HiTRecipe
-from genbench_adapters.hit.train import HiTTraining
+from genbench_adapters.hit.train import HiTTraining, train_hit
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
 
@@ -57,6 +57,11 @@ def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
         assert file["arr_0"].shape == (3, 32, 32, 3)
+
+
+def test_the_leading_process_alone_writes(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    assert left_by_a_follower(train_hit, tmp_path / "recipe.toml", tmp_path / "run") == []
 
 
 def begun(folder: Path, *lines: str) -> HiTTraining:

@@ -15,13 +15,13 @@ import torch
 from biggan_files import small_network
 from safetensors.torch import load_file
 from strangers import error_line, genbench
-from training_runs import holds_weights_of, silent_run
+from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
 from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
-from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
+from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, train_biggan
 from genbench_adapters.deviation import deviation
 from genbench_adapters.synthetic import synthetic_images
 from genbench_adapters.training import read_recipe
@@ -99,6 +99,10 @@ def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "shared"
     run_in_two_processes(recipe, out)
     assert all(value.isfinite().all() for value in weights(out).values())
+
+
+def test_the_leading_process_alone_writes(recipe: Path, tmp_path: Path) -> None:
+    assert left_by_a_follower(train_biggan, recipe, tmp_path / "run") == []
 
 
 def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,6 +21,14 @@ def silent_run(config: Path, out: Path) -> TrainRun:
         config=config, data="", out=out, world=World(), device=torch.device("cpu"),
         reporter=SilentReporter(),
     )  # fmt: skip
+
+
+def left_by_a_follower(train: Callable[[TrainRun], Path], config: Path, out: Path) -> list[Path]:
+    """The files of a run of a process that does not lead, which names the weights all the same."""
+    out.mkdir()
+    run = dataclasses.replace(silent_run(config, out), data="bundled[:50]", world=World(rank=1))
+    assert train(run) == out / "model.safetensors"
+    return list(out.iterdir())
 
 
 def holds_weights_of(folder: Path, networks: Mapping[str, nn.Module]) -> bool:

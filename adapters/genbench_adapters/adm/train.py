@@ -229,20 +229,18 @@ def _placed(network: Network, run: TrainRun) -> Network:
     return network.to(run.device).to(memory_format=torch.channels_last)
 
 
-def save_weights(training: AdmTraining, folder: Path) -> Path:
-    """Write model.safetensors (float16, both networks) and config.json; returns the former."""
+def save_weights(training: AdmTraining, path: Path) -> None:
+    """Write the weights of both networks (float16), and config.json beside them."""
     networks = {"unet": training.ema.averaged, "classifier": training.classifier_ema.averaged}
     tensors = {
         f"{name}/{key}": value.half().contiguous().cpu()
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
-    path = folder / "model.safetensors"
     with replacing(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"genbench.kind": "trained-here"}))
-    with replacing(folder / "config.json") as temporary:
+    with replacing(path.with_name("config.json")) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(training.model), indent=2) + "\n")
-    return path
 
 
 def train_adm(run: TrainRun) -> Path:
@@ -263,4 +261,7 @@ def train_adm(run: TrainRun) -> Path:
         "data": data.images.digest(),
     }
     train(training, run, pace, identity)
-    return save_weights(training, run.out)
+    path = run.out / "model.safetensors"
+    if run.world.leads:
+        save_weights(training, path)
+    return path

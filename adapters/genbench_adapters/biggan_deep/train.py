@@ -243,15 +243,13 @@ class BigGANTraining:
         return self.recipe.with_statistics(self.ema.averaged, fill_statistics, self.run.seed)
 
 
-def save_weights(network: BigGANDeep, folder: Path) -> Path:
-    """Write model.safetensors (float16) and config.json; returns the former's path."""
-    path = folder / "model.safetensors"
+def save_weights(network: BigGANDeep, path: Path) -> None:
+    """Write weights (float16), and config.json beside them."""
     tensors = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
     with replacing(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"genbench.kind": "trained-here"}))
-    with replacing(folder / "config.json") as temporary:
+    with replacing(path.with_name("config.json")) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(network.config), indent=2) + "\n")
-    return path
 
 
 def train_biggan(run: TrainRun) -> Path:
@@ -265,5 +263,8 @@ def train_biggan(run: TrainRun) -> Path:
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
     train(training, run, pace, identity)
-    write_beside(run.out, discriminator=training.discriminator)
-    return save_weights(training.finished(), run.out)
+    path = run.out / "model.safetensors"
+    if run.world.leads:
+        write_beside(run.out, discriminator=training.discriminator)
+        save_weights(training.finished(), path)
+    return path

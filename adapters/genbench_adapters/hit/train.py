@@ -272,7 +272,8 @@ def train_hit(run: TrainRun) -> Path:
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
     train(training, run, pace, identity)
     path = run.out / "model.safetensors"
-    state = {key: value.half() for key, value in training.finished().state_dict().items()}
-    write_model(path, state, dataclasses.asdict(config), kind="trained-here")
-    write_beside(run.out, **training.helpers())
+    if run.world.leads:
+        state = {key: value.half() for key, value in training.finished().state_dict().items()}
+        write_model(path, state, dataclasses.asdict(config), kind="trained-here")
+        write_beside(run.out, **training.helpers())
     return path
