@@ -176,6 +176,15 @@ def _look(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
+def _with_numbered_clips(svg: str) -> str:
+    """Clip paths named in their order: matplotlib's names are hashes of coordinates, whose last bits
+    are the processor's."""
+    for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', svg), 1):
+        svg = svg.replace(f'id="{name}"', f'id="clip_{number}"')
+        svg = svg.replace(f"url(#{name})", f"url(#clip_{number})")
+    return svg
+
+
 def _bars(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
     if low is None or high is None:
         return None
@@ -199,6 +208,7 @@ class _Saver:
             f'<desc id="desc">{escape(description)}</desc>'
         )
         svg = re.sub(r"(<svg[^>]*)>", lambda found: found[1] + labels, svg, count=1)
+        svg = _with_numbered_clips(svg)
         return "".join(f"{line.rstrip()}\n" for line in svg.splitlines())
 
 

@@ -209,6 +209,9 @@ def test_equal_data_gives_equal_svg_and_ids_of_its_own() -> None:
     assert "<title id=" in svg
     assert "<desc id=" in svg
     assert "Pareto front" in svg
+    clips = re.findall(r'<clipPath id="(\w+)"', svg)
+    assert clips == [f"clip_{number}" for number in range(1, len(clips) + 1)] != []
+    assert set(re.findall(r"url\(#(\w+)\)", svg)) == set(clips)
     inline = inline_svg(svg, "one")
     assert re.findall(r'id="(?!one-)', inline) == []
     assert "http" not in inline
