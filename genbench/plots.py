@@ -177,8 +177,8 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _with_numbered_clips(svg: str) -> str:
-    """Clip paths named in their order: matplotlib's names are hashes of coordinates, whose last bits
-    are the processor's."""
+    """Clip paths named in their order: matplotlib's names are hashes of coordinates, whose last
+    bits are the processor's."""
     for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', svg), 1):
         svg = svg.replace(f'id="{name}"', f'id="clip_{number}"')
         svg = svg.replace(f"url(#{name})", f"url(#clip_{number})")
