@@ -17,8 +17,8 @@ from genbench_adapters.hit.discriminator import Discriminator, halved
 from genbench_adapters.hit.network import ToRGB
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.train import HiTTraining, train_hit
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.synthetic import synthetic_images
-from genbench_adapters.training import read_recipe
 
 RECIPE = """
 dims = [16, 16, 8]

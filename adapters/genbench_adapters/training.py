@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError, suggestion
+from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError
 from genbench.files import replacing
 from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream
@@ -29,7 +28,6 @@ from genbench_adapters.single_file import write_model
 _IN_MEMORY = 4 << 30  # bytes of images that are read once and kept
 _GRID = 100  # images of a preview
 
-Recipe = TypeVar("Recipe")
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -57,29 +55,6 @@ class Pace:
     save_every: int = 500
     log_every: int = 10
     preview_every: int = 1000
-
-
-def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
-    """A recipe (a dataclass) from a TOML file; unknown and missing keys are errors.
-
-    steps: replaces the file's own number of steps, unless 0. Raises UsageError with the remedy.
-    """
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; pass --config FILE") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML ({error}): correct it") from error
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise UsageError(f"{path}: there is no key {key}; {suggestion(key, known)}")
-    if steps:
-        values["steps"] = steps
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"{path}: {error}; add the key") from error
 
 
 class TrainingImages:

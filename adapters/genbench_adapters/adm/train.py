@@ -28,13 +28,13 @@ from genbench_adapters.adm.network import Classifier, UNet, UNetConfig
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.rates import give_rate
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.training import (
     Ema,
     Pace,
     TrainingImages,
     autocast,
     descend,
-    read_recipe,
     step_noise,
     train,
 )

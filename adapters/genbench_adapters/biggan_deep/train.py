@@ -12,14 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import TrainRun, UsageError, suggestion
+from genbench.core import TrainRun, UsageError
 from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
@@ -29,6 +29,7 @@ from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
@@ -37,7 +38,6 @@ from genbench_adapters.training import (
     autocast,
     begin_with,
     descend,
-    read_recipe,
     step_noise,
     train,
     write_beside,
@@ -46,7 +46,6 @@ from genbench_adapters.variety import VarietyReward, paired
 
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
 _PREVIEW = 100
-Precision = Literal["float32", "bfloat16"]
 _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 
 
@@ -79,7 +78,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     training_truncation: float = 1.0
     grey: bool = False
     initial: str = ""
-    precision: Precision = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     ema: float = 0.999
     ema_start: int = 0
     statistics_batches: int = 16
@@ -91,9 +90,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
         VarietyReward.__post_init__(self)
         ImleCost.__post_init__(self)
         FinalStatistics.__post_init__(self)
-        if self.precision not in get_args(Precision):
-            known = suggestion(self.precision, get_args(Precision))
-            raise UsageError(f"precision {self.precision} is not one; {known}")
         if not 0 < self.training_truncation <= 1:
             raise UsageError(
                 f"training_truncation {self.training_truncation} is not in (0, 1]: 1, or less "

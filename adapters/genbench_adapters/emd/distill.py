@@ -25,13 +25,13 @@ from genbench_adapters.emd.denoisers import (
 )
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
 from genbench_adapters.rates import AdamRates
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
     Pace,
     autocast,
     descend,
-    read_recipe,
     step_noise,
     train,
 )

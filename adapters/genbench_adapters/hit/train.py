@@ -27,6 +27,7 @@ from genbench_adapters.hit.fresh_statistics import fill_statistics
 from genbench_adapters.hit.network import HiT
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.imle import Matches
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
@@ -35,7 +36,6 @@ from genbench_adapters.training import (
     autocast,
     begin_with,
     descend,
-    read_recipe,
     step_noise,
     train,
     write_beside,

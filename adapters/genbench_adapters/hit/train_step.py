@@ -13,8 +13,8 @@ from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.network import OFFICIAL
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.train import HiTTraining
+from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.synthetic import synthetic_images
-from genbench_adapters.training import read_recipe
 
 _SMALL = Path(__file__).with_name("fashion-mnist-32.toml")
 # StyleGAN2's widths (arXiv:1912.04958) at the official channel multiplier of ImageNet, 1.

@@ -1,0 +1,74 @@
+"""Recipe files: TOML into a family's dataclass, every value of the kind its key takes."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+import types
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from genbench.core import UsageError, suggestion
+
+Recipe = TypeVar("Recipe")
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+# At 0 of these nothing would be learnt, or never written.
+_COUNTS = ("steps", "batch", "save_every", "preview_every")
+
+
+def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
+    """A recipe (a dataclass) from a TOML file; unknown and missing keys, and values of another
+    kind than a key takes, are errors.
+
+    steps: replaces the file's own number of steps, unless 0. Raises UsageError with the remedy.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; pass --config FILE") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML ({error}): correct it") from error
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{path}: there is no key {key}; {suggestion(key, known)}")
+        _check(path, key, value, hints[key])
+    if steps:
+        values["steps"] = steps
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"{path}: {error}; add the key") from error
+
+
+def _check(path: Path, key: str, value: Any, hint: Any) -> None:
+    """Raise UsageError for a value that is not of its key's kind."""
+    if get_origin(hint) is types.UnionType:  # with None, which TOML cannot say
+        hint = get_args(hint)[0]
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            remedy = suggestion(str(value), get_args(hint))
+            raise UsageError(f"{path}: {key} {value} is not one; {remedy}")
+    elif not _fits(value, hint):
+        raise UsageError(f"{path}: {key} {value!r} is not {_described(hint)}: correct it")
+    if key in _COUNTS and value < 1:
+        raise UsageError(f"{path}: {key} {value} is below 1: give 1 or more")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if isinstance(value, bool):  # which Python counts among the whole numbers
+        return hint is bool
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, hint)
+
+
+def _described(hint: Any) -> str:
+    """What a hint stands for, in words."""
+    if get_origin(hint) is list:
+        return f"a list, each item {_described(get_args(hint)[0])}"
+    return _KINDS[hint]

@@ -1,0 +1,84 @@
+"""Recipe files: every value must be of the kind its key takes, in every family."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from test_variety import refusal
+
+from genbench.core import UsageError
+from genbench_adapters.adm.train import AdmRecipe
+from genbench_adapters.biggan_deep.train import BigGANRecipe
+from genbench_adapters.emd.distill import EmdRecipe
+from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.recipe_files import read_recipe
+
+ADAPTERS = Path(__file__).parents[1] / "adapters" / "genbench_adapters"
+BUNDLED = {"adm": AdmRecipe, "biggan_deep": BigGANRecipe, "emd": EmdRecipe, "hit": HiTRecipe}
+
+
+def changed(folder: Path, family: str, key: str, value: str) -> Path:
+    """The bundled recipe of a family with another value of a key."""
+    text = (ADAPTERS / family / "fashion-mnist-32.toml").read_text()
+    others = re.sub(rf"^{key} = .*$", "", text, flags=re.MULTILINE)
+    path = folder / "recipe.toml"
+    path.write_text(f"{others}\n{key} = {value}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("precision", '"float16"', "precision float16 is not one; did you mean bfloat16?"),
+        ("precision", "16", "precision 16 is not one; known: bfloat16, float32"),
+        ("batch", "0", "batch 0 is below 1: give 1 or more"),
+        ("batch", "8.0", "batch 8.0 is not a whole number: correct it"),
+        ("batch", "true", "batch True is not a whole number: correct it"),
+        ("save_every", "0", "save_every 0 is below 1"),
+        ("preview_every", '"often"', "preview_every 'often' is not a whole number"),
+        ("ema", '"0.9"', "ema '0.9' is not a number: correct it"),
+        ("ema", "nan", "ema nan is not a number: correct it"),
+        ("ema", "[0.9]", "ema [0.9] is not a number: correct it"),
+    ],
+)
+@pytest.mark.parametrize("family", BUNDLED)
+def test_values_of_another_kind(
+    tmp_path: Path, family: str, key: str, value: str, expected: str
+) -> None:
+    path = changed(tmp_path, family, key, value)
+    with pytest.raises(UsageError, match=re.escape(f"{path}: {expected}")):
+        read_recipe(path, BUNDLED[family])
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value", "expected"),
+    [
+        ("adm", "noise_schedule", '"cosin"', "noise_schedule cosin is not one; did you mean"),
+        ("adm", "snr_limits", "1.0", "snr_limits 1.0 is not a list, each item a number"),
+        ("adm", "snr_limits", '[1.0, "a"]', "snr_limits [1.0, 'a'] is not a list, each item a"),
+        ("adm", "predict_xstart", "1", "predict_xstart 1 is not true or false: correct it"),
+        ("biggan_deep", "layers", "[[1, 2, 0.5]]", "is not a list, each item a list, each item a"),
+        ("emd", "weighting", '"SNR"', "weighting SNR is not one; known: likelihood, snr"),
+        ("hit", "initial", "1", "initial 1 is not a text: correct it"),
+    ],
+)
+def test_values_of_one_familys_keys(
+    tmp_path: Path, family: str, key: str, value: str, expected: str
+) -> None:
+    path = changed(tmp_path, family, key, value)
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        read_recipe(path, BUNDLED[family])
+
+
+@pytest.mark.parametrize("family", BUNDLED)
+def test_whole_numbers_are_numbers_and_the_bundled_recipes_are_read(
+    tmp_path: Path, family: str
+) -> None:
+    assert read_recipe(changed(tmp_path, family, "ema", "1"), BUNDLED[family]).ema == 1
+
+
+def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+    expected = "precision float16 is not one; did you mean bfloat16? known: bfloat16, float32"
+    assert expected in refusal(tmp_path, "hit", 'precision = "float16"')
