@@ -13,7 +13,7 @@ from genbench.core import UsageError, suggestion
 
 Recipe = TypeVar("Recipe")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-# At 0 of these nothing would be learnt, or never written.
+# No run goes on with 0 of these: it would learn nothing, or divide by it.
 _COUNTS = ("steps", "batch", "save_every", "preview_every")
 
 
