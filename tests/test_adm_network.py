@@ -188,3 +188,5 @@ def test_unknown_configuration_keys_are_refused() -> None:
         UNetConfig.from_mapping({"use_fp17": True})
     with pytest.raises(GenbenchError, match="complete it"):
         UNetConfig.from_mapping({"image_size": 32})
+    with pytest.raises(GenbenchError, match="num_head_channels 0 is neither -1 nor above 0"):
+        replace(UNET, num_head_channels=0)

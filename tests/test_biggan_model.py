@@ -171,6 +171,7 @@ def test_a_truncated_file_and_a_hostile_one(tmp_path: Path) -> None:
     ("text", "expected"),
     [("{", "is not a JSON file"), ("[]", "holds no configuration"),
      ('{"layers": []}', "not a BigGAN-deep configuration"),
+     ('{"layers": [[true, 4, 0]], "output_dim": 8}', "has a size below 1: correct it"),
      ('{"layrs": []}', "config.json: configuration keys ['layrs'] are not BigGAN-deep's")],
 )  # fmt: skip
 def test_bad_configuration(tmp_path: Path, text: str, expected: str) -> None:

@@ -256,3 +256,22 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "is a HiT of 32 pixels, not 128" in line
     line = error_line(genbench("convert", "toy", prefix, "--out", out))
     assert "toy has nothing to convert" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("dims", (0, 8, 8), "must be 1 or more"),
+        ("dims", (-8, 8, 8), "must be 1 or more"),
+        ("heads", (0, 2, 2), "must be 1 or more"),
+        ("patches", (0, 4, None), "must be 1 or more"),
+        ("latent", 0, "must be 1 or more"),
+        ("layers", (-1, 1, 1), "its layers 0 or more"),
+        ("latent", "8", "must be whole numbers"),
+        ("dims", (8.0, 8, 8), "must be whole numbers"),
+    ],
+)
+def test_sizes_that_cannot_be(key: str, value: object, expected: str) -> None:
+    fitting = {"dims": (8, 8, 8), "heads": (2, 2, 2), "layers": (1, 1, 1), "patches": (4, 4, None)}
+    with pytest.raises(GenbenchError, match=expected):
+        HiTConfig.from_mapping(fitting | {key: value})

@@ -1,4 +1,4 @@
-"""Recipe files: every value must be of the kind its key takes, in every family."""
+"""Recipe files: every value must be of the kind and range its key takes, in every family."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ def changed(folder: Path, family: str, key: str, value: str) -> Path:
     [
         ("precision", '"float16"', "precision float16 is not one; did you mean bfloat16?"),
         ("precision", "16", "precision 16 is not one; known: bfloat16, float32"),
-        ("batch", "0", "batch 0 is below 1: give 1 or more"),
+        ("batch", "0", "batch 0 cannot be: give 1 or more"),
         ("batch", "8.0", "batch 8.0 is not a whole number: correct it"),
         ("batch", "true", "batch True is not a whole number: correct it"),
-        ("save_every", "0", "save_every 0 is below 1"),
+        ("save_every", "0", "save_every 0 cannot be: give 1 or more"),
         ("preview_every", '"often"', "preview_every 'often' is not a whole number"),
         ("ema", '"0.9"', "ema '0.9' is not a number: correct it"),
         ("ema", "nan", "ema nan is not a number: correct it"),
         ("ema", "[0.9]", "ema [0.9] is not a number: correct it"),
+        ("ema", "1.5", "ema 1.5 cannot be: give 0 to 1"),
+        ("ema", "-0.1", "ema -0.1 cannot be: give 0 to 1"),
     ],
 )
 @pytest.mark.parametrize("family", BUNDLED)
-def test_values_of_another_kind(
+def test_values_of_another_kind_or_range(
     tmp_path: Path, family: str, key: str, value: str, expected: str
 ) -> None:
     path = changed(tmp_path, family, key, value)
@@ -61,7 +63,18 @@ def test_values_of_another_kind(
         ("adm", "predict_xstart", "1", "predict_xstart 1 is not true or false: correct it"),
         ("biggan_deep", "layers", "[[1, 2, 0.5]]", "is not a list, each item a list, each item a"),
         ("emd", "weighting", '"SNR"', "weighting SNR is not one; known: likelihood, snr"),
+        ("adm", "channel_mult", "[1, 0]", "channel_mult [1, 0] cannot be: give 1 or more"),
+        ("adm", "rate", "0.0", "rate 0.0 cannot be: give more than 0"),
+        ("biggan_deep", "layers", "[[1, 2, -1]]", "layers [[1, 2, -1]] cannot be: give 0 or more"),
+        ("biggan_deep", "discriminator_widths", "[]", "is not between 0 and the least width"),
+        ("emd", "score_rate", "-1e-4", "score_rate -0.0001 cannot be: give more than 0"),
         ("hit", "initial", "1", "initial 1 is not a text: correct it"),
+        ("hit", "generator_rate", "-1e-4", "generator_rate -0.0001 cannot be: give more than 0"),
+        ("hit", "r1", "-1", "r1 -1 cannot be: give 0 or more"),
+        ("hit", "r1_every", "0", "r1_every 0 cannot be: give 1 or more"),
+        ("hit", "latent", "0", "latent 0 cannot be: give 1 or more"),
+        ("hit", "dims", "[-128, 64, 32]", "dims [-128, 64, 32] cannot be: give 1 or more"),
+        ("hit", "discriminator_widths", "[]", "bring 32 pixels to 32, not 4"),
     ],
 )
 def test_values_of_one_familys_keys(
@@ -69,6 +82,14 @@ def test_values_of_one_familys_keys(
 ) -> None:
     path = changed(tmp_path, family, key, value)
     with pytest.raises(UsageError, match=re.escape(expected)):
+        read_recipe(path, BUNDLED[family])
+
+
+@pytest.mark.parametrize("family", BUNDLED)
+def test_missing_keys_are_named(tmp_path: Path, family: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("steps = 3")
+    with pytest.raises(UsageError, match=r"recipe\.toml lacks .*\bbatch\b.*: add what is missing"):
         read_recipe(path, BUNDLED[family])
 
 

@@ -135,7 +135,7 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
     ("change", "expected"),
     [
         (("batch", "bacth"), "there is no key bacth; did you mean batch?"),
-        (("batch = 8", ""), "missing 1 required keyword-only argument: 'batch'"),
+        (("batch = 8", ""), "lacks batch: add what is missing"),
         (("[[1, 2, 2], ", "["), "the layers make 16 pixels, not output_dim 32"),
         (("= 8", "= "), "is not TOML"),
         (

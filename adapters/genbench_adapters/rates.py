@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from genbench.core import UsageError
+from genbench_adapters.recipe_kinds import Rate
 
 
 def give_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -54,8 +55,8 @@ class AdversarialRates(AdamRates):
     """Those of a GAN. discriminator_steps: its updates (1 or 2) for each of the generator. Raises
     UsageError."""
 
-    generator_rate: float = 2e-4
-    discriminator_rate: float = 2e-4
+    generator_rate: Rate = 2e-4
+    discriminator_rate: Rate = 2e-4
     discriminator_steps: int = 1
 
     def __post_init__(self) -> None:

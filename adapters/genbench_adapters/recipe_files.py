@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 import tomllib
 import types
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from genbench.core import UsageError, suggestion
 
 Recipe = TypeVar("Recipe")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-# No run goes on with 0 of these: it would learn nothing, or divide by it.
-_COUNTS = ("steps", "batch", "save_every", "preview_every")
 
 
 def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
     """A recipe (a dataclass) from a TOML file; unknown and missing keys, and values of another
-    kind than a key takes, are errors.
+    kind or range than a key takes (`recipe_kinds`), are errors.
 
     steps: replaces the file's own number of steps, unless 0. Raises UsageError with the remedy.
     """
@@ -29,22 +27,23 @@ def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
         raise UsageError(f"cannot read {path}: {error.strerror}; pass --config FILE") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML ({error}): correct it") from error
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    hints = get_type_hints(kind)
+    keys = fields(kind)  # type: ignore[arg-type]
+    known = [item.name for item in keys]
+    hints = get_type_hints(kind, include_extras=True)
     for key, value in values.items():
         if key not in known:
             raise UsageError(f"{path}: there is no key {key}; {suggestion(key, known)}")
         _check(path, key, value, hints[key])
     if steps:
         values["steps"] = steps
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"{path}: {error}; add the key") from error
+    needed = [key.name for key in keys if key.default is MISSING and key.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in values]:
+        raise UsageError(f"{path} lacks {', '.join(lacking)}: add what is missing")
+    return kind(**values)
 
 
 def _check(path: Path, key: str, value: Any, hint: Any) -> None:
-    """Raise UsageError for a value that is not of its key's kind."""
+    """Raise UsageError for a value that is not of its key's kind, or out of its range."""
     if get_origin(hint) is types.UnionType:  # with None, which TOML cannot say
         hint = get_args(hint)[0]
     if get_origin(hint) is Literal:
@@ -53,11 +52,23 @@ def _check(path: Path, key: str, value: Any, hint: Any) -> None:
             raise UsageError(f"{path}: {key} {value} is not one; {remedy}")
     elif not _fits(value, hint):
         raise UsageError(f"{path}: {key} {value!r} is not {_described(hint)}: correct it")
-    if key in _COUNTS and value < 1:
-        raise UsageError(f"{path}: {key} {value} is below 1: give 1 or more")
+    elif remedy := _out_of_range(value, hint):
+        raise UsageError(f"{path}: {key} {value} cannot be: {remedy}")
+
+
+def _out_of_range(value: Any, hint: Any) -> str:
+    """What to give instead of a value of the kind of a hint; empty for one within its range."""
+    if get_origin(hint) is list:
+        remedies = (_out_of_range(item, get_args(hint)[0]) for item in value)
+        return next(filter(None, remedies), "")
+    if get_origin(hint) is not Annotated:
+        return ""
+    _, limits = get_args(hint)
+    return "" if limits.holds(value) else limits.remedy()
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    hint = _plain(hint)
     if get_origin(hint) is list:
         return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
     if isinstance(value, bool):  # which Python counts among the whole numbers
@@ -67,8 +78,14 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
+def _plain(hint: Any) -> Any:
+    """A hint without its range."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
 def _described(hint: Any) -> str:
     """What a hint stands for, in words."""
+    hint = _plain(hint)
     if get_origin(hint) is list:
         return f"a list, each item {_described(get_args(hint)[0])}"
     return _KINDS[hint]

@@ -50,6 +50,10 @@ class UNetConfig:
     pool: Literal["attention", "adaptive"] = "attention"
 
     def __post_init__(self) -> None:
+        if self.num_head_channels < 1 and self.num_head_channels != -1:
+            raise GenbenchError(
+                f"num_head_channels {self.num_head_channels} is neither -1 nor above 0: correct it"
+            )
         uneven = [width for width in map(self.width, self.channel_mult) if width % _GROUPS]
         if uneven or not self.channel_mult:
             raise GenbenchError(

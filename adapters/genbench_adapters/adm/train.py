@@ -29,6 +29,7 @@ from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.rates import give_rate
 from genbench_adapters.recipe_files import read_recipe
+from genbench_adapters.recipe_kinds import Cost, Count, Rate, Share, Whole
 from genbench_adapters.training import (
     Ema,
     Pace,
@@ -57,36 +58,36 @@ class AdmRecipe:
     not averaged (0), short runs gain by it.
     """
 
-    resolution: int
-    classes: int
-    num_channels: int
-    channel_mult: list[int]
-    num_res_blocks: int
-    attention_resolutions: list[int]
+    resolution: Count
+    classes: Count
+    num_channels: Count
+    channel_mult: list[Count]
+    num_res_blocks: Whole
+    attention_resolutions: list[Count]
     num_head_channels: int
-    steps: int
-    batch: int
-    classifier_steps: int
-    classifier_width: int
-    classifier_depth: int
-    classifier_mult: list[int]
+    steps: Count
+    batch: Count
+    classifier_steps: Whole
+    classifier_width: Count
+    classifier_depth: Whole
+    classifier_mult: list[Count]
     resblock_updown: bool = True
     predict_xstart: bool = False
     noise_schedule: Literal["linear", "cosine"] = "cosine"
-    diffusion_steps: int = 1000
+    diffusion_steps: Count = 1000
     snr_limits: list[float] | None = None
-    refined_from: int = 0
-    refined_rate: float = 1e-4
+    refined_from: Whole = 0
+    refined_rate: Rate = 1e-4
     refined_snr_limits: list[float] | None = None
-    dropout: float = 0.0
-    rate: float = 1e-4
-    classifier_rate: float = 3e-4
-    classifier_ema: float = 0.0
-    weight_decay: float = 0.0
-    ema: float = 0.9999
+    dropout: Share = 0.0
+    rate: Rate = 1e-4
+    classifier_rate: Rate = 3e-4
+    classifier_ema: Share = 0.0
+    weight_decay: Cost = 0.0
+    ema: Share = 0.9999
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: int = 500
-    preview_every: int = 2000
+    save_every: Count = 500
+    preview_every: Count = 2000
 
     def _common(self, mult: list[int]) -> dict[str, Any]:
         factors = tuple(self.resolution // side for side in self.attention_resolutions)

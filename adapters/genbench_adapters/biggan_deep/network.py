@@ -43,7 +43,8 @@ class BigGANConfig:
     grey: bool = False
 
     def __post_init__(self) -> None:
-        sizes = (self.output_dim, self.channel_width, self.z_dim, self.num_classes)
+        widths = [width for _, *pair in self.layers for width in pair]
+        sizes = (self.output_dim, self.channel_width, self.z_dim, self.num_classes, *widths)
         if min(sizes) < 1 or self.n_stats < 2 or not self.layers:
             raise GenbenchError("the BigGAN-deep configuration has a size below 1: correct it")
         if self.z_dim != self.class_embed_dim:

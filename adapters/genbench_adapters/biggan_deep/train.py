@@ -30,6 +30,7 @@ from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.recipe_files import read_recipe
+from genbench_adapters.recipe_kinds import Count, Share, Whole
 from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
@@ -64,14 +65,14 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
 
     fewest_batches = 1  # without its table of statistics the generator has none
 
-    resolution: int
-    classes: int
-    layers: list[list[int]]  # [upsample, in, out] a block, in units of channel_width
-    channel_width: int
-    z_dim: int
-    discriminator_widths: list[int]
-    steps: int
-    batch: int
+    resolution: Count
+    classes: Count
+    layers: list[list[Whole]]  # [upsample, in, out] a block, in units of channel_width
+    channel_width: Count
+    z_dim: Count
+    discriminator_widths: list[Count]
+    steps: Count
+    batch: Count
     attention_layer_position: int = 8
     discriminator_reduction: int = 4
     truncated: bool = False
@@ -79,11 +80,11 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     grey: bool = False
     initial: str = ""
     precision: Literal["float32", "bfloat16"] = "float32"
-    ema: float = 0.999
-    ema_start: int = 0
+    ema: Share = 0.999
+    ema_start: Whole = 0
     statistics_batches: int = 16
-    save_every: int = 500
-    preview_every: int = 1000
+    save_every: Count = 500
+    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         AdversarialRates.__post_init__(self)
@@ -95,7 +96,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
                 f"training_truncation {self.training_truncation} is not in (0, 1]: 1, or less "
                 "for samples wider than those judged"
             )
-        if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths):
+        if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths, default=-1):
             raise UsageError(
                 f"discriminator_reduction {self.discriminator_reduction} is not between 0 and the "
                 "least width"

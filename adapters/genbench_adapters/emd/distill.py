@@ -26,6 +26,7 @@ from genbench_adapters.emd.denoisers import (
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
 from genbench_adapters.rates import AdamRates
 from genbench_adapters.recipe_files import read_recipe
+from genbench_adapters.recipe_kinds import Count, Rate, Share, Whole
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
@@ -52,8 +53,8 @@ class EmdRecipe(AdamRates):
     sigma_t^2 / alpha^2 or "likelihood" for 1.
     """
 
-    batch: int
-    steps: int
+    batch: Count
+    steps: Count
     sigma: float = 20.0855
     least_sigma: float = 0.02
     most_sigma: float = 80.0
@@ -64,14 +65,14 @@ class EmdRecipe(AdamRates):
     cancel_noise: bool = True
     weighting: Literal["snr", "likelihood"] = "snr"
     score_latents: Literal["start", "end"] = "start"
-    score_steps: int = 1
-    generator_rate: float = 2e-6
-    score_rate: float = 1e-5
-    ema: float = 0.9999
-    ema_start: int = 0
+    score_steps: Count = 1
+    generator_rate: Rate = 2e-6
+    score_rate: Rate = 1e-5
+    ema: Share = 0.9999
+    ema_start: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: int = 500
-    preview_every: int = 1000
+    save_every: Count = 500
+    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -47,6 +47,15 @@ class HiTConfig:
             raise GenbenchError(
                 "HiT's dims, heads, layers and patches must be of one length: correct them"
             )
+        blocks = [patch for patch in self.patches if patch is not None]
+        sizes = [*self.dims, *self.heads, *blocks, self.latent]
+        if any(not isinstance(size, int) for size in [*sizes, *self.layers]):
+            raise GenbenchError("HiT's sizes must be whole numbers: correct them")
+        if min(sizes) < 1 or min(self.layers) < 0:
+            raise GenbenchError(
+                "HiT's dims, heads, patches and latent must be 1 or more and its layers 0 or more: "
+                "correct them"
+            )
         if self.norm not in _EPSILON:
             raise GenbenchError(f"HiT's norm {self.norm!r} is neither batch nor layer: correct it")
         for stage, (width, heads, patch) in enumerate(

@@ -10,6 +10,7 @@ from genbench_adapters.hit.encoder import EncoderCost
 from genbench_adapters.hit.network import HiTConfig
 from genbench_adapters.imle import ImleCost
 from genbench_adapters.rates import AdversarialRates
+from genbench_adapters.recipe_kinds import Cost, Count, Rate, Share, Whole
 from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.variety import VarietyReward
 
@@ -29,27 +30,27 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     typical.
     """
 
-    dims: list[int]
-    heads: list[int]
-    layers: list[int]
-    patches: list[int]
-    latent: int
-    discriminator_widths: list[int]
-    steps: int
-    batch: int
-    generator_rate: float = 1e-4
-    discriminator_rate: float = 1e-4
-    r1: float = 10.0
-    r1_every: int = 1
-    consistency: float = 0.0
+    dims: list[Count]
+    heads: list[Count]
+    layers: list[Whole]
+    patches: list[Whole]
+    latent: Count
+    discriminator_widths: list[Count]
+    steps: Count
+    batch: Count
+    generator_rate: Rate = 1e-4
+    discriminator_rate: Rate = 1e-4
+    r1: Cost = 10.0
+    r1_every: Count = 1
+    consistency: Cost = 0.0
     grey: bool = False
     clipped: bool = False
     widened: float = 1.0
     initial: str = ""
-    ema: float = 0.999
+    ema: Share = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: int = 500
-    preview_every: int = 1000
+    save_every: Count = 500
+    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         AdversarialRates.__post_init__(self)
@@ -61,8 +62,9 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
             raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
         if not 0 < self.widened < float("inf"):
             raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
-        side = self.network().resolution >> (len(self.discriminator_widths) - 1)
-        if side != _SMALLEST:
+        halvings = len(self.discriminator_widths) - 1
+        side = self.network().resolution >> max(halvings, 0)
+        if halvings < 0 or side != _SMALLEST:
             raise UsageError(
                 f"discriminator_widths bring {self.network().resolution} pixels to {side}, not "
                 f"{_SMALLEST}: give one width for each halving and one before"
