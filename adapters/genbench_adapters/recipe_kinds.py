@@ -10,20 +10,17 @@ from typing import Annotated
 
 @dataclass(frozen=True)
 class Range:
-    """From least to most, both included unless `above`, which leaves out the least."""
+    """From least to most, both included."""
 
     least: float = 0
     most: float = math.inf
-    above: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a value is in it."""
-        return self.least <= value <= self.most and not (self.above and value == self.least)
+        return self.least <= value <= self.most
 
     def remedy(self) -> str:
         """What to give instead of a value outside."""
-        if self.above:
-            return f"give more than {self.least:g}"
         if self.most == math.inf:
             return f"give {self.least:g} or more"
         return f"give {self.least:g} to {self.most:g}"
@@ -32,5 +29,5 @@ class Range:
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range()]  # or none
 Cost = Annotated[float, Range()]
-Rate = Annotated[float, Range(above=True)]  # of an optimiser
+Rate = Annotated[float, Range()]  # of an optimiser; 0 holds a network fixed
 Share = Annotated[float, Range(0, 1)]
