@@ -1,4 +1,4 @@
-"""Recipe files: TOML into a family's dataclass, every value of the kind its key takes."""
+"""Recipe files: TOML into a family's dataclass, every value of the kind and range its key takes."""
 
 from __future__ import annotations
 

@@ -62,9 +62,8 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
             raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
         if not 0 < self.widened < float("inf"):
             raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
-        halvings = len(self.discriminator_widths) - 1
-        side = self.network().resolution >> max(halvings, 0)
-        if halvings < 0 or side != _SMALLEST:
+        side = self.network().resolution >> max(len(self.discriminator_widths) - 1, 0)
+        if side != _SMALLEST:
             raise UsageError(
                 f"discriminator_widths bring {self.network().resolution} pixels to {side}, not "
                 f"{_SMALLEST}: give one width for each halving and one before"
