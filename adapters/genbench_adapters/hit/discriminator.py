@@ -68,8 +68,15 @@ class Trunk(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[N, C, 4, 4] of images."""
-        features: Tensor = self.blocks(active(self.from_rgb(images)))
-        return features
+        return self.levels(images)[-1]
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Features after each block, the largest first: [N, C, R / 2, R / 2] to [N, C, 4, 4]."""
+        features, levels = active(self.from_rgb(images)), []
+        for block in self.blocks:
+            features = block(features)
+            levels.append(features)
+        return levels
 
 
 class Discriminator(Trunk):

@@ -1,13 +1,15 @@
 """An encoder beside the GAN: for every real image there should be latents that make it.
 
 With the generator it is a variational autoencoder whose distance is between the discriminator's
-features (VAE-GAN; Larsen et al., arXiv:1512.09300). The distance enters by its logarithm, as a
-decoder whose variance is the best one has it (sigma-VAE; Rybkin et al., arXiv:2006.13202).
+features (VAE-GAN; Larsen et al., arXiv:1512.09300), after each of its blocks: of the last one's
+alone, images come back smooth, as few of their latents would show. A distance enters by its
+logarithm, as a decoder whose variance is the best one has it (sigma-VAE; Rybkin et al.,
+arXiv:2006.13202).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +28,7 @@ class EncoderCost:
     """Keys of a recipe. reconstruction: cost of the distance between real images and what the
     generator makes of their latents, 0 for no encoder. divergence: cost of a nat that the latents
     tell of their image. encoded_batch: real images a step. autoencoder_steps: how many steps there
-    are at first of the autoencoder alone, of whose distances one is between pixels. Raises
+    are at first of the autoencoder alone, whose distances are between pixels too. Raises
     UsageError."""
 
     reconstruction: float = 0.0
@@ -88,6 +90,9 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
     return 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(dim=1).mean()
 
 
-def distance(features: Tensor, others: Tensor) -> Tensor:
-    """The logarithm of the mean L1 distance between two of a shape."""
-    return torch.log((features.float() - others.float()).abs().mean() + _LEAST)
+def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """The mean over levels of the logarithm of the mean L1 distance between features, of which the
+    two have as many and of the same shapes: a level has the same say whatever its scale."""
+    pairs = zip(features, others, strict=True)
+    apart = [torch.log((one.float() - other.float()).abs().mean() + _LEAST) for one, other in pairs]
+    return torch.stack(apart).mean()

@@ -48,7 +48,7 @@ _DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second criti
 _ENCODED = 6
 # What pixels outside the range of images feel of the gradient that brings them back. All of it is
 # too much: of its noise only one side is felt, which lifts a black ground by a few levels.
-_COMING_BACK = 0.1
+_COMING_BACK = 0.03
 
 
 class _Clipped(torch.autograd.Function):
@@ -152,14 +152,15 @@ class HiTTraining:
         if encoding:
             latents = torch.cat([latents, encoding.latents])
         fake = self._made(latents)
-        features = self._features(fake)
+        levels = self._levels(fake)
+        features = levels[-1]
         # Reconstructions are judged too, as in VAE-GAN: distances of features leave detail open.
         with autocast(self.run, self.recipe.precision):
             logits = self.discriminator.judged(features if encoding else features[:size])
         adversarial = functional.softplus(-logits.float()).mean()
         total, told = self.recipe.rewarded(adversarial, fake[:size], features[:size])
         if encoding:
-            apart = distance(features[size:], self._aim(encoding.real))
+            apart = distance([level[size:] for level in levels], self._aim(encoding.real))
             cost, more = self.recipe.autoencoder_loss(apart, encoding.nats)
             total = total + cost
         else:
@@ -171,8 +172,7 @@ class HiTTraining:
         self.discriminator.requires_grad_(False)
         encoding = self._encoding(number)
         made = self._made(encoding.latents)
-        apart = distance(self._features(made), self._aim(encoding.real))
-        apart = apart + distance(made, encoding.real)
+        apart = distance([made, *self._levels(made)], [encoding.real, *self._aim(encoding.real)])
         loss, told = self.recipe.autoencoder_loss(apart, encoding.nats)
         self.discriminator.requires_grad_(True)
         descend(loss, self.learning, self.generator_adam, self.run)
@@ -190,8 +190,8 @@ class HiTTraining:
         return Encoding(real, mean + (spread / 2).exp() * drawn, divergence(mean, spread))
 
     @torch.no_grad()
-    def _aim(self, real: Tensor) -> Tensor:
-        return self._features(real)
+    def _aim(self, real: Tensor) -> list[Tensor]:
+        return self._levels(real)
 
     def _discriminator_step(self, number: int, turn: int) -> tuple[Tensor, Tensor | None]:
         """The loss, and the gradient penalty of the steps that have one."""
@@ -224,9 +224,11 @@ class HiTTraining:
         return latents, self._made(latents), labels
 
     def _features(self, images: Tensor) -> Tensor:
+        return self._levels(images)[-1]
+
+    def _levels(self, images: Tensor) -> list[Tensor]:
         with autocast(self.run, self.recipe.precision):
-            features: Tensor = self.discriminator.features(images)
-        return features
+            return self.discriminator.levels(images)
 
     def _made(self, latents: Tensor) -> Tensor:
         with autocast(self.run, self.recipe.precision):
