@@ -194,10 +194,13 @@ def test_halving_is_a_convolution_with_binomial_taps() -> None:
         (("patches = [4, 4, 0]", "patches = [4, 4, 4]"), "last stage must be without patches"),
         (("heads = [4, 2, 2]", "heads = [4, 2]"), "must be of one length"),
         (("patches = [4, 4, 0]", "patches = [3, 4, 0]"), "stage 0 of HiT cannot have"),
-        (("patches = [4, 4, 0]", "patches = [4, 4, 0]\ndrop = 2.0"), "a factor in (0, 1]"),
-        (("latent", "statistics_batches = -1\nlatent"), "give 0 batches or more"),
-        (("latent", "widened = 0.0\nlatent"), "widened 0.0 is not above 0"),
-        (("latent", "statistics_batch = 0\nlatent"), "with statistics_batch 0"),
+        (
+            ("patches = [4, 4, 0]", "patches = [4, 4, 0]\ndrop = 2.0"),
+            "drop 2.0 cannot be: give more than 0 and",
+        ),
+        (("latent", "statistics_batches = -1\nlatent"), "statistics_batches -1 cannot be: give 0"),
+        (("latent", "widened = 0.0\nlatent"), "widened 0.0 cannot be: give more than 0"),
+        (("latent", "statistics_batch = 0\nlatent"), "statistics_batch 0 cannot be: give 1"),
     ],
 )
 def test_bad_recipes(tmp_path: Path, change: tuple[str, str], expected: str) -> None:

@@ -66,7 +66,7 @@ def test_values_of_another_kind_or_range(
         ("adm", "channel_mult", "[1, 0]", "channel_mult [1, 0] cannot be: give 1 or more"),
         ("adm", "rate", "-0.1", "rate -0.1 cannot be: give 0 or more"),
         ("biggan_deep", "layers", "[[1, 2, -1]]", "layers [[1, 2, -1]] cannot be: give 0 or more"),
-        ("biggan_deep", "discriminator_widths", "[]", "is not between 0 and the least width"),
+        ("biggan_deep", "discriminator_widths", "[]", "discriminator_widths is empty: give one"),
         ("emd", "score_rate", "-1e-4", "score_rate -0.0001 cannot be: give 0 or more"),
         ("hit", "initial", "1", "initial 1 is not a text: correct it"),
         ("hit", "generator_rate", "-1e-4", "generator_rate -0.0001 cannot be: give 0 or more"),

@@ -89,7 +89,7 @@ def test_biggans_pairs_are_of_one_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("variety = -1.0", "variety -1.0 is negative: choose 0 or more"),
+        ("variety = -1.0", "variety -1.0 cannot be: give 0 or more"),
         ('variety_of = "image"', "variety_of image is not one; did you mean images?"),
     ],
 )

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genbench.core import RecipeRun, UsageError
+from genbench.core import RecipeRun
 from genbench.noise import NoiseStream
+from genbench_adapters.recipe_kinds import Cost, Count
 from genbench_adapters.training import TrainingImages, step_noise
 
 _POOL, _REAL = 7, 6  # purposes of a step's noise
@@ -27,20 +28,12 @@ class ImleCost:
     """Keys of a recipe. imle: cost of the distance from real images to samples, 0 for none.
     imle_batch: real images a step. imle_drawn: how many are drawn for each of those; the ones
     farthest from the samples are kept. imle_every: steps between matches; the pool has a batch of
-    samples for each of them. Raises UsageError."""
+    samples for each of them."""
 
-    imle: float = 0.0
-    imle_batch: int = 16
-    imle_drawn: int = 1
-    imle_every: int = 200
-
-    def __post_init__(self) -> None:
-        if self.imle < 0 or min(self.imle_batch, self.imle_drawn, self.imle_every) < 1:
-            raise UsageError(
-                f"imle {self.imle} with imle_batch {self.imle_batch}, imle_drawn "
-                f"{self.imle_drawn} and imle_every {self.imle_every}: give a cost of 0 or more, "
-                "and numbers of 1 or more"
-            )
+    imle: Cost = 0.0
+    imle_batch: Count = 16
+    imle_drawn: Count = 1
+    imle_every: Count = 200
 
     def charged(
         self, loss: Tensor, features: Tensor, met: Tensor | None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 
-from genbench.core import UsageError
-from genbench_adapters.recipe_kinds import Rate
+from genbench_adapters.recipe_kinds import Range, Rate, Shrinking, Whole
 
 
 def give_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -23,20 +23,12 @@ class AdamRates:
 
     beta_1: 0 in the papers, whose batches are large; small ones need an average over steps.
     drop_at, drop: from that step on (0: never) all rates are multiplied by `drop`, so that the
-    noise of the judging network settles below what it should tell apart. Raises UsageError.
+    noise of the judging network settles below what it should tell apart.
     """
 
-    beta_1: float = 0.0
-    drop_at: int = 0
-    drop: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.beta_1 < 1:
-            raise UsageError(f"beta_1 {self.beta_1} is not in [0, 1): choose 0 or 0.5")
-        if self.drop_at < 0 or not 0 < self.drop <= 1:
-            raise UsageError(
-                f"drop {self.drop} at step {self.drop_at}: give a step and a factor in (0, 1]"
-            )
+    beta_1: Annotated[float, Range(0, 0.999)] = 0.0
+    drop_at: Whole = 0
+    drop: Shrinking = 0.25
 
     def adam(
         self, network: nn.Module, rate: float, *, beta_2: float, eps: float = 1e-8
@@ -52,19 +44,11 @@ class AdamRates:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialRates(AdamRates):
-    """Those of a GAN. discriminator_steps: its updates (1 or 2) for each of the generator. Raises
-    UsageError."""
+    """Those of a GAN. discriminator_steps: its updates (1 or 2) for each of the generator."""
 
     generator_rate: Rate = 2e-4
     discriminator_rate: Rate = 2e-4
-    discriminator_steps: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.discriminator_steps not in (1, 2):
-            raise UsageError(
-                f"discriminator_steps {self.discriminator_steps} is not 1 or 2: choose one"
-            )
+    discriminator_steps: Annotated[int, Range(1, 2)] = 1
 
     def set_rates(
         self, step: int, generator: torch.optim.Optimizer, discriminator: torch.optim.Optimizer

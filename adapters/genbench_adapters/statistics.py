@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from torch import nn
 
-from genbench.core import UsageError
+from genbench_adapters.recipe_kinds import Count, Whole
 
 Network = TypeVar("Network", bound=nn.Module)
 Taken = TypeVar("Taken", bound=nn.Module, contravariant=True)
@@ -24,20 +24,10 @@ class Filling(Protocol[Taken]):
 @dataclass(frozen=True, kw_only=True)
 class FinalStatistics:
     """Keys of a recipe. statistics_batches: batches of generated images that make the statistics
-    of the finished generator. statistics_batch: images in each. Raises UsageError."""
+    of the finished generator. statistics_batch: images in each."""
 
-    fewest_batches: ClassVar[int] = 0
-
-    statistics_batches: int = 0
-    statistics_batch: int = 256
-
-    def __post_init__(self) -> None:
-        if self.statistics_batches < self.fewest_batches or self.statistics_batch < 1:
-            raise UsageError(
-                f"statistics_batches {self.statistics_batches} with statistics_batch "
-                f"{self.statistics_batch}: give {self.fewest_batches} batches or more, of 1 image "
-                "or more"
-            )
+    statistics_batches: Whole = 0
+    statistics_batch: Count = 256
 
     def with_statistics(self, averaged: Network, fill: Filling[Network], seed: int) -> Network:
         """A copy of the averaged generator with its statistics, in eval mode."""

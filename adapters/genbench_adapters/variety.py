@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genbench.core import UsageError
 from genbench.noise import NoiseStream
+from genbench_adapters.recipe_kinds import Cost
 
 _LEAST = 1e-6  # distance of the same image twice
 
@@ -23,14 +24,10 @@ _LEAST = 1e-6  # distance of the same image twice
 @dataclass(frozen=True, kw_only=True)
 class VarietyReward:
     """Keys of a recipe. variety: cost of the sameness of like samples, 0 for none. variety_of: what
-    their distance is taken between. Raises UsageError."""
+    their distance is taken between."""
 
-    variety: float = 0.0
+    variety: Cost = 0.0
     variety_of: Literal["features", "images"] = "features"
-
-    def __post_init__(self) -> None:
-        if self.variety < 0:
-            raise UsageError(f"variety {self.variety} is negative: choose 0 or more")
 
     def rewarded(
         self, loss: Tensor, images: Tensor, features: Tensor

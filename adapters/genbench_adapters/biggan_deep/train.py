@@ -30,7 +30,7 @@ from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.imle import ImleCost, Matches
 from genbench_adapters.rates import AdversarialRates
 from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.recipe_kinds import Count, Share, Whole
+from genbench_adapters.recipe_kinds import Count, Share, Shrinking, Whole
 from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.training import (
     Ema,
@@ -63,8 +63,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     float32.
     """
 
-    fewest_batches = 1  # without its table of statistics the generator has none
-
     resolution: Count
     classes: Count
     layers: list[list[Whole]]  # [upsample, in, out] a block, in units of channel_width
@@ -74,32 +72,27 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     steps: Count
     batch: Count
     attention_layer_position: int = 8
-    discriminator_reduction: int = 4
+    discriminator_reduction: Whole = 4
     truncated: bool = False
-    training_truncation: float = 1.0
+    training_truncation: Shrinking = 1.0
     grey: bool = False
     initial: str = ""
     precision: Literal["float32", "bfloat16"] = "float32"
     ema: Share = 0.999
     ema_start: Whole = 0
-    statistics_batches: int = 16
+    statistics_batches: Count = 16  # without its table of statistics the generator has none
     save_every: Count = 500
     preview_every: Count = 1000
 
     def __post_init__(self) -> None:
-        AdversarialRates.__post_init__(self)
-        VarietyReward.__post_init__(self)
-        ImleCost.__post_init__(self)
-        FinalStatistics.__post_init__(self)
-        if not 0 < self.training_truncation <= 1:
+        if not self.discriminator_widths:
             raise UsageError(
-                f"training_truncation {self.training_truncation} is not in (0, 1]: 1, or less "
-                "for samples wider than those judged"
+                "discriminator_widths is empty: give one width for each halving and one before"
             )
-        if not 0 <= self.discriminator_reduction <= min(self.discriminator_widths, default=-1):
+        if self.discriminator_reduction > min(self.discriminator_widths):
             raise UsageError(
-                f"discriminator_reduction {self.discriminator_reduction} is not between 0 and the "
-                "least width"
+                f"discriminator_reduction {self.discriminator_reduction} is above the least width: "
+                f"give 0 to {min(self.discriminator_widths)}"
             )
 
     def network(self) -> BigGANConfig:

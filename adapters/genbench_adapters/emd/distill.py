@@ -26,7 +26,7 @@ from genbench_adapters.emd.denoisers import (
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
 from genbench_adapters.rates import AdamRates
 from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.recipe_kinds import Count, Rate, Share, Whole
+from genbench_adapters.recipe_kinds import Count, Factor, Rate, Share, Whole
 from genbench_adapters.single_file import write_model
 from genbench_adapters.training import (
     Ema,
@@ -55,7 +55,7 @@ class EmdRecipe(AdamRates):
 
     batch: Count
     steps: Count
-    sigma: float = 20.0855
+    sigma: Factor = 20.0855
     least_sigma: float = 0.02
     most_sigma: float = 80.0
     langevin_steps: int = 16
@@ -75,11 +75,8 @@ class EmdRecipe(AdamRates):
     preview_every: Count = 1000
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 0 < self.least_sigma < self.most_sigma:
             raise UsageError("least_sigma and most_sigma must be positive and ascending")
-        if self.sigma <= 0 or self.score_steps < 1:
-            raise UsageError("sigma and score_steps must be positive")
         try:
             self.langevin()
         except ValueError as error:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genbench.core import UsageError
 from genbench_adapters.hit.discriminator import Trunk, active, begin_with_unit_variance
+from genbench_adapters.recipe_kinds import Cost, Count, Whole
 
 _LEAST = 1e-6  # distance of images that are met
 _WIDEST = 4.0  # logarithm of a latent's variance, and less its negative
@@ -31,19 +32,12 @@ class EncoderCost:
     are at first of the autoencoder alone, whose distances are between pixels too. Raises
     UsageError."""
 
-    reconstruction: float = 0.0
-    divergence: float = 0.08
-    encoded_batch: int = 32
-    autoencoder_steps: int = 0
+    reconstruction: Cost = 0.0
+    divergence: Cost = 0.08
+    encoded_batch: Count = 32
+    autoencoder_steps: Whole = 0
 
     def __post_init__(self) -> None:
-        counts_fit = self.encoded_batch >= 1 and self.autoencoder_steps >= 0
-        if min(self.reconstruction, self.divergence) < 0 or not counts_fit:
-            raise UsageError(
-                f"reconstruction {self.reconstruction} with divergence {self.divergence}, "
-                f"encoded_batch {self.encoded_batch} and autoencoder_steps "
-                f"{self.autoencoder_steps}: give costs and steps of 0 or more, and 1 image or more"
-            )
         if self.autoencoder_steps and not self.reconstruction:
             raise UsageError(
                 f"autoencoder_steps {self.autoencoder_steps} need an encoder: give reconstruction "

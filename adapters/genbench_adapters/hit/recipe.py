@@ -10,7 +10,7 @@ from genbench_adapters.hit.encoder import EncoderCost
 from genbench_adapters.hit.network import HiTConfig
 from genbench_adapters.imle import ImleCost
 from genbench_adapters.rates import AdversarialRates
-from genbench_adapters.recipe_kinds import Cost, Count, Rate, Share, Whole
+from genbench_adapters.recipe_kinds import Cost, Count, Factor, Rate, Share, Whole
 from genbench_adapters.statistics import FinalStatistics
 from genbench_adapters.variety import VarietyReward
 
@@ -45,7 +45,7 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     consistency: Cost = 0.0
     grey: bool = False
     clipped: bool = False
-    widened: float = 1.0
+    widened: Factor = 1.0
     initial: str = ""
     ema: Share = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -53,15 +53,9 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     preview_every: Count = 1000
 
     def __post_init__(self) -> None:
-        AdversarialRates.__post_init__(self)
-        VarietyReward.__post_init__(self)
-        ImleCost.__post_init__(self)
-        EncoderCost.__post_init__(self)
-        FinalStatistics.__post_init__(self)
+        super().__post_init__()
         if self.imle and self.reconstruction:
             raise UsageError("imle and reconstruction both cover the data: give one of them a cost")
-        if not 0 < self.widened < float("inf"):
-            raise UsageError(f"widened {self.widened} is not above 0: 1 samples as it was judged")
         side = self.network().resolution >> max(len(self.discriminator_widths) - 1, 0)
         if side != _SMALLEST:
             raise UsageError(
