@@ -19,7 +19,8 @@ from torch import Tensor
 
 from genbench.core import GenbenchError
 from genbench.noise import NoiseStream
-from genbench_adapters.hit.checkpoint import parameter_name
+from genbench_adapters.hit import HiTAdapter, adapter
+from genbench_adapters.hit.checkpoint import load_network, parameter_name
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import (
     OFFICIAL,
@@ -57,6 +58,14 @@ def test_published_sizes() -> None:
         assert network.config.resolution == resolution
         assert sum(item.numel() for item in network.parameters()) == parameters
         assert len(network.state_dict()) == variables
+
+
+def test_the_bundled_card_counts_its_network() -> None:
+    card = HiTAdapter.cards[0]
+    path = Path(adapter.__file__).with_name("weights") / "model.safetensors"
+    network = load_network(path, card)
+    assert sum(item.numel() for item in network.parameters()) == card.parameters
+    assert path.stat().st_size <= 4_000_000
 
 
 @pytest.mark.skipif(not PARITY, reason="the official key lists lie outside the repository")
@@ -246,6 +255,8 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     line = error_line(genbench("fid", "--model", "hit", "--res", "128", "--ref", "bundled"))
     assert "no public weights of hit-128 are known" in line
     assert "genbench convert hit" in line
+    assert "genbench throughput --model hit --res 128" in line
+    assert Path(line.split("--config ")[1].split()[0]).name == "imagenet-128.toml"
     prefix = write_checkpoint(tmp_path, {"ema_generator": small_network()})
     sample = ("sample", "--model", "hit", "-n", "1", "--out", tmp_path / "x.npz")
     line = error_line(genbench(*sample, "--res", "128", "--checkpoint", prefix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from strangers import error_line, genbench
 from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
 from genbench.noise import NoiseStream
+from genbench_adapters.hit import adapter
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
-from genbench_adapters.hit.network import ToRGB
+from genbench_adapters.hit.network import OFFICIAL, ToRGB
+from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.train import HiTTraining, train_hit
 from genbench_adapters.recipe_files import read_recipe
@@ -185,6 +188,59 @@ def test_halving_is_a_convolution_with_binomial_taps() -> None:
     kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
     expected = torch.nn.functional.conv2d(x, kernel, stride=2, padding=1, groups=3)
     torch.testing.assert_close(halved(x), expected)
+
+
+def test_the_papers_discriminator_by_hand() -> None:
+    torch.manual_seed(0)
+    network = PaperDiscriminator((6, 8, 10))
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    conv2d = torch.nn.functional.conv2d
+
+    def weights(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        layer = network.get_submodule(name)
+        torch.nn.init.normal_(layer.get_parameter("bias"))
+        return layer.get_parameter("weight"), layer.get_parameter("bias")
+
+    def rectified(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, x, 0.2 * x)
+
+    def blurred(x: torch.Tensor) -> torch.Tensor:
+        kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+        return conv2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+
+    images = torch.randn(3, 3, 16, 16)
+    x = rectified(conv2d(images, *weights("from_rgb"), padding=1))
+    for block in ("blocks.0", "blocks.1"):
+        h = rectified(conv2d(x, *weights(f"{block}.conv_0"), padding=1))
+        h = rectified(conv2d(blurred(h), *weights(f"{block}.conv_1"), padding=1))
+        skip = conv2d(blurred(x), network.get_parameter(f"{block}.skip.weight"))
+        x = (h + skip) / math.sqrt(2)
+    x = rectified(conv2d(x, *weights("last"), padding=1)).flatten(1)
+    dense, score = weights("dense"), weights("score")
+    expected = rectified(x @ dense[0].T + dense[1]) @ score[0].T + score[1]
+    torch.testing.assert_close(network(images), expected[:, 0])
+
+
+@pytest.mark.parametrize(("name", "size"), [("imagenet-128", 128), ("ffhq-256", 256)])
+def test_the_papers_recipes(name: str, size: int) -> None:
+    recipe = read_recipe(Path(adapter.__file__).with_name(f"{name}.toml"), HiTRecipe)
+    assert recipe.network() == OFFICIAL[size]
+    assert recipe.discriminator == "paper"
+    assert recipe.beta_1 == 0
+    assert (recipe.r1, recipe.r1_every, recipe.batch, recipe.ema) == (10, 1, 256, 0.999)
+    multiplier = 1 if size == 128 else 2
+    assert recipe.discriminator_widths[-5:] == [256 * multiplier, 512, 512, 512, 512]
+    assert recipe.consistency == (0 if size == 128 else 10)
+
+
+def test_a_recipe_with_the_papers_discriminator_learns(tmp_path: Path) -> None:
+    training = begun(tmp_path, 'discriminator = "paper"')
+    before = {key: value.clone() for key, value in training.discriminator.state_dict().items()}
+    training.step(1)
+    assert all(
+        not torch.equal(before[key], value)
+        for key, value in training.discriminator.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(

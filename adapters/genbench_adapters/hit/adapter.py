@@ -22,10 +22,20 @@ from genbench_adapters.random_weights import random_network
 
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
 _DATA = {128: "ImageNet", 256: "CelebA-HQ or FFHQ", 1024: "CelebA-HQ or FFHQ"}
-_HINT = (
-    "train one (genbench train hit), or convert a checkpoint of the official trainer "
-    "(github.com/google-research/hit-gan): genbench convert hit CKPT --out hit.safetensors"
-)
+_RECIPE = {128: "imagenet-128.toml", 256: "ffhq-256.toml"}
+
+
+def _hint(resolution: int) -> str:
+    """How to come by weights of an official size, and what needs none."""
+    recipe = "RECIPE"
+    if name := _RECIPE.get(resolution):
+        recipe = str(Path(__file__).with_name(name))
+    return (
+        f"train one (genbench train hit --config {recipe} --data IMAGES --out RUN), or convert a "
+        "checkpoint of the official trainer (github.com/google-research/hit-gan): genbench convert "
+        "hit CKPT --out hit.safetensors; speed needs no weights: genbench throughput --model hit "
+        f"--res {resolution}"
+    )
 
 
 def _card(resolution: int) -> ModelCard:
@@ -35,7 +45,7 @@ def _card(resolution: int) -> ModelCard:
         parameters=_PARAMETERS[resolution],
         checkpoint=CheckpointSource(
             filename="hit.safetensors",
-            hint=_HINT,
+            hint=_hint(resolution),
         ),
         license="Apache-2.0 (official code)",
         paper="arXiv:2106.07631",
@@ -55,7 +65,7 @@ class HiTAdapter:
         ModelCard(
             name="hit-32",
             resolution=32,
-            parameters=1_390_547,
+            parameters=1_718_161,
             checkpoint=CheckpointSource(
                 filename="model.safetensors",
                 bundled="weights/model.safetensors",

@@ -1,8 +1,9 @@
-"""The discriminator HiT is trained with: a residual one of StyleGAN2's kind (arXiv:1912.04958)."""
+"""What judges images in training: residual networks of StyleGAN2's kind (arXiv:1912.04958)."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 
 import torch
@@ -58,13 +59,16 @@ class Trunk(nn.Module):
     """Images [N, 3, R, R] in [-1, 1] -> features, by blocks that halve: what the discriminator and
     the encoder begin with.
 
-    widths: channels at full size and after each halving; the last stage must be 4x4 pixels.
+    widths: channels at full size and after each halving; the last stage must be 4x4 pixels. block:
+    a kind of residual block. side: of the convolution of the pixels.
     """
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], block: type[nn.Module] = ResidualBlock, side: int = 1
+    ) -> None:
         super().__init__()
-        self.from_rgb = nn.Conv2d(3, widths[0], 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(*pair) for pair in pairwise(widths)))
+        self.from_rgb = nn.Conv2d(3, widths[0], side, padding=side // 2)
+        self.blocks = nn.Sequential(*(block(*pair) for pair in pairwise(widths)))
 
     def features(self, images: Tensor) -> Tensor:
         """[N, C, 4, 4] of images."""
@@ -72,15 +76,31 @@ class Trunk(nn.Module):
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """Features after each block, the largest first: [N, C, R / 2, R / 2] to [N, C, 4, 4]."""
-        features, levels = active(self.from_rgb(images)), []
+        features, levels = self.stem(images), []
         for block in self.blocks:
             features = block(features)
             levels.append(features)
         return levels
 
+    def stem(self, images: Tensor) -> Tensor:
+        """[N, C, R, R] of images."""
+        return active(self.from_rgb(images))
 
-class Discriminator(Trunk):
-    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real.
+
+class Judge(Trunk, ABC):
+    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N]."""
+        return self.judged(self.features(images))
+
+    @abstractmethod
+    def judged(self, x: Tensor) -> Tensor:
+        """Logits [N] of features [N, C, 4, 4]."""
+
+
+class Discriminator(Judge):
+    """For small networks and batches: layers that keep the variance, and the batch's deviation.
 
     widths: see `Trunk`.
     """
@@ -92,12 +112,8 @@ class Discriminator(Trunk):
         self.score = nn.Linear(widths[-1], 1)
         begin_with_unit_variance(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [N]."""
-        return self.judged(self.features(images))
-
     def judged(self, x: Tensor) -> Tensor:
-        """Logits [N] of features."""
+        """Logits [N] of features [N, C, 4, 4]."""
         x = torch.cat([x, deviation(x)], dim=1)
         x = active(self.dense(active(self.last(x)).flatten(1)))
         return self.score(x)[:, 0]

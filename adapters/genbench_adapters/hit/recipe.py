@@ -21,13 +21,13 @@ _SMALLEST = 4  # side at which the discriminator ends, in pixels
 class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
-    r1: cost of the gradient penalty; r1_every: steps between penalties, which are then that many
-    times as strong (lazy regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none.
-    grey: one colour. clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips
-    them. initial: see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm
-    statistics of training, as the official trainer does. widened: how many times as wide as judged
-    the latents of the finished generator's samples are; above 1, they are more varied and less
-    typical.
+    discriminator: the paper's, or one for small networks and batches. r1: cost of the gradient
+    penalty; r1_every: steps between penalties, which are then that many times as strong (lazy
+    regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none. grey: one colour.
+    clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips them. initial:
+    see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm statistics of
+    training, as the official trainer does. widened: how many times as wide as judged the latents of
+    the finished generator's samples are; above 1, they are more varied and less typical.
     """
 
     dims: list[Count]
@@ -36,6 +36,7 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     patches: list[Whole]
     latent: Count
     discriminator_widths: list[Count]
+    discriminator: Literal["paper", "small"] = "small"
     steps: Count
     batch: Count
     generator_rate: Rate = 1e-4

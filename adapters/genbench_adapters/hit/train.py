@@ -21,10 +21,11 @@ from genbench.core import TrainRun
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
-from genbench_adapters.hit.discriminator import Discriminator
+from genbench_adapters.hit.discriminator import Discriminator, Judge
 from genbench_adapters.hit.encoder import Encoder, Encoding, distance, divergence
 from genbench_adapters.hit.fresh_statistics import fill_statistics
 from genbench_adapters.hit.network import HiT
+from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.imle import Matches
 from genbench_adapters.recipe_files import read_recipe
@@ -80,7 +81,8 @@ class HiTTraining:
         widths = tuple(recipe.discriminator_widths)
         # Channels last is the faster order of memory for convolutions, on CPUs and GPUs alike.
         order = torch.channels_last
-        self.discriminator = Discriminator(widths).to(run.device).to(memory_format=order)
+        kind = PaperDiscriminator if recipe.discriminator == "paper" else Discriminator
+        self.discriminator: Judge = kind(widths).to(run.device).to(memory_format=order)
         self.encoder: Encoder | None = None
         if recipe.reconstruction:
             self.encoder = Encoder(widths, recipe.latent).to(run.device).to(memory_format=order)
