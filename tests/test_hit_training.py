@@ -148,6 +148,16 @@ def test_a_widened_generator_makes_the_images_of_wider_latents(tmp_path: Path) -
         assert not torch.allclose(widened(z), judged(z))
 
 
+def test_flips_mirror_half_of_the_real_images_whoever_stands_beside_them(tmp_path: Path) -> None:
+    plain, flipped = begun(tmp_path), begun(tmp_path, "flips = true")
+    noise = NoiseStream(0, torch.arange(200))
+    as_they_are, met = plain._real(noise), flipped._real(noise)
+    mirrored = (met != as_they_are).flatten(1).any(dim=1)
+    assert 70 < int(mirrored.sum()) < 130
+    assert torch.equal(met[mirrored], as_they_are[mirrored].flip(3))
+    assert torch.equal(flipped._real(NoiseStream(0, torch.arange(50, 60))), met[50:60])
+
+
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")
@@ -227,6 +237,7 @@ def test_the_papers_recipes(name: str, size: int) -> None:
     assert recipe.network() == OFFICIAL[size]
     assert recipe.discriminator == "paper"
     assert recipe.beta_1 == 0
+    assert recipe.flips
     assert (recipe.r1, recipe.r1_every, recipe.batch, recipe.ema) == (10, 1, 256, 0.999)
     multiplier = 1 if size == 128 else 2
     assert recipe.discriminator_widths[-5:] == [256 * multiplier, 512, 512, 512, 512]

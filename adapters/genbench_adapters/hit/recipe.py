@@ -23,11 +23,12 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
 
     discriminator: the paper's, or one for small networks and batches. r1: cost of the gradient
     penalty; r1_every: steps between penalties, which are then that many times as strong (lazy
-    regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none. grey: one colour.
-    clipped: the discriminator sees images clipped to [-1, 1], as evaluation clips them. initial:
-    see `begin_with`; none by default. statistics_batches: 0 keeps the batch norm statistics of
-    training, as the official trainer does. widened: how many times as wide as judged the latents of
-    the finished generator's samples are; above 1, they are more varied and less typical.
+    regularisation, arXiv:1912.04958). consistency: cost of bCR, 0 for none. flips: half of the real
+    images are mirrored, left to right. grey: one colour. clipped: the discriminator sees images
+    clipped to [-1, 1], as evaluation clips them. initial: see `begin_with`; none by default.
+    statistics_batches: 0 keeps the batch norm statistics of training, as the official trainer does.
+    widened: how many times as wide as judged the latents of the finished generator's samples are;
+    above 1, they are more varied and less typical.
     """
 
     dims: list[Count]
@@ -44,6 +45,7 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     r1: Cost = 10.0
     r1_every: Count = 1
     consistency: Cost = 0.0
+    flips: bool = False
     grey: bool = False
     clipped: bool = False
     widened: Factor = 1.0

@@ -47,6 +47,7 @@ _PREVIEW = 100
 _PREVIEW_SEED = 1
 _DATA, _FAKE, _GENERATOR = 0, 1, 2  # purposes of a step's noise; a second critic step adds three
 _ENCODED = 6
+_FLIP = 3  # a draw of a step's noise that nothing else takes
 # What pixels outside the range of images feel of the gradient that brings them back. All of it is
 # too much: of its noise only one side is felt, which lifts a black ground by a few levels.
 _COMING_BACK = 0.03
@@ -185,7 +186,7 @@ class HiTTraining:
         """Of real images of a step."""
         assert self.encoder is not None
         noise = step_noise(self.run, number, self.recipe.encoded_batch, purpose=_ENCODED)
-        real, _ = self.data.batch(noise)
+        real = self._real(noise)
         with autocast(self.run, self.recipe.precision):
             mean, spread = self.encoder(real)
         drawn = noise.normal((self.recipe.latent,), step=1)
@@ -198,7 +199,7 @@ class HiTTraining:
     def _discriminator_step(self, number: int, turn: int) -> tuple[Tensor, Tensor | None]:
         """The loss, and the gradient penalty of the steps that have one."""
         noise = self._noise(number, _DATA + 3 * turn)
-        real, _ = self.data.batch(noise)
+        real = self._real(noise)
         with torch.no_grad():
             fake_noise = self._noise(number, _FAKE + 3 * turn)
             fake = self._made(fake_noise.normal((self.recipe.latent,)))
@@ -218,6 +219,14 @@ class HiTTraining:
                 total = total + self.recipe.consistency * (again - logits).square().mean()
         descend(total, self.discriminator, self.discriminator_adam, self.run)
         return loss, penalty
+
+    def _real(self, noise: NoiseStream) -> Tensor:
+        """Real images [N, 3, R, R], one a row of `noise`."""
+        real, _ = self.data.batch(noise)
+        if not self.recipe.flips:
+            return real
+        mirrored = noise.uniform((1, 1, 1), step=_FLIP) < 0.5
+        return torch.where(mirrored, real.flip(3), real)
 
     def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
         """Latents, images and labels, of which there is one."""
