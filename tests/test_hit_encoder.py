@@ -58,7 +58,7 @@ def test_the_autoencoder_comes_nearer_to_real_images(tmp_path: Path) -> None:
     training = begun(tmp_path, *KEYS, "autoencoder_steps = 40", "generator_rate = 3e-3")
     judge = {key: value.clone() for key, value in training.discriminator.state_dict().items()}
     apart = [training.step(number)["reconstruction"] for number in range(40)]
-    assert sum(apart[-5:]) / 5 < sum(apart[:5]) / 5 - 0.15
+    assert sum(apart[-5:]) / 5 < sum(apart[:5]) / 5 - 0.3
     assert all(
         torch.equal(judge[key], now) for key, now in training.discriminator.state_dict().items()
     )

@@ -13,12 +13,12 @@ from strangers import error_line, genbench
 from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
 from genbench.noise import NoiseStream
-from genbench_adapters.hit import adapter
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
 from genbench_adapters.hit.network import OFFICIAL, ToRGB
 from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.hit.train import HiTTraining, train_hit
 from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.synthetic import synthetic_images
@@ -231,9 +231,9 @@ def test_the_papers_discriminator_by_hand() -> None:
     torch.testing.assert_close(network(images), expected[:, 0])
 
 
-@pytest.mark.parametrize(("name", "size"), [("imagenet-128", 128), ("ffhq-256", 256)])
-def test_the_papers_recipes(name: str, size: int) -> None:
-    recipe = read_recipe(Path(adapter.__file__).with_name(f"{name}.toml"), HiTRecipe)
+@pytest.mark.parametrize("size", [128, 256])
+def test_the_papers_recipes(size: int) -> None:
+    recipe = read_recipe(RECIPES[size], HiTRecipe)
     assert recipe.network() == OFFICIAL[size]
     assert recipe.discriminator == "paper"
     assert recipe.beta_1 == 0

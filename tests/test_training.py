@@ -142,7 +142,10 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
             ("batch = 8", "batch = 8\ndiscriminator_reduction = 9"),
             "discriminator_reduction 9 is above the least width",
         ),
-        (("batch = 8", "batch = 8\nbeta_1 = 1.0"), "beta_1 1.0 cannot be: give 0 to 0.999"),
+        (
+            ("batch = 8", "batch = 8\nbeta_1 = 1.0"),
+            "beta_1 1.0 cannot be: give 0 or more and less than 1",
+        ),
         (("batch = 8", "batch = 8\ndrop_at = 4\ndrop = 0"), "drop 0 cannot be: give more than 0"),
         (("batch = 8", "batch = 8\ntraining_truncation = 1.5"), "give more than 0 and at most 1"),
         (("batches = 1", "batches = 0"), "statistics_batches 0 cannot be: give 1 or"),

@@ -26,7 +26,7 @@ class AdamRates:
     noise of the judging network settles below what it should tell apart.
     """
 
-    beta_1: Annotated[float, Range(0, 0.999)] = 0.0
+    beta_1: Annotated[float, Range(0, 1, below=True)] = 0.0
     drop_at: Whole = 0
     drop: Shrinking = 0.25
 

@@ -10,24 +10,25 @@ from typing import Annotated
 
 @dataclass(frozen=True)
 class Range:
-    """From least to most, both included; `above`: without the least."""
+    """From least to most, both included; `above`: without the least, `below`: without the most."""
 
     least: float = 0
     most: float = math.inf
     above: bool = False
+    below: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a value is in it."""
-        return self.least <= value <= self.most and not (self.above and value == self.least)
+        high_enough = value > self.least if self.above else value >= self.least
+        return high_enough and (value < self.most if self.below else value <= self.most)
 
     def remedy(self) -> str:
         """What to give instead of a value outside."""
-        if self.above:
-            limit = "" if self.most == math.inf else f" and at most {self.most:g}"
-            return f"give more than {self.least:g}{limit}"
-        if self.most == math.inf:
-            return f"give {self.least:g} or more"
-        return f"give {self.least:g} to {self.most:g}"
+        if self.most < math.inf and not self.above and not self.below:
+            return f"give {self.least:g} to {self.most:g}"
+        least = f"more than {self.least:g}" if self.above else f"{self.least:g} or more"
+        most = f" and {'less than' if self.below else 'at most'} {self.most:g}"
+        return f"give {least}{most if self.most < math.inf else ''}"
 
 
 Count = Annotated[int, Range(1)]

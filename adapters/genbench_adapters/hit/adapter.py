@@ -18,18 +18,16 @@ from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.checkpoint import convert, load_network
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import OFFICIAL, HiT, HiTConfig
+from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.random_weights import random_network
 
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
 _DATA = {128: "ImageNet", 256: "CelebA-HQ or FFHQ", 1024: "CelebA-HQ or FFHQ"}
-_RECIPE = {128: "imagenet-128.toml", 256: "ffhq-256.toml"}
 
 
 def _hint(resolution: int) -> str:
     """How to come by weights of an official size, and what needs none."""
-    recipe = "RECIPE"
-    if name := _RECIPE.get(resolution):
-        recipe = str(Path(__file__).with_name(name))
+    recipe = RECIPES.get(resolution, "RECIPE")
     return (
         f"train one (genbench train hit --config {recipe} --data IMAGES --out RUN), or convert a "
         "checkpoint of the official trainer (github.com/google-research/hit-gan): genbench convert "
@@ -130,7 +128,7 @@ def _small() -> HiTConfig:
     from genbench_adapters.hit.recipe import HiTRecipe
     from genbench_adapters.recipe_files import read_recipe
 
-    return read_recipe(Path(__file__).with_name("fashion-mnist-32.toml"), HiTRecipe).network()
+    return read_recipe(RECIPES[32], HiTRecipe).network()
 
 
 class HiTGenerator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -15,9 +15,14 @@ from genbench_adapters.deviation import deviation
 _SLOPE = 0.2  # of the leaky rectifiers
 
 
+def rectified(x: Tensor) -> Tensor:
+    """Leaky rectifiers."""
+    return functional.leaky_relu(x, _SLOPE)
+
+
 def active(x: Tensor) -> Tensor:
     """Leaky rectifiers that keep the variance."""
-    return functional.leaky_relu(x, _SLOPE) * math.sqrt(2)
+    return rectified(x) * math.sqrt(2)
 
 
 def halved(x: Tensor) -> Tensor:
@@ -30,14 +35,18 @@ def halved(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, 2)
 
 
-def begin_with_unit_variance(network: nn.Module) -> None:
-    """Initial weights that keep the variance through all layers; PyTorch's own divide it by 3 at
-    each."""
+def begin_with_weights(network: nn.Module, draw: Callable[[Tensor], object]) -> None:
+    """Initial weights as `draw` fills them in place, and no biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            draw(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def unit_variance(weight: Tensor) -> None:
+    """Weights that keep the variance through all layers; PyTorch's own divide it by 3 at each."""
+    nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
 
 
 class ResidualBlock(nn.Module):
@@ -63,6 +72,8 @@ class Trunk(nn.Module):
     a kind of residual block. side: of the convolution of the pixels.
     """
 
+    activation = staticmethod(active)
+
     def __init__(
         self, widths: tuple[int, ...], block: type[nn.Module] = ResidualBlock, side: int = 1
     ) -> None:
@@ -76,27 +87,40 @@ class Trunk(nn.Module):
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """Features after each block, the largest first: [N, C, R / 2, R / 2] to [N, C, 4, 4]."""
-        features, levels = self.stem(images), []
+        features, levels = self.activation(self.from_rgb(images)), []
         for block in self.blocks:
             features = block(features)
             levels.append(features)
         return levels
 
-    def stem(self, images: Tensor) -> Tensor:
-        """[N, C, R, R] of images."""
-        return active(self.from_rgb(images))
 
+class Judge(Trunk):
+    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real.
 
-class Judge(Trunk, ABC):
-    """Images [N, 3, R, R] in [-1, 1] -> logits [N], positive for real."""
+    widths, block, side: see `Trunk`. told: channels that are judged beside the features.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        block: type[nn.Module] = ResidualBlock,
+        side: int = 1,
+        told: int = 0,
+    ) -> None:
+        super().__init__(widths, block, side)
+        self.last = nn.Conv2d(widths[-1] + told, widths[-1], 3, padding=1)
+        self.dense = nn.Linear(widths[-1] * 16, widths[-1])
+        self.score = nn.Linear(widths[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N]."""
         return self.judged(self.features(images))
 
-    @abstractmethod
     def judged(self, x: Tensor) -> Tensor:
         """Logits [N] of features [N, C, 4, 4]."""
+        x = self.activation(self.last(x)).flatten(1)
+        logits: Tensor = self.score(self.activation(self.dense(x)))[:, 0]
+        return logits
 
 
 class Discriminator(Judge):
@@ -106,14 +130,9 @@ class Discriminator(Judge):
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
-        super().__init__(widths)
-        self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
-        self.dense = nn.Linear(widths[-1] * 16, widths[-1])
-        self.score = nn.Linear(widths[-1], 1)
-        begin_with_unit_variance(self)
+        super().__init__(widths, told=1)
+        begin_with_weights(self, unit_variance)
 
     def judged(self, x: Tensor) -> Tensor:
         """Logits [N] of features [N, C, 4, 4]."""
-        x = torch.cat([x, deviation(x)], dim=1)
-        x = active(self.dense(active(self.last(x)).flatten(1)))
-        return self.score(x)[:, 0]
+        return super().judged(torch.cat([x, deviation(x)], dim=1))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.core import UsageError
-from genbench_adapters.hit.discriminator import Trunk, active, begin_with_unit_variance
+from genbench_adapters.hit.discriminator import Trunk, active, begin_with_weights, unit_variance
 from genbench_adapters.recipe_kinds import Cost, Count, Whole
 
 _LEAST = 1e-6  # distance of images that are met
@@ -69,7 +69,7 @@ class Encoder(Trunk):
         super().__init__(widths)
         self.dense = nn.Linear(widths[-1] * 16, 2 * widths[-1])
         self.told = nn.Linear(2 * widths[-1], 2 * latent)
-        begin_with_unit_variance(self)
+        begin_with_weights(self, unit_variance)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Means and logarithms of variances."""

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from genbench.core import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.recipe import HiTRecipe
+from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.hit.train import HiTTraining
 from genbench_adapters.recipe_files import read_recipe
 from genbench_adapters.synthetic import synthetic_images
 
-_RECIPES = {32: "fashion-mnist-32.toml", 128: "imagenet-128.toml", 256: "ffhq-256.toml"}
-
 
 def training_forms(resolution: int) -> list[TrainingForm]:
     """The recipes genbench ships: the paper's, and that of the bundled weights."""
-    if resolution not in _RECIPES:
+    if resolution not in RECIPES:
         return []
-    loss = "R1 and balanced consistency" if _recipe(resolution).consistency else "R1"
+    recipe = read_recipe(RECIPES[resolution], HiTRecipe)
+    loss = "R1 and balanced consistency" if recipe.consistency else "R1"
     note = f"non-saturating loss with {loss}, one update of either network, Adam, moving average"
     network = f"hit-{resolution}"
     return [TrainingForm(network=network, resolution=resolution, name="recipe", note=note)]
@@ -41,13 +40,9 @@ def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], o
                          "cannot be timed with --compile")  # fmt: skip
     half = setting.dtype == torch.bfloat16
     recipe = replace(
-        _recipe(form.resolution), batch=setting.batch, r1_every=1,
+        read_recipe(RECIPES[form.resolution], HiTRecipe), batch=setting.batch, r1_every=1,
         precision="bfloat16" if half else "float32",
         imle=0.0, reconstruction=0.0, autoencoder_steps=0,
     )  # fmt: skip
     data = synthetic_images(setting.run, recipe.network().resolution, 0)
     return HiTTraining(recipe, setting.run, data).step
-
-
-def _recipe(resolution: int) -> HiTRecipe:
-    return read_recipe(Path(__file__).with_name(_RECIPES[resolution]), HiTRecipe)
