@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.flops import flops_of
 from genbench.protocols import tables_folder
 from genbench.registry import find_adapter, load_adapter_class

@@ -5,14 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from genbench.core import (
-    Adapter,
-    CheckpointSource,
-    GenbenchError,
-    ModelCard,
-    UsageError,
-    WeightKind,
-)
+from genbench.core import Adapter, CheckpointSource, ModelCard, WeightKind
+from genbench.errors import GenbenchError, UsageError
 from genbench.registry import choose_card, find_adapter, load_adapter_class
 from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
 

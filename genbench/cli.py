@@ -35,7 +35,7 @@ from genbench.cli_options import (
 from genbench.cli_speed import audit, throughput
 from genbench.cli_tables import compare, report, table
 from genbench.cli_train import convert, distill, train
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 app = typer.Typer(
     name="genbench",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.core import UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from genbench.sampling import ModelRequest

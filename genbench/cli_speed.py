@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli_options import Checkpoint, Device, Json, Resolution, Seed, Variant, free_options
-from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from genbench.core import Measurement

@@ -73,7 +73,7 @@ def table(
 
 
 def _format_of(path: Path) -> str:
-    from genbench.core import UsageError
+    from genbench.errors import UsageError
 
     formats = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".txt": "terminal"}
     if path.suffix not in formats:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.core import GenbenchError, Measurement, UsageError, suggestion
+from genbench.core import Measurement
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics import METRICS
 from genbench.store import read_records
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import Adapter, GenbenchError
+from genbench.core import Adapter
+from genbench.errors import GenbenchError
 from genbench.registry import adapter_options, find_adapter, load_adapter_class
 from genbench.sampling import ModelRequest, ModelSource, open_model
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     import torch
@@ -16,28 +17,8 @@ if TYPE_CHECKING:
     from genbench.distributed import World
     from genbench.noise import NoiseStream
     from genbench.progress import Reporter
-
 # "given": a file that the user named, of which no more is known
 WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
-
-
-class GenbenchError(Exception):
-    """What went wrong and what to do next, in one line; the command line prints it and exits."""
-
-    exit_code = 1
-
-
-class UsageError(GenbenchError):
-    """The command was called in a way that cannot work, whatever the files hold."""
-
-    exit_code = 2
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """ "did you mean X?" for a misspelt name, followed by every known one."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]}? " if near else "") + f"known: {', '.join(names) or 'none'}"
 
 
 def canonical_digest(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genbench.core import UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.files import replacing
 from genbench.images import ImageSet, Labels
 from genbench.npz import opened_npz

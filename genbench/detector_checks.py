@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     from genbench.detectors import Detector

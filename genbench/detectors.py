@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     import torch

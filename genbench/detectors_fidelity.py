@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.fidelity_extractors import (
     build_clip,
     build_dino,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.sweep import OutOfMemoryAt
 
 _SAFE = 0.8  # of the host's free memory: beyond, Linux kills instead of refusing

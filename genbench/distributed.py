@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 import genbench
-from genbench.core import GenbenchError
 from genbench.detectors import detector_names, detector_status
 from genbench.environment import cpu_name, git_revision, package_versions
+from genbench.errors import GenbenchError
 from genbench.gpus import missing_architecture
 from genbench.power import power_monitor
 from genbench.protocols import load_protocols

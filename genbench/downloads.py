@@ -19,7 +19,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from genbench import __version__
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.files import write_error
 
 CONNECT_SECONDS = 3.0  # name look-up and TCP connection together; offline must show in under 5 s

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import genbench
-from genbench.core import UsageError
 from genbench.detectors import Detector
 from genbench.distributed import World
 from genbench.environment import package_versions
+from genbench.errors import UsageError
 from genbench.features import SetSource, extract_features
 from genbench.filling import fill_shards
 from genbench.images import ImageSet

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.core import GenbenchError
 from genbench.detectors import Detector
 from genbench.distributed import World
 from genbench.environment import package_versions
+from genbench.errors import GenbenchError
 from genbench.filling import fill_shards
 from genbench.images import ImageSet, batches
 from genbench.progress import Reporter

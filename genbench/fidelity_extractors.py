@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.weights import (
     WeightFile,
     how_to_get,

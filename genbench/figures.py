@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from genbench.core import EvalProtocol, GenbenchError
+from genbench.core import EvalProtocol
+from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, rows
 from genbench.frechet import frechet_distance, frechet_interval
 from genbench.metrics import Estimate, Metric, reported_key

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 TEMPORARY = ".tmp"  # suffix of files that are still being written
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.core import GenbenchError
 from genbench.distributed import World
+from genbench.errors import GenbenchError
 from genbench.progress import Advance, Reporter
 from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import Moments, require_finite
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.protocols import tables_folder
 
 DTYPE_COLUMNS = ("float16", "bfloat16", "tf32", "float32")

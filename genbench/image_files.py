@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import ImageSet
 from genbench.pictures import SUFFIXES, decode, picture_size
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError, suggestion
 
 Labels = NDArray[np.int64]
 Rounding = Literal["truncate", "nearest", "floor256"]

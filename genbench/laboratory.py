@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.core import GenbenchError, UsageError
 from genbench.device_memory import MemoryMeter, meter_for
+from genbench.errors import GenbenchError, UsageError
 from genbench.gpus import Gpu, missing_architecture, recognised
 from genbench.power import PowerLog, PowerMonitor, power_monitor
 from genbench.timing import Effort, Stopwatch, stopwatch_for, timed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genbench.core import GenbenchError, UsageError, suggestion
 from genbench.detectors import detector_names, detector_status
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.gpus import gpu_lists
 from genbench.protocols import load_protocols
 from genbench.registry import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.core import UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 
 Layer = Literal["pool", "spatial", "logits"]
 NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution

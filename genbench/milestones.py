@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from genbench.core import DistillRun, EvalProtocol, Measurement, UsageError
+from genbench.core import DistillRun, EvalProtocol, Measurement
+from genbench.errors import UsageError
 from genbench.files import replacing
 from genbench.runner import QualityRequest, evaluate
 from genbench.sampling import ModelRequest

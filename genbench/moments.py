@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 MOMENT_BLOCK = 1000  # rows; block b always holds samples b*1000 .. b*1000+999
 

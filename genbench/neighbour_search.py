@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 BLOCK = 2048  # rows and columns of a block of distances: 16 MiB, the fastest of those tried
 STRIP = 1024  # rows of a block looked at together: bounds memory where every pair is a hit

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.half_distances import half_radii, half_verdicts
 from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import require_finite

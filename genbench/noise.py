@@ -15,7 +15,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 
 SCHEME = "philox4x32-10/as241/1"  # recorded with every sample; changes when the numbers do
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import ImageSet, Labels, to_channels_first
 
 _CHUNK = 1 << 22  # bytes read at once

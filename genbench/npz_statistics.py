@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.npz import array_header, opened_npz
 
 

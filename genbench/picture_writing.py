@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.files import TEMPORARY, replacing, write_error
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from genbench.core import GenbenchError
 from genbench.curves import BatchCurve, CountCurve, EvaluationPlot, SpeedPlot, Sweep
+from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

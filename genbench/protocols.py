@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from genbench.core import EvalProtocol, GenbenchError, UsageError, suggestion
+from genbench.core import EvalProtocol
+from genbench.errors import GenbenchError, UsageError, suggestion
 
 
 def tables_folder() -> Path:

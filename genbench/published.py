@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.protocols import tables_folder
 
 # seen: read in the named source; recalled: from memory, shown with a mark until somebody confirms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import ImageSet, open_image_set
 from genbench.npz_statistics import (
     ReferenceStatistics,

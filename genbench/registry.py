@@ -13,16 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genbench.core import (
-    Adapter,
-    ConvertRun,
-    DistillRun,
-    GenbenchError,
-    ModelCard,
-    TrainRun,
-    UsageError,
-    suggestion,
-)
+from genbench.core import Adapter, ConvertRun, DistillRun, ModelCard, TrainRun
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.sources import source_digest
 
 GROUP = "genbench.adapters"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from genbench.core import EvalProtocol, Measurement, UsageError
+from genbench.core import EvalProtocol, Measurement
 from genbench.detector_weights import detector_weight, fetch_weights
 from genbench.detectors import Detector, create_detector, detector_status
 from genbench.distributed import World
+from genbench.errors import UsageError
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
 from genbench.images import open_image_set

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import GenbenchError, Measurement, canonical_digest
+from genbench.core import Measurement, canonical_digest
+from genbench.errors import GenbenchError
 from genbench.exports import LAYER
 from genbench.images import open_image_set
 from genbench.picture_writing import image_grid

@@ -16,16 +16,8 @@ from torch import Tensor
 
 from genbench import noise
 from genbench.checkpoints import find_checkpoint
-from genbench.core import (
-    Adapter,
-    GenbenchError,
-    Generator,
-    ModelCard,
-    SampleSpec,
-    UsageError,
-    WeightKind,
-    canonical_digest,
-)
+from genbench.core import Adapter, Generator, ModelCard, SampleSpec, WeightKind, canonical_digest
+from genbench.errors import GenbenchError, UsageError
 from genbench.noise import NoiseStream, scheduled_labels
 from genbench.registry import (
     choose_card,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.core import GenbenchError, UsageError
 from genbench.device_memory import noticing_memory
+from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, sampling_flops
 from genbench.laboratory import Laboratory
 from genbench.power import PowerLog

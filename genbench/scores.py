@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.metrics import NORMAL_95, Estimate
 from genbench.moments import require_finite
 

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from genbench.core import GenbenchError, Measurement
+from genbench.core import Measurement
+from genbench.errors import GenbenchError
 from genbench.files import write_error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 _NEAR = 0.99  # of the best rate: the smallest batch that reaches it is chosen
 _FLAT = 2  # doublings in a row without a gain end the sweep

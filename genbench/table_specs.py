@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from genbench.core import EvalProtocol, GenbenchError, Measurement, UsageError, suggestion
+from genbench.core import EvalProtocol, Measurement
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics import METRICS, reported_key
 from genbench.protocols import tables_folder
 from genbench.published import PublishedSelector

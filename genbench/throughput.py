@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from genbench.checkpoints import bundled_file
-from genbench.core import GenbenchError, Measurement, UsageError
+from genbench.core import Measurement
+from genbench.errors import GenbenchError, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
 from genbench.progress import Reporter

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from genbench.audits import adm_table7, network_flops, training_passes
-from genbench.core import GenbenchError, TrainRun
+from genbench.core import TrainRun
 from genbench.device_memory import noticing_memory
 from genbench.distributed import World
+from genbench.errors import GenbenchError
 from genbench.flops import flops_of
 from genbench.laboratory import Laboratory, Precision
 from genbench.power import PowerLog

@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.core import GenbenchError, WeightKind
+from genbench.core import WeightKind
 from genbench.downloads import download
+from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -14,7 +14,7 @@ import torch
 from adm_files import CLASSIFIER, UNET, filled
 from torch import nn
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.network import (
     Classifier,

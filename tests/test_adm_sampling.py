@@ -12,7 +12,7 @@ from adm_files import CLASSIFIER, UNET, filled
 from strangers import error_line, genbench
 from torch import Tensor
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet

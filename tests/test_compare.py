@@ -10,7 +10,8 @@ from made_records import made
 from strangers import error_line, genbench
 
 from genbench.comparison import compare_runs
-from genbench.core import Measurement, UsageError
+from genbench.core import Measurement
+from genbench.errors import UsageError
 from genbench.store import append_records
 
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from strangers import error_line, genbench
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench_adapters.emd.network import EDMConfig
 from genbench_adapters.emd.pickles import read_network
 from genbench_adapters.emd.storages import read_storage

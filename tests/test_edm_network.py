@@ -15,7 +15,7 @@ import torch
 from edm_files import ADM_LIKE, DDPMPP, NCSNPP, small_network
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.noise import NoiseStream
 from genbench_adapters.emd.network import EDM, Block, EDMConfig, Resample, sinusoids
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from strangers import error_line, genbench
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.gpus import find_gpu, known_gpus, missing_architecture, recognised
 
 

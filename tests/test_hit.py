@@ -17,7 +17,7 @@ from hit_files import CONFIG, SUFFIX, small_network, variable_name, write_bundle
 from strangers import error_line, genbench
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.noise import NoiseStream
 from genbench_adapters.hit import HiTAdapter, adapter
 from genbench_adapters.hit.checkpoint import load_network, parameter_name

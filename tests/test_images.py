@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genbench.core import GenbenchError
 from genbench.crops import cropped
+from genbench.errors import GenbenchError
 from genbench.images import ImageSet, batches, open_image_set, to_uint8
 from genbench.npz_writing import write_samples
 from genbench.picture_writing import image_grid, save_grid, write_folder

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from genbench import datasets
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import open_image_set
 
 PLACES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")

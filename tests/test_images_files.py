@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genbench import image_files, pictures
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import batches, open_image_set
 
 Pixels = NDArray[np.uint8]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import GenbenchError, UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.images import ImageSet, batches, open_image_set, to_uint8
 
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import batches, open_image_set
 from genbench.npz_writing import write_samples
 
@@ -208,7 +208,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
-        "from genbench.core import GenbenchError\n"
+        "from genbench.errors import GenbenchError\n"
         "from genbench.npz_writing import write_samples\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "batch = torch.zeros(10, 3, 32, 32, dtype=torch.uint8)\n"

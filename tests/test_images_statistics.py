@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import open_image_set
 from genbench.npz_statistics import read_features, read_reference_statistics
 from genbench.npz_writing import write_reference

@@ -1,4 +1,4 @@
-"""Imports go one way: every room imports only rooms of a lower layer, or its named neighbours."""
+"""Imports go one way: a room imports rooms of lower floors alone, and no file in a circle."""
 
 from __future__ import annotations
 
@@ -6,92 +6,92 @@ import ast
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = [
-    {"core"},
-    {"files", "progress", "sources", "speed_contract"},
-    {"weights", "downloads"},
-    {"registry", "noise", "images", "npz", "npz_statistics", "npz_writing", "image_files",
-     "pictures", "picture_writing", "crops", "datasets", "metrics", "moments", "frechet",
-     "neighbours", "neighbour_search", "half_distances", "scores", "distributed", "store",
-     "shards", "environment", "protocols"},
-    {"checkpoints"},
-    {"filling", "references", "sampling", "detectors", "detectors_fidelity", "detectors_offline",
-     "detector_checks", "detector_weights", "fidelity_extractors", "gpus", "flops",
-     "timing", "sweep", "power"},
-    {"features", "contract", "audits", "device_memory"},
-    {"figures", "exports", "laboratory", "v100"},
-    {"published", "table_specs"},
-    {"tables", "curves"},
-    {"table_layout", "html_page", "plots", "comparison", "sample_pictures"},
-    {"table_formats", "table_html", "table_terminal"},
-    {"recording", "reuse", "listing", "doctor", "sampling_speed", "training_speed"},
-    {"speed_records"},
-    {"runner", "console", "throughput", "report"},
-    {"milestones", "speed_console"},
-    {"cli_options"},
-    {"cli_train", "cli_speed", "cli_tables", "cli_checks"},
+# Bottom up. A room is a folder of genbench/, or a file beside them. One floor's are strangers.
+FLOORS = [
+    {"errors"},
+    {"runtime", "metrics"},
+    {"weights", "records", "images"},
+    {"models", "detectors", "tables"},
+    {"quality", "speed"},
+    {"report", "api"},
     {"cli"},
     {"__main__"},
-]  # fmt: skip
-# One room in several files: these may import each other.
-ROOMS = [
-    {"images", "npz", "npz_statistics", "npz_writing", "image_files", "pictures",
-     "picture_writing", "crops", "datasets"},
-    {"metrics", "moments", "frechet", "neighbours", "neighbour_search", "half_distances", "scores"},
-    {"weights", "downloads"},
-    {"detectors", "detectors_fidelity", "detectors_offline", "detector_checks", "detector_weights",
-     "fidelity_extractors"},
-    {"published", "table_specs"},
-]  # fmt: skip
-ADAPTERS_MAY_IMPORT = {
-    *("core", "noise", "weights", "images", "distributed"),
-    *("files", "picture_writing"),  # training writes its states and previews
-    "speed_contract",
+]
+# What the families may import of genbench, as strangers' packages may.
+FOR_ADAPTERS = {
+    *("errors", "runtime", "weights", "images"),
+    *("models.contract", "models.optional", "models.noise"),
+}
+ENGINE = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "genbench").rglob("*.py"))
 }
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Names of the genbench modules that a file imports anywhere in it."""
+def imported(source: str, modules: Mapping[str, object]) -> set[str]:
+    """The modules of genbench that a source imports anywhere: lazily and for types too."""
     found = set()
-    tree = ast.parse(path.read_text())
-    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    for block in for_types:
-        if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
-            block.body = [ast.Pass()]  # names for annotations bind nothing at run time
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "genbench":
-                found |= {alias.name for alias in node.names}
-            else:
-                found.add(node.module.removeprefix("genbench."))
-            if not node.module.startswith("genbench"):
-                found.discard(node.module)
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-            found |= {name.removeprefix("genbench.") for name in names if "genbench." in name}
-    return found
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports name their module in full"
+            for alias in node.names:
+                within = f"{node.module}.{alias.name}"
+                found.add(within if within in modules else str(node.module))
+    return {name for name in found if name == "genbench" or name.startswith("genbench.")}
 
 
-def layer_of(module: str) -> int:
-    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+def floor_of(module: str) -> int:
+    room = module.split(".")[1]
+    return next((number for number, floor in enumerate(FLOORS) if room in floor), len(FLOORS))
 
 
-ENGINE = sorted(path for path in (ROOT / "genbench").glob("*.py") if not path.stem.startswith("__"))
+def upward(module: str, source: str, modules: Mapping[str, object]) -> Iterator[str]:
+    """The imports of a module that leave its room without going down."""
+    for name in imported(source, modules) - {"genbench"}:
+        if name.split(".")[1] != module.split(".")[1] and floor_of(name) >= floor_of(module):
+            yield f"{module} must not import {name}"
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
-def test_a_room_imports_only_from_below(path: Path) -> None:
-    names = {engine.stem for engine in ENGINE}
-    here = layer_of(path.stem)
-    for module in imported_modules(path) & names:
-        together = any({path.stem, module} <= room for room in ROOMS)
-        assert together or layer_of(module) < here, f"{path.stem} must not import {module}"
-    assert "genbench_adapters" not in path.read_text(), "the engine knows no model family"
+def circle(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import one another, in order; empty when there is no circle."""
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(arrows.get(name, ())):
+            if found := walk(other, [*path, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next(filter(None, (walk(name, []) for name in sorted(arrows))), [])
+
+
+# While the house is being built: files that have found no room yet may import anything.
+ROOMS = [name for name in ENGINE if name.count(".") > 1 or name == "genbench.errors"]
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_a_room_imports_only_from_below(module: str) -> None:
+    source = ENGINE[module].read_text()
+    assert not list(upward(module, source, ENGINE))
+    assert "genbench_adapters" not in source, "the engine knows no model family"
+
+
+def test_no_files_import_in_a_circle() -> None:
+    arrows = {name: imported(ENGINE[name].read_text(), ENGINE) for name in ROOMS}
+    assert not circle(arrows)
 
 
 ADAPTERS = sorted((ROOT / "adapters" / "genbench_adapters").rglob("*.py"))
@@ -99,8 +99,36 @@ ADAPTERS = sorted((ROOT / "adapters" / "genbench_adapters").rglob("*.py"))
 
 @pytest.mark.parametrize("path", ADAPTERS, ids=lambda path: "/".join(path.parts[-2:]))
 def test_adapters_import_only_what_strangers_may(path: Path) -> None:
-    names = {engine.stem for engine in ENGINE}
-    assert imported_modules(path) & names <= ADAPTERS_MAY_IMPORT
+    for name in imported(path.read_text(), ENGINE):
+        inside = name.removeprefix("genbench.")
+        if name not in ROOMS:
+            continue
+        assert {inside, inside.split(".")[0]} & FOR_ADAPTERS, f"{path.name} must not import {name}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from genbench.cli.console import stdout",
+        "def later():\n    from genbench.quality import evaluation",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import genbench.speed.timing",
+        "from genbench import report",
+        "from genbench.images.sets import ImageSet",  # a stranger on the same floor
+    ],
+)
+def test_an_upward_import_is_seen(source: str) -> None:
+    assert list(upward("genbench.records.store", source, {"genbench.report": None}))
+
+
+def test_imports_downward_and_within_a_room_are_not() -> None:
+    source = "from genbench.errors import UsageError\nfrom genbench.records.measurement import X"
+    assert not list(upward("genbench.records.store", source, {}))
+
+
+def test_a_circle_is_seen() -> None:
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set[str]()}
+    assert circle(arrows) == ["b", "c", "b"]
+    assert not circle({"a": {"b", "c"}, "b": {"c"}, "c": set[str]()})
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -124,5 +152,5 @@ def test_help_answers_at_once() -> None:
 
 
 def test_files_stay_small() -> None:
-    long = [path.name for path in ENGINE if len(path.read_text().splitlines()) > 300]
+    long = [name for name, path in ENGINE.items() if len(path.read_text().splitlines()) > 300]
     assert not long

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.frechet import frechet_distance, frechet_interval
 from genbench.moments import Moments, stream_moments
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.moments import MOMENT_BLOCK, Moments, stream_moments
 
 

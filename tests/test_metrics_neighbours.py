@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench import neighbour_search
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.neighbours import NeighbourFigures, neighbour_figures
 
 Four = tuple[float, float, float, float]

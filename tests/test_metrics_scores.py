@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.metrics import Estimate
 from genbench.scores import inception_score, kernel_distance
 

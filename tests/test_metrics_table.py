@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.metrics import METRICS, metric_named, reported_key
 
 

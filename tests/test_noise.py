@@ -7,7 +7,7 @@ import torch
 from scipy import special, stats
 
 from genbench import noise
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.noise import NoiseStream, philox, scheduled_labels
 
 

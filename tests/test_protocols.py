@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from genbench.core import EvalProtocol, GenbenchError, UsageError
+from genbench.core import EvalProtocol
+from genbench.errors import GenbenchError, UsageError
 from genbench.metrics import METRICS
 from genbench.protocols import choose_protocol, load_protocols
 

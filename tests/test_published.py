@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.protocols import tables_folder
 from genbench.published import PublishedSelector, PublishedValue, find_published, load_published
 from genbench.table_specs import spec_names

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_variety import refusal
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench_adapters.adm.train import AdmRecipe
 from genbench_adapters.biggan_deep.train import BigGANRecipe
 from genbench_adapters.emd.distill import EmdRecipe

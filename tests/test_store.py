@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from genbench import files
-from genbench.core import GenbenchError, Measurement
+from genbench.core import Measurement
+from genbench.errors import GenbenchError
 from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
 from genbench.store import append_records, read_records
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from made_records import V100, made, speed
 
-from genbench.core import GenbenchError, Measurement, UsageError
+from genbench.core import Measurement
+from genbench.errors import GenbenchError, UsageError
 from genbench.protocols import load_protocols
 from genbench.published import load_published
 from genbench.registry import adapter_options, find_adapter, load_adapter_class

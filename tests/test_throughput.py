@@ -13,8 +13,9 @@ import pytest
 import torch
 from strangers import error_line, genbench
 
-from genbench.core import GenbenchError, Measurement, ModelCard, SampleSpec, UsageError
+from genbench.core import Measurement, ModelCard, SampleSpec
 from genbench.device_memory import HostMeter, noticing_memory
+from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
 from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.sweep import OutOfMemoryAt, Point, sweep
 from genbench.timing import (
     Effort,

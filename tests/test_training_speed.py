@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import TrainRun, UsageError
+from genbench.core import TrainRun
 from genbench.distributed import World
+from genbench.errors import UsageError
 from genbench.progress import SilentReporter
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench.training_speed import paper_batch, training_forms

@@ -12,7 +12,7 @@ import test_training
 import torch
 from strangers import error_line, genbench
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.noise import NoiseStream
 from genbench_adapters.biggan_deep.train import BigGANTraining
 from genbench_adapters.hit.train import HiTTraining

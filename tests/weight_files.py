@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.weights import WeightFile
 
 CPU = torch.device("cpu")

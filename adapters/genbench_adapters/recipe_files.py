@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from genbench.core import UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 
 Recipe = TypeVar("Recipe")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

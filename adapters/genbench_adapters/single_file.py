@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError, WeightKind
+from genbench.core import WeightKind
+from genbench.errors import GenbenchError
 from genbench.files import replacing
 from genbench.weights import load_state_strictly, load_tensors
 

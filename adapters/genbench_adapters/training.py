@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError, RecipeRun, TrainRun, UsageError
+from genbench.core import RecipeRun, TrainRun
+from genbench.errors import GenbenchError, UsageError
 from genbench.files import replacing
 from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.noise import NoiseStream
 from genbench_adapters.recipe_kinds import Cost
 

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal, TypeVar
 
 import torch
 
-from genbench.core import CheckpointSource, GenbenchError, ModelCard, TrainRun, UsageError
+from genbench.core import CheckpointSource, ModelCard, TrainRun
+from genbench.errors import GenbenchError, UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network

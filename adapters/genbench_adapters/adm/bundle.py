@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench_adapters.adm.network import UNetConfig
 from genbench_adapters.adm.variants import Variant
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.weights import load_state_strictly, load_tensors
 from genbench_adapters.adm.network import UNetConfig
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.core import UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 from genbench_adapters.adm.network import SuperResUNet, UNet
 from genbench_adapters.adm.variants import UPSAMPLERS, VARIANTS
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench_adapters.adm.phases import phase_kernels, upsampled_convolution
 
 _GROUPS = 32

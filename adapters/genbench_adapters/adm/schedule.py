@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 
 Floats = NDArray[np.float64]
 

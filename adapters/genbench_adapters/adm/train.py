@@ -18,7 +18,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import TrainRun, UsageError
+from genbench.core import TrainRun
+from genbench.errors import UsageError
 from genbench.files import replacing
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.bundle import GuidedModel

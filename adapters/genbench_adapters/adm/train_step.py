@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.adm.counting import UPSAMPLER_NAMES
 from genbench_adapters.adm.losses import HybridLoss

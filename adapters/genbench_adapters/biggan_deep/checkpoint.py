@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError, ModelCard
+from genbench.core import ModelCard
+from genbench.errors import GenbenchError
 from genbench.weights import load_state_strictly, load_tensors
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 _REDUCTION = 4  # of the channels inside a block
 _START = 4  # side of the first feature map, in pixels

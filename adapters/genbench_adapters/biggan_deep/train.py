@@ -19,7 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import TrainRun, UsageError
+from genbench.core import TrainRun
+from genbench.errors import UsageError
 from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream

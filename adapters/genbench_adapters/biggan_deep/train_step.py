@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.network import OFFICIAL
 from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from genbench.core import ConvertRun, GenbenchError, ModelCard, UsageError, suggestion
+from genbench.core import ConvertRun, ModelCard
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import is_pickle, read_network

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.weights import load_tensors
 from genbench_adapters.adm.bundle import read_bundle
 from genbench_adapters.adm.checkpoint import load_network as load_adm

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import CheckpointSource, ConvertRun, ModelCard, UsageError
+from genbench.core import CheckpointSource, ConvertRun, ModelCard
+from genbench.errors import UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench.core import DistillRun, GenbenchError, UsageError
+from genbench.core import DistillRun
+from genbench.errors import GenbenchError, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream, scheduled_labels
 from genbench.weights import file_sha256

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 _HEAD_WIDTH = 64  # channels of a head in the Dhariwal backbone
 _CHOICES = {

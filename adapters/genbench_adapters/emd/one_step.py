@@ -11,14 +11,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genbench.core import (
-    CheckpointSource,
-    ConvertRun,
-    DistillRun,
-    GenbenchError,
-    ModelCard,
-    UsageError,
-)
+from genbench.core import CheckpointSource, ConvertRun, DistillRun, ModelCard
+from genbench.errors import GenbenchError, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.network import UNet

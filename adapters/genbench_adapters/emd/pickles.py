@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench_adapters.emd.storages import MAGIC, Storage, read_storage
 
 # Of protocols 2 to 5: plain data, names, and calls of what the names stand for. Not: persistent

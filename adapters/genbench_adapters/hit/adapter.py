@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genbench.core import CheckpointSource, ConvertRun, GenbenchError, ModelCard, TrainRun
+from genbench.core import CheckpointSource, ConvertRun, ModelCard, TrainRun
+from genbench.errors import GenbenchError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import StepSetting, TrainingForm

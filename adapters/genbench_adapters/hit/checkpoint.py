@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from genbench.core import ConvertRun, GenbenchError, ModelCard, UsageError, suggestion
+from genbench.core import ConvertRun, ModelCard
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench_adapters.hit.network import START, HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import Bundle, checkpoint_prefix, open_bundle
 from genbench_adapters.single_file import filled, load_filled, read_config, write_model

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench_adapters.hit.discriminator import Trunk, active, begin_with_weights, unit_variance
 from genbench_adapters.recipe_kinds import Cost, Count, Whole
 

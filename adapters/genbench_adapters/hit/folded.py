@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 from genbench_adapters.hit.network import (
     MLP,
     START,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 START = 8  # side of the first stage, in pixels
 TOKENS = 16  # of the latent, for cross-attention

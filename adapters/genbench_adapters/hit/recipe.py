@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench_adapters.hit.encoder import EncoderCost
 from genbench_adapters.hit.network import HiTConfig
 from genbench_adapters.imle import ImleCost

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.core import GenbenchError
+from genbench.errors import GenbenchError
 
 _MAGIC = 0xDB4775248B80FB57  # ends every LevelDB table
 _FOOTER = 48

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from genbench.core import UsageError
+from genbench.errors import UsageError
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES

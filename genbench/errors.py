@@ -1,0 +1,25 @@
+"""What goes wrong, in one line with the remedy; and the nearest name to a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenbenchError(Exception):
+    """What went wrong and what to do next, in one line; the command line prints it and exits."""
+
+    exit_code = 1
+
+
+class UsageError(GenbenchError):
+    """The command was called in a way that cannot work, whatever the files hold."""
+
+    exit_code = 2
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """ "did you mean X?" for a misspelt name, followed by every known one."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return (f"did you mean {near[0]}? " if near else "") + f"known: {', '.join(names) or 'none'}"
