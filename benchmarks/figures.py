@@ -13,8 +13,8 @@ from pathlib import Path
 
 from genbench.core import Measurement
 from genbench.curves import evaluation_plots, sweeps
-from genbench.files import replacing
 from genbench.plots import evaluation_figure, sweep_figure
+from genbench.runtime.files import replacing
 from genbench.store import read_records
 
 DOCS = Path(__file__).parent.parent / "docs"

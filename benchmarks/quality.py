@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from genbench.distributed import World
-from genbench.progress import SilentReporter
 from genbench.protocols import find_protocol
 from genbench.runner import QualityRequest, evaluate
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import SilentReporter
 from genbench.sampling import ModelRequest
 
 

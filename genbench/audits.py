@@ -10,8 +10,8 @@ from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.flops import flops_of
-from genbench.protocols import tables_folder
 from genbench.registry import find_adapter, load_adapter_class
+from genbench.runtime.folders import tables_folder
 
 _DAY = 86_400  # seconds
 _UNIT = 0.1  # of the theoretical column; two counters of FLOPs differ by less

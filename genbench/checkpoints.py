@@ -8,7 +8,8 @@ from pathlib import Path
 from genbench.core import Adapter, CheckpointSource, ModelCard, WeightKind
 from genbench.errors import GenbenchError, UsageError
 from genbench.registry import choose_card, find_adapter, load_adapter_class
-from genbench.weights import WeightFile, file_sha256, obtain, weights_of, weights_origin
+from genbench.runtime.digests import file_sha256
+from genbench.weights import WeightFile, obtain, weights_of, weights_origin
 
 
 def find_checkpoint(

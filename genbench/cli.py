@@ -78,11 +78,12 @@ def fid(
     Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
     """
     from genbench.console import ConsoleReporter, show_measurements
-    from genbench.distributed import device_of, joined_world
     from genbench.protocols import choose_protocol
     from genbench.runner import QualityRequest, evaluate
+    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.folders import default_records
     from genbench.sampling import model_resolution
-    from genbench.store import append_records, default_records, read_records
+    from genbench.store import append_records, read_records
 
     known = tuple(read_records(records or default_records())) if reuse else ()
     request_model, size = None, 0
@@ -135,10 +136,10 @@ def sample(
 ) -> None:
     """Draw samples and write them; a killed run resumes."""
     from genbench.console import ConsoleReporter
-    from genbench.distributed import device_of, joined_world
     from genbench.exports import check_output, draw_samples, export_samples
+    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.folders import cache_folder
     from genbench.sampling import open_model
-    from genbench.weights import cache_folder
 
     request = model_request(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
     check_output(out)
@@ -167,10 +168,10 @@ def ref(
     from genbench.console import ConsoleReporter
     from genbench.detector_weights import fetch_weights
     from genbench.detectors import create_detector, detector_status
-    from genbench.distributed import device_of, joined_world
     from genbench.exports import export_reference
     from genbench.images import open_image_set
-    from genbench.weights import cache_folder
+    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.folders import cache_folder
 
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:

@@ -58,11 +58,12 @@ def throughput(
     Options of a model follow the same way: --steps 25 goes to the models that have it.
     """
     from genbench.console import ConsoleReporter
-    from genbench.distributed import World, device_of
     from genbench.gpus import find_gpu
     from genbench.laboratory import laboratory, precision_named
+    from genbench.runtime.distributed import World, device_of
+    from genbench.runtime.folders import default_records
     from genbench.speed_console import show_speeds, show_target
-    from genbench.store import append_records, default_records, read_records
+    from genbench.store import append_records, read_records
     from genbench.throughput import SpeedRequest, sampling_throughput, training_throughput
     from genbench.v100 import backtests
 

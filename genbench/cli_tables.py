@@ -41,9 +41,9 @@ def table(
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
     from genbench.console import stdout
-    from genbench.files import replacing
     from genbench.protocols import load_protocols
     from genbench.published import load_published
+    from genbench.runtime.files import replacing
     from genbench.table_specs import at_count, load_spec
     from genbench.table_terminal import print_table
     from genbench.tables import build_table
@@ -85,7 +85,8 @@ def _format_of(path: Path) -> str:
 
 def read_all(files: list[Path] | None) -> list[Measurement]:
     """The records of several files in the order named; of the usual file when none is."""
-    from genbench.store import default_records, read_records
+    from genbench.runtime.folders import default_records
+    from genbench.store import read_records
 
     return [record for path in files or [default_records()] for record in read_records(path)]
 
@@ -119,13 +120,13 @@ def report(
     """
     import sys
 
-    from genbench.files import replacing
     from genbench.protocols import load_protocols
     from genbench.published import load_published
     from genbench.report import report_html
+    from genbench.runtime.files import replacing
+    from genbench.runtime.folders import cache_folder
     from genbench.table_specs import at_count, load_spec, spec_names
     from genbench.tables import build_table
-    from genbench.weights import cache_folder
 
     found, published, protocols = read_all(records), load_published(), load_protocols()
     tables: list[Table] = []

@@ -27,8 +27,8 @@ def train(
     """
     from genbench.console import ConsoleReporter
     from genbench.core import TrainRun
-    from genbench.distributed import device_of, joined_world
     from genbench.registry import training_of
+    from genbench.runtime.distributed import device_of, joined_world
 
     begin = training_of(model)
     with joined_world(trains=True) as world:
@@ -66,10 +66,10 @@ def distill(
     from genbench.checkpoints import named_weights
     from genbench.console import ConsoleReporter
     from genbench.core import DistillRun
-    from genbench.distributed import device_of, joined_world
     from genbench.milestones import Curve, distilled
     from genbench.protocols import find_protocol
     from genbench.registry import distillation_of
+    from genbench.runtime.distributed import device_of, joined_world
 
     begin = distillation_of(model)
     weights = named_weights(teacher, res)

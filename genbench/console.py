@@ -25,7 +25,7 @@ from rich.text import Text
 
 from genbench.core import Measurement
 from genbench.metrics import Metric, metric_named
-from genbench.progress import Advance
+from genbench.runtime.progress import Advance
 
 stdout = Console()
 stderr = Console(stderr=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -10,22 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from genbench.errors import GenbenchError
+from genbench.runtime.digests import canonical_digest
 
 if TYPE_CHECKING:
     import torch
 
-    from genbench.distributed import World
     from genbench.noise import NoiseStream
-    from genbench.progress import Reporter
+    from genbench.runtime.distributed import World
+    from genbench.runtime.progress import Reporter
 # "given": a file that the user named, of which no more is known
 WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
-
-
-def canonical_digest(value: object) -> str:
-    """SHA-256 (hex) of `value` as JSON with sorted keys (what JSON lacks as text): equal values,
-    equal digests."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

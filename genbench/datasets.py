@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.files import replacing
 from genbench.images import ImageSet, Labels
 from genbench.npz import opened_npz
-from genbench.weights import cache_folder
+from genbench.runtime.files import replacing
+from genbench.runtime.folders import cache_folder
 
 NAMED = ("bundled", "fashion-mnist:test", "fashion-mnist:train")
 _BUNDLED = "fashion-mnist-test.npz"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genbench.detectors import own_module
-from genbench.progress import Reporter, in_percent
+from genbench.runtime.progress import Reporter, in_percent
 from genbench.weights import WeightFile, locate, obtain
 
 

@@ -24,14 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.weights import (
-    WeightFile,
-    file_sha256,
-    load_state_strictly,
-    load_tensors,
-    locate,
-    obtain,
-)
+from genbench.runtime.digests import file_sha256
+from genbench.weights import WeightFile, load_state_strictly, load_tensors, locate, obtain
 
 NAME = "efficientnet-lite0"
 INPUT_PIXELS = 96  # square; the knee of accuracy against speed on two cores, see benchmarks

@@ -17,8 +17,7 @@ from genbench.power import power_monitor
 from genbench.protocols import load_protocols
 from genbench.references import PUBLISHED, reference_path
 from genbench.registry import adapter_entries, load_adapter_class
-from genbench.store import default_records
-from genbench.weights import cache_folder
+from genbench.runtime.folders import cache_folder, default_records
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from genbench import __version__
 from genbench.errors import GenbenchError
-from genbench.files import write_error
+from genbench.runtime.files import write_error
 
 CONNECT_SECONDS = 3.0  # name look-up and TCP connection together; offline must show in under 5 s
 STALL_SECONDS = 30.0  # no byte for so long: the connection is taken for dead

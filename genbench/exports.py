@@ -12,18 +12,18 @@ from torch import Tensor
 
 import genbench
 from genbench.detectors import Detector
-from genbench.distributed import World
 from genbench.environment import package_versions
 from genbench.errors import UsageError
 from genbench.features import SetSource, extract_features
-from genbench.filling import fill_shards
 from genbench.images import ImageSet
 from genbench.moments import stream_moments
 from genbench.npz_writing import write_reference, write_samples
 from genbench.picture_writing import save_grid, write_folder
-from genbench.progress import Reporter
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import Reporter
+from genbench.runtime.resumable import fill_shards
+from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 from genbench.sampling import ModelSource
-from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
 
 LAYER = "images"
 

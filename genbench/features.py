@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.detectors import Detector
-from genbench.distributed import World
 from genbench.environment import package_versions
 from genbench.errors import GenbenchError
-from genbench.filling import fill_shards
 from genbench.images import ImageSet, batches
-from genbench.progress import Reporter
-from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import Reporter
+from genbench.runtime.resumable import fill_shards
+from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 
 EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
 DETECTOR_BATCH = 50  # divides SHARD_ROWS

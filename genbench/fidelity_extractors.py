@@ -15,14 +15,8 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.weights import (
-    WeightFile,
-    how_to_get,
-    load_state_strictly,
-    load_tensors,
-    matches,
-    torch_hub_folder,
-)
+from genbench.runtime.folders import torch_hub_folder
+from genbench.weights import WeightFile, how_to_get, load_state_strictly, load_tensors, matches
 
 
 def build_inception(path: Path, weight: WeightFile, features: list[str]) -> Any:

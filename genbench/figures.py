@@ -18,8 +18,8 @@ from genbench.metrics import Estimate, Metric, reported_key
 from genbench.moments import Moments, stream_moments
 from genbench.neighbours import NeighbourFigures, neighbour_figures
 from genbench.npz_statistics import ReferenceStatistics
-from genbench.progress import Reporter, in_percent
 from genbench.references import published_layers
+from genbench.runtime.progress import Reporter, in_percent
 from genbench.scores import inception_score, kernel_distance
 
 

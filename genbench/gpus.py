@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.protocols import tables_folder
+from genbench.runtime.folders import tables_folder
 
 DTYPE_COLUMNS = ("float16", "bfloat16", "tf32", "float32")
 _CELLS = (*DTYPE_COLUMNS, "bandwidth")

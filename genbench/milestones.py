@@ -10,8 +10,8 @@ from pathlib import Path
 
 from genbench.core import DistillRun, EvalProtocol, Measurement
 from genbench.errors import UsageError
-from genbench.files import replacing
 from genbench.runner import QualityRequest, evaluate
+from genbench.runtime.files import replacing
 from genbench.sampling import ModelRequest
 
 _METRICS = ("fid", "precision", "recall")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.files import replacing
 from genbench.images import ImageSet
+from genbench.runtime.files import replacing
 
 
 def write_samples(

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.errors import UsageError
-from genbench.files import TEMPORARY, replacing, write_error
+from genbench.runtime.files import TEMPORARY, replacing, write_error
 
 
 def write_folder(path: Path, images: Iterable[Tensor]) -> None:

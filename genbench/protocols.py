@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError, UsageError, suggestion
-
-
-def tables_folder() -> Path:
-    """Where table specs and protocols lie: inside an installed wheel, else in the checkout."""
-    installed = Path(str(files("genbench"))) / "_tables"
-    return installed if installed.is_dir() else Path(str(files("genbench"))).parent / "tables"
+from genbench.runtime.folders import tables_folder
 
 
 def load_protocols(path: Path | None = None) -> dict[str, EvalProtocol]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from genbench.errors import GenbenchError
-from genbench.protocols import tables_folder
+from genbench.runtime.folders import tables_folder
 
 # seen: read in the named source; recalled: from memory, shown with a mark until somebody confirms
 # it; low: from memory and unsure of it, never shown as a published value.

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import torch
 
 from genbench.core import EvalProtocol, Measurement
-from genbench.distributed import World
 from genbench.environment import describe_environment
 from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
 from genbench.figures import Figure, Reference
 from genbench.metrics import reported_key
+from genbench.runtime.distributed import World
 from genbench.sampling import ModelSource
 
 

@@ -12,7 +12,8 @@ from genbench.npz_statistics import (
     npz_holds_images,
     read_reference_statistics,
 )
-from genbench.weights import cache_folder, file_sha256
+from genbench.runtime.digests import file_sha256
+from genbench.runtime.folders import cache_folder
 
 _ADM = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches/imagenet"
 PUBLISHED = {

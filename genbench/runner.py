@@ -11,19 +11,21 @@ import torch
 from genbench.core import EvalProtocol, Measurement
 from genbench.detector_weights import detector_weight, fetch_weights
 from genbench.detectors import Detector, create_detector, detector_status
-from genbench.distributed import World
 from genbench.errors import UsageError
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
 from genbench.images import open_image_set
 from genbench.metrics import METRICS, Metric, metric_named, reported_key
 from genbench.npz_statistics import read_features
-from genbench.progress import Reporter
 from genbench.recording import describe_source, recorded, run_template, with_evaluations
 from genbench.references import OpenedReference, open_reference, published_layers
 from genbench.reuse import figures_on_record
+from genbench.runtime.digests import file_sha256
+from genbench.runtime.distributed import World
+from genbench.runtime.folders import cache_folder
+from genbench.runtime.progress import Reporter
 from genbench.sampling import ModelRequest, ModelSource, open_model
-from genbench.weights import cache_folder, file_sha256, matches
+from genbench.weights import matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import Measurement, canonical_digest
+from genbench.core import Measurement
 from genbench.errors import GenbenchError
 from genbench.exports import LAYER
 from genbench.images import open_image_set
 from genbench.picture_writing import image_grid
-from genbench.shards import SHARD_ROWS, ShardFolder
+from genbench.runtime.digests import canonical_digest
+from genbench.runtime.shards import SHARD_ROWS, ShardFolder
 
 COLUMNS = 12
 SHOWN = 24  # samples of one picture, in rows of COLUMNS

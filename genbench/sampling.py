@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genbench import noise
 from genbench.checkpoints import find_checkpoint
-from genbench.core import Adapter, Generator, ModelCard, SampleSpec, WeightKind, canonical_digest
+from genbench.core import Adapter, Generator, ModelCard, SampleSpec, WeightKind
 from genbench.errors import GenbenchError, UsageError
 from genbench.noise import NoiseStream, scheduled_labels
 from genbench.registry import (
@@ -26,8 +26,8 @@ from genbench.registry import (
     load_adapter_class,
     make_adapter,
 )
+from genbench.runtime.digests import canonical_digest, file_sha256
 from genbench.speed_contract import RandomInit
-from genbench.weights import file_sha256
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

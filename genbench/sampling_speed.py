@@ -12,7 +12,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, sampling_flops
 from genbench.laboratory import Laboratory
 from genbench.power import PowerLog
-from genbench.progress import Reporter
+from genbench.runtime.progress import Reporter
 from genbench.sampling import ModelSource
 from genbench.speed_contract import Evaluation
 from genbench.sweep import OutOfMemoryAt, Point, Sweep, sweep

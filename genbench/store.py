@@ -10,15 +10,7 @@ from pathlib import Path
 
 from genbench.core import Measurement
 from genbench.errors import GenbenchError
-from genbench.files import write_error
-
-
-def default_records() -> Path:
-    """$GENBENCH_RECORDS, else genbench/records.jsonl in the user's data folder."""
-    if named := os.environ.get("GENBENCH_RECORDS"):
-        return Path(named)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "genbench" / "records.jsonl"
+from genbench.runtime.files import write_error
 
 
 def append_records(path: Path, measurements: Iterable[Measurement]) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from genbench.core import EvalProtocol, Measurement
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics import METRICS, reported_key
-from genbench.protocols import tables_folder
 from genbench.published import PublishedSelector
+from genbench.runtime.folders import tables_folder
 
 FID_COMMAND = (
     "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments} "

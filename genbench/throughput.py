@@ -11,9 +11,9 @@ from genbench.core import Measurement
 from genbench.errors import GenbenchError, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
-from genbench.progress import Reporter
 from genbench.recording import describe_model
 from genbench.registry import find_adapter, load_adapter_class
+from genbench.runtime.progress import Reporter
 from genbench.sampling import (
     ModelRequest,
     ModelSource,

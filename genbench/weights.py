@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import string
 import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.core import WeightKind
 from genbench.downloads import download
 from genbench.errors import GenbenchError
+from genbench.runtime.digests import file_sha256
+from genbench.runtime.folders import cache_folder, torch_hub_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
 # What torch's unpickler was seen to raise on truncated and altered files.
 _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
            AssertionError, struct.error)  # fmt: skip
 _NAMED = 4  # keys named in an error about a state dict that does not fit
-
-
-def cache_folder() -> Path:
-    """$GENBENCH_CACHE, else $XDG_CACHE_HOME/genbench, else ~/.cache/genbench."""
-    if given := os.environ.get("GENBENCH_CACHE"):
-        return Path(given).expanduser()
-    return _user_cache() / "genbench"
-
-
-def torch_hub_folder() -> Path:
-    """Where torch.hub keeps code and checkpoints: $TORCH_HOME/hub, else ~/.cache/torch/hub."""
-    home = os.environ.get("TORCH_HOME")
-    return (Path(home).expanduser() if home else _user_cache() / "torch") / "hub"
-
-
-def _user_cache() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME")
-    return Path(given).expanduser() if given else Path("~/.cache").expanduser()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,21 +133,6 @@ def _fetch_by_hand(weight: WeightFile) -> str:
         return f"copy it from {weight.published_at}"
     page = "" if weight.published_at == weight.url else f" (published at {weight.published_at})"
     return f"download {weight.url}{page}"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file, remembered for as long as its size and time stay the same."""
-    try:
-        found = path.stat()
-        return _sha256_of(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
-    except OSError as error:
-        raise GenbenchError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-@lru_cache(maxsize=64)
-def _sha256_of(path: str, size: int, modified: int, inode: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_of(path: Path) -> Path:

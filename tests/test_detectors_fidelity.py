@@ -20,7 +20,8 @@ from genbench.detectors import (
     create_detector,
     detector_names,
 )
-from genbench.weights import file_sha256, load_tensors
+from genbench.runtime.digests import file_sha256
+from genbench.weights import load_tensors
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import distributed
+from genbench.runtime import distributed
 
 ALONE, GIVEN = 3, 1  # threads of a process by itself, and those torchrun allows
 

@@ -18,10 +18,7 @@ import pytest
 from weight_files import CONTENT, DIGEST, empty_caches, fails, published, put
 
 from genbench import downloads
-from genbench.weights import (
-    locate,
-    obtain,
-)
+from genbench.weights import locate, obtain
 
 
 @dataclass

@@ -24,10 +24,10 @@ from strangers import GOOD, error_line, genbench, install
 from torch import Tensor
 
 from genbench.core import ModelCard, SampleSpec
-from genbench.distributed import World
 from genbench.features import extract_features, mean_evaluations
 from genbench.noise import NoiseStream
-from genbench.progress import SilentReporter
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import SilentReporter
 from genbench.sampling import ModelSource
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.network import Classifier, UNet

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from genbench.errors import GenbenchError
-from genbench.protocols import tables_folder
 from genbench.published import PublishedSelector, PublishedValue, find_published, load_published
+from genbench.runtime.folders import tables_folder
 from genbench.table_specs import spec_names
 
 # What papers print that is no number, or a number with a suffix or a range.

@@ -177,8 +177,8 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
 
     from genbench.features import SetSource
     from genbench.images import open_image_set
+    from genbench.runtime.shards import ShardFolder
     from genbench.sample_pictures import SHOWN, pairs_of
-    from genbench.shards import ShardFolder
 
     images = open_image_set("bundled[100:140]")
     identity = dict(SetSource(images).identity())
@@ -188,7 +188,7 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
     ShardFolder(tmp_path / "features", key).write(0, {"pool": features})
     drawn = ShardFolder(tmp_path / "samples", {"source": identity})
     drawn.write(0, {"images": images.read(0, 40).numpy()})
-    from genbench.core import canonical_digest
+    from genbench.runtime.digests import canonical_digest
 
     record = made(
         "a", "fd", 0.0, samples_digest=canonical_digest(identity), reference=images.name,

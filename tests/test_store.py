@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genbench import files
 from genbench.core import Measurement
 from genbench.errors import GenbenchError
-from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime import files
+from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 from genbench.store import append_records, read_records
 
 

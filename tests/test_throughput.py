@@ -20,7 +20,7 @@ from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
 from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags
 from genbench.noise import NoiseStream
-from genbench.progress import SilentReporter
+from genbench.runtime.progress import SilentReporter
 from genbench.sampling import ModelRequest, ModelSource, open_random_model
 from genbench.sampling_speed import cost_of_an_image, measure_sampling
 from genbench.speed_records import sampling_records, speed_template

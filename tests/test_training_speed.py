@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from genbench.core import TrainRun
-from genbench.distributed import World
 from genbench.errors import UsageError
-from genbench.progress import SilentReporter
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import SilentReporter
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench.training_speed import paper_batch, training_forms
 from genbench_adapters.adm import train_step

@@ -15,15 +15,9 @@ from safetensors.torch import save_file
 from torch import nn
 from weight_files import DIGEST, empty_caches, fails, published, put
 
-from genbench.weights import (
-    cache_folder,
-    file_sha256,
-    load_checkpoint,
-    load_state_strictly,
-    load_tensors,
-    locate,
-    obtain,
-)
+from genbench.runtime.digests import file_sha256
+from genbench.runtime.folders import cache_folder
+from genbench.weights import load_checkpoint, load_state_strictly, load_tensors, locate, obtain
 
 
 @pytest.fixture(autouse=True)

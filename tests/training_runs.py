@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from genbench.core import TrainRun
-from genbench.distributed import World
-from genbench.progress import SilentReporter
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import SilentReporter
 
 
 def silent_run(config: Path, out: Path) -> TrainRun:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genbench.core import WeightKind
 from genbench.errors import GenbenchError
-from genbench.files import replacing
+from genbench.runtime.files import replacing
 from genbench.weights import load_state_strictly, load_tensors
 
 _CONFIG = "genbench.config"  # metadata key of the configuration, JSON

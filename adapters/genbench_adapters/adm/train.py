@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from genbench.core import TrainRun
 from genbench.errors import UsageError
-from genbench.files import replacing
 from genbench.noise import NoiseStream
+from genbench.runtime.files import replacing
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.losses import HybridLoss

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from genbench.core import TrainRun
 from genbench.errors import UsageError
-from genbench.files import replacing
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream
+from genbench.runtime.files import replacing
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep

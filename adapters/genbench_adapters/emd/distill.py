@@ -16,7 +16,7 @@ from genbench.core import DistillRun
 from genbench.errors import GenbenchError, UsageError
 from genbench.images import to_uint8
 from genbench.noise import NoiseStream, scheduled_labels
-from genbench.weights import file_sha256
+from genbench.runtime.digests import file_sha256
 from genbench_adapters.emd.denoisers import (
     AdmDenoiser,
     EdmDenoiser,

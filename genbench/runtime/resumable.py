@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.distributed import World
 from genbench.errors import GenbenchError
-from genbench.progress import Advance, Reporter
-from genbench.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import Advance, Reporter
+from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 
 Arrays = Mapping[str, NDArray[Any]]
 Producer = Callable[[int, int], Iterator[Arrays]]  # rows start … stop-1, in pieces of any size

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.core import canonical_digest
-from genbench.files import TEMPORARY, replacing
+from genbench.runtime.digests import canonical_digest
+from genbench.runtime.files import TEMPORARY, replacing
 
 SHARD_ROWS = 500  # samples a shard; what a killed run can lose
 _STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run

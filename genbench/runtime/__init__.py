@@ -1,0 +1,1 @@
+"""Processes, shards, resumable work, files, digests and progress."""
