@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench.frechet import frechet_distance
-from genbench.moments import Moments, stream_moments
-from genbench.neighbours import neighbour_figures
+from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.moments import Moments, stream_moments
+from genbench.metrics.precision_recall import neighbour_figures
 
 Call = Callable[[], tuple[float, ...]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genbench.core import Measurement
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.metrics import METRICS
+from genbench.metrics.catalogue import METRICS
 from genbench.store import read_records
 
 Run = Sequence[Measurement]

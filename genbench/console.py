@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.core import Measurement
-from genbench.metrics import Metric, metric_named
+from genbench.metrics.catalogue import Metric, metric_named
 from genbench.runtime.progress import Advance
 
 stdout = Console()

@@ -16,7 +16,7 @@ from genbench.environment import package_versions
 from genbench.errors import UsageError
 from genbench.features import SetSource, extract_features
 from genbench.images import ImageSet
-from genbench.moments import stream_moments
+from genbench.metrics.moments import stream_moments
 from genbench.npz_writing import write_reference, write_samples
 from genbench.picture_writing import save_grid, write_folder
 from genbench.runtime.distributed import World

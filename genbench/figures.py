@@ -13,14 +13,16 @@ from torch import Tensor
 from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, rows
-from genbench.frechet import frechet_distance, frechet_interval
-from genbench.metrics import Estimate, Metric, reported_key
-from genbench.moments import Moments, stream_moments
-from genbench.neighbours import NeighbourFigures, neighbour_figures
+from genbench.metrics.catalogue import Metric, reported_key
+from genbench.metrics.estimate import Estimate
+from genbench.metrics.frechet import frechet_distance, frechet_interval
+from genbench.metrics.inception_score import inception_score
+from genbench.metrics.kernel_distance import kernel_distance
+from genbench.metrics.moments import Moments, stream_moments
+from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 from genbench.npz_statistics import ReferenceStatistics
 from genbench.references import published_layers
 from genbench.runtime.progress import Reporter, in_percent
-from genbench.scores import inception_score, kernel_distance
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from genbench.environment import describe_environment
 from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
 from genbench.figures import Figure, Reference
-from genbench.metrics import reported_key
+from genbench.metrics.catalogue import reported_key
 from genbench.runtime.distributed import World
 from genbench.sampling import ModelSource
 

@@ -8,7 +8,7 @@ import genbench
 from genbench.core import EvalProtocol, Measurement
 from genbench.detectors import Detector
 from genbench.environment import package_versions
-from genbench.metrics import Metric, reported_key
+from genbench.metrics.catalogue import Metric, reported_key
 
 
 def figures_on_record(

@@ -11,7 +11,7 @@ from typing import Any
 
 from genbench.core import EvalProtocol, Measurement
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.metrics import METRICS, reported_key
+from genbench.metrics.catalogue import METRICS, reported_key
 from genbench.published import PublishedSelector
 from genbench.runtime.folders import tables_folder
 
@@ -26,8 +26,8 @@ Conditions = Mapping[str, tuple[Any, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column. A metric of genbench.metrics is filled under the row's protocol; anything else
-    from the records that `where` admits."""
+    """One column. A metric of the catalogue is filled under the row's protocol; anything else from
+    the records that `where` admits."""
 
     metric: str  # key of the metric ("fid"), or the metric of a record ("throughput")
     published: str = ""  # metric in published.csv; empty: no paper prints it

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from genbench.core import EvalProtocol, Measurement
 from genbench.errors import GenbenchError
-from genbench.metrics import METRICS, reported_key
+from genbench.metrics.catalogue import METRICS, reported_key
 from genbench.published import QUALITY, PublishedValue, find_published
 from genbench.table_specs import Column, MeasuredSelector, Row, TableSpec, record_value
 

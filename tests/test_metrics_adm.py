@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench import half_distances
-from genbench.frechet import frechet_distance
-from genbench.moments import Moments, stream_moments
-from genbench.neighbours import neighbour_figures
-from genbench.scores import inception_score
+from genbench.metrics import adm_float16
+from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.inception_score import inception_score
+from genbench.metrics.moments import Moments, stream_moments
+from genbench.metrics.precision_recall import neighbour_figures
 
 Floats = NDArray[Any]
 
@@ -61,7 +61,7 @@ def test_inception_score_of_consecutive_parts() -> None:
     assert found.value == pytest.approx(float(np.mean(scores)), rel=1e-12)
 
 
-def _half_distances(one: Floats, two: Floats) -> Floats:
+def _adm_float16(one: Floats, two: Floats) -> Floats:
     """Every operation in numpy float16, but sums of products exact, rounded through float32."""
     one, two = np.asarray(one, dtype=np.float16), np.asarray(two, dtype=np.float16)
     norms: list[Floats] = []
@@ -87,7 +87,7 @@ def _blocks(one: Floats, two: Floats, size: int) -> Floats:
     for i in range(0, len(one), size):
         row = []
         for j in range(0, len(two), size):
-            block = _half_distances(one[i : i + size], two[j : j + size])
+            block = _adm_float16(one[i : i + size], two[j : j + size])
             if not np.isfinite(block).all():
                 block = _full_distances(one[i : i + size], two[j : j + size])
             row.append(block.astype(np.float32))
@@ -108,14 +108,14 @@ def _half_precision_recall(samples: Tensor, reference: Tensor, size: int) -> tup
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
 @pytest.mark.parametrize("size", [1.0, 12.0])  # at 12 some blocks overflow float16, not all
 def test_precision_and_recall_in_half(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(half_distances, "HALF_BLOCK", 300)
-    monkeypatch.setattr(half_distances, "STRIP", 70)
+    monkeypatch.setattr(adm_float16, "HALF_BLOCK", 300)
+    monkeypatch.setattr(adm_float16, "STRIP", 70)
     samples, reference = _activations(800, 1), _activations(700, 2, size=0.9)
     samples[:300] *= size
     figures = neighbour_figures(samples, reference, half=True)
     expected = _half_precision_recall(samples, reference, 300)
     assert (figures.precision.value, figures.recall.value) == pytest.approx(expected, abs=1e-12)
-    finite = [np.isfinite(_half_distances(side, side)).all() for side in (samples.numpy(),)]
+    finite = [np.isfinite(_adm_float16(side, side)).all() for side in (samples.numpy(),)]
     assert finite == [size == 1.0]
 
 
@@ -123,10 +123,10 @@ def test_precision_and_recall_in_half(size: float, monkeypatch: pytest.MonkeyPat
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
 @pytest.mark.parametrize("size", [1.0, 40.0])
 def test_a_block_is_half_or_full_as_a_whole(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(half_distances, "STRIP", 70)
+    monkeypatch.setattr(adm_float16, "STRIP", 70)
     left, right = _activations(200, 1), _activations(150, 2)
     left[180:] *= size  # overflows in the last strip alone
-    strips = [strip for _, strip in half_distances.half_distances(left, right)]
+    strips = [strip for _, strip in adm_float16.half_distances(left, right)]
     found = torch.cat(strips).numpy()
     np.testing.assert_allclose(found, _blocks(left.numpy(), right.numpy(), 1000), rtol=2e-5)
     assert np.array_equal(found, found.astype(np.float16)) == (size == 1)

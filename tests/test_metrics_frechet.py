@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.frechet import frechet_distance, frechet_interval
-from genbench.moments import Moments, stream_moments
+from genbench.metrics.frechet import frechet_distance, frechet_interval
+from genbench.metrics.moments import Moments, stream_moments
 
 
 def _gaussian(mean: Tensor, covariance: Tensor) -> Moments:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.moments import MOMENT_BLOCK, Moments, stream_moments
+from genbench.metrics.moments import MOMENT_BLOCK, Moments, stream_moments
 
 
 def _features(count: int, width: int = 24, seed: int = 0) -> Tensor:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import neighbour_search
 from genbench.errors import GenbenchError
-from genbench.neighbours import NeighbourFigures, neighbour_figures
+from genbench.metrics import neighbour_search
+from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 
 Four = tuple[float, float, float, float]
 

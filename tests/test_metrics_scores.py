@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.metrics import Estimate
-from genbench.scores import inception_score, kernel_distance
+from genbench.metrics.estimate import Estimate
+from genbench.metrics.inception_score import inception_score
+from genbench.metrics.kernel_distance import kernel_distance
 
 
 def _score(

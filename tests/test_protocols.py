@@ -9,7 +9,7 @@ import pytest
 
 from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError, UsageError
-from genbench.metrics import METRICS
+from genbench.metrics.catalogue import METRICS
 from genbench.protocols import choose_protocol, load_protocols
 
 

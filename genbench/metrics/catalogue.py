@@ -8,17 +8,6 @@ from typing import Literal
 from genbench.errors import UsageError, suggestion
 
 Layer = Literal["pool", "spatial", "logits"]
-NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure, and where asked for its 95% interval [low, high]."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    interval: str = ""  # the method and what it holds fixed; or why there is no interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +68,6 @@ _SCORE = Metric(
     generic_title="Classifier score",
     source="Salimans et al. 2016, arXiv:1606.03498",
 )
-
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.metrics import NORMAL_95, Estimate
-from genbench.moments import Moments, require_finite
+from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.moments import Moments, require_finite
 
 EPSILON = torch.finfo(torch.float64).eps
 TOLERANCE = 1e-6  # relative; a fast result that may be further off is computed again

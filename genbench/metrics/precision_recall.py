@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.half_distances import half_radii, half_verdicts
-from genbench.metrics import NORMAL_95, Estimate
-from genbench.moments import require_finite
-from genbench.neighbour_search import Verdicts, exact_verdicts
+from genbench.metrics.adm_float16 import half_radii, half_verdicts
+from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.moments import require_finite
+from genbench.metrics.neighbour_search import Verdicts, exact_verdicts
 
 Progress = Callable[[int, int], None]
 

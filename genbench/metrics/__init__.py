@@ -1,0 +1,1 @@
+"""Pure metrics: tensors in, estimates out."""
