@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genbench import detectors_offline
 from genbench.detectors import create_detector
-from genbench.weights import load_tensors
+from genbench.weights.loading import load_tensors
 
 CPU = torch.device("cpu")
 

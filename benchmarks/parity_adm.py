@@ -9,7 +9,7 @@ from parity_cases import Case, Check, UnknownCaseError, largest, open_case
 from torch import Tensor
 
 from genbench.images import to_uint8
-from genbench.weights import load_state_strictly
+from genbench.weights.loading import load_state_strictly
 from genbench_adapters.adm.network import (
     Classifier,
     SuperResUNet,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from genbench.core import ModelCard
 from genbench.images import to_uint8
-from genbench.weights import load_state_strictly, weights_of
+from genbench.weights.files import weights_of
+from genbench.weights.loading import load_state_strictly
 from genbench_adapters.biggan_deep.checkpoint import load_network, read_config
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import published_noise

@@ -12,7 +12,7 @@ from parity_cases import Case, Check, largest, open_case
 from torch import Tensor
 
 from genbench.core import ConvertRun, ModelCard
-from genbench.weights import load_state_strictly
+from genbench.weights.loading import load_state_strictly
 from genbench_adapters.hit.checkpoint import convert, hit_config, load_network, parameter_name
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import HiT, HiTConfig

@@ -9,7 +9,8 @@ from genbench.core import Adapter, CheckpointSource, ModelCard, WeightKind
 from genbench.errors import GenbenchError, UsageError
 from genbench.registry import choose_card, find_adapter, load_adapter_class
 from genbench.runtime.digests import file_sha256
-from genbench.weights import WeightFile, obtain, weights_of, weights_origin
+from genbench.weights.files import WeightFile, obtain, weights_of
+from genbench.weights.loading import damaged
 
 
 def find_checkpoint(
@@ -88,3 +89,18 @@ def _given_checkpoint(given: str) -> Path:
         raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
     name = url.rsplit("/", 1)[-1]
     return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))
+
+
+def weights_origin(path: Path) -> WeightKind:
+    """What a file that the user named says of itself: genbench writes "genbench.kind" into the
+    metadata of the safetensors it trains or converts; anything else is just "given"."""
+    if path.suffix != ".safetensors":
+        return "given"
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            kind = (file.metadata() or {}).get("genbench.kind", "")
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+    return kind if kind in ("trained-here", "converted") else "given"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genbench.detectors import own_module
 from genbench.runtime.progress import Reporter, in_percent
-from genbench.weights import WeightFile, locate, obtain
+from genbench.weights.files import WeightFile, locate, obtain
 
 
 def detector_weight(name: str) -> WeightFile | None:

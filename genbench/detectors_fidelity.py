@@ -28,7 +28,7 @@ from genbench.fidelity_extractors import (
     get_dino_code,
 )
 from genbench.runtime.digests import file_sha256
-from genbench.weights import WeightFile, how_to_get, locate, obtain
+from genbench.weights.files import WeightFile, how_to_get, locate, obtain
 
 _OFFLINE = "without it, --detector efficientnet-lite0 works offline (its figures are FD, not FID)"
 _TF1_RESIZE = "float32 bilinear as in TensorFlow 1, no antialias"

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.runtime.digests import file_sha256
-from genbench.weights import WeightFile, load_state_strictly, load_tensors, locate, obtain
+from genbench.weights.files import WeightFile, locate, obtain
+from genbench.weights.loading import load_state_strictly, load_tensors
 
 NAME = "efficientnet-lite0"
 INPUT_PIXELS = 96  # square; the knee of accuracy against speed on two cores, see benchmarks

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.runtime.folders import torch_hub_folder
-from genbench.weights import WeightFile, how_to_get, load_state_strictly, load_tensors, matches
+from genbench.weights.files import WeightFile, how_to_get, matches
+from genbench.weights.loading import load_state_strictly, load_tensors
 
 
 def build_inception(path: Path, weight: WeightFile, features: list[str]) -> Any:

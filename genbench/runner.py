@@ -25,7 +25,7 @@ from genbench.runtime.distributed import World
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.sampling import ModelRequest, ModelSource, open_model
-from genbench.weights import matches
+from genbench.weights.files import matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features
 

@@ -22,7 +22,7 @@ from genbench.detectors import (
     detector_status,
     register_detector,
 )
-from genbench.weights import load_tensors
+from genbench.weights.loading import load_tensors
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from genbench.detectors import (
     detector_names,
 )
 from genbench.runtime.digests import file_sha256
-from genbench.weights import load_tensors
+from genbench.weights.loading import load_tensors
 
 
 @pytest.fixture(autouse=True)

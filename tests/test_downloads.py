@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from weight_files import CONTENT, DIGEST, empty_caches, fails, published, put
 
-from genbench import downloads
-from genbench.weights import locate, obtain
+from genbench.weights import download as downloads
+from genbench.weights.files import locate, obtain
 
 
 @dataclass
@@ -215,7 +215,8 @@ def test_without_an_address_the_error_says_where_it_ships() -> None:
 
 ELSEWHERE = """
 import sys
-from genbench.weights import WeightFile, file_sha256, obtain
+from genbench.runtime.digests import file_sha256
+from genbench.weights.files import WeightFile, obtain
 weight = WeightFile(filename="net.pth", url=sys.argv[1], sha256=sys.argv[2], published_at="")
 print(file_sha256(obtain(weight)))
 """

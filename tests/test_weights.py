@@ -17,7 +17,8 @@ from weight_files import DIGEST, empty_caches, fails, published, put
 
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.folders import cache_folder
-from genbench.weights import load_checkpoint, load_state_strictly, load_tensors, locate, obtain
+from genbench.weights.files import locate, obtain
+from genbench.weights.loading import load_checkpoint, load_state_strictly, load_tensors
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.weights import WeightFile
+from genbench.weights.files import WeightFile
 
 CPU = torch.device("cpu")
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: several blocks of a download

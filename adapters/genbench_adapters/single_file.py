@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from genbench.core import WeightKind
 from genbench.errors import GenbenchError
 from genbench.runtime.files import replacing
-from genbench.weights import load_state_strictly, load_tensors
+from genbench.weights.loading import load_state_strictly, load_tensors
 
 _CONFIG = "genbench.config"  # metadata key of the configuration, JSON
-_KIND = "genbench.kind"  # read by genbench.weights.weights_origin
+_KIND = "genbench.kind"  # read by genbench.models.checkpoints
 
 Network = TypeVar("Network", bound=nn.Module)
 

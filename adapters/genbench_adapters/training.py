@@ -23,7 +23,7 @@ from genbench.images import ImageSet, open_image_set
 from genbench.noise import NoiseStream
 from genbench.picture_writing import save_grid
 from genbench.runtime.files import replacing
-from genbench.weights import load_checkpoint, load_state_strictly, load_tensors
+from genbench.weights.loading import load_checkpoint, load_state_strictly, load_tensors
 from genbench_adapters.single_file import write_model
 
 _IN_MEMORY = 4 << 30  # bytes of images that are read once and kept

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genbench.errors import GenbenchError
-from genbench.weights import load_state_strictly, load_tensors
+from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.adm.network import UNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)

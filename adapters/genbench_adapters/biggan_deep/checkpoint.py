@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbench.core import ModelCard
 from genbench.errors import GenbenchError
-from genbench.weights import load_state_strictly, load_tensors
+from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
 
 # The published files (huggingface/pytorch-pretrained-BigGAN, model.py); no digest of them is.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genbench.core import ModelCard
 from genbench.errors import GenbenchError
-from genbench.weights import load_tensors
+from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
 from genbench_adapters.single_file import filled
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.weights import load_tensors
+from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.bundle import read_bundle
 from genbench_adapters.adm.checkpoint import load_network as load_adm
 from genbench_adapters.adm.network import UNet, UNetConfig

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import string
-import struct
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from genbench.core import WeightKind
-from genbench.downloads import download
 from genbench.errors import GenbenchError
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.folders import cache_folder, torch_hub_folder
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-# What torch's unpickler was seen to raise on truncated and altered files.
-_DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
-           AssertionError, struct.error)  # fmt: skip
-_NAMED = 4  # keys named in an error about a state dict that does not fit
+from genbench.weights.download import download
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,117 +134,3 @@ def weights_of(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise GenbenchError(f"{path} holds neither {' nor '.join(names)}: name the weights file itself")
-
-
-def weights_origin(path: Path) -> WeightKind:
-    """What a file that the user named says of itself: genbench writes "genbench.kind" into the
-    metadata of the safetensors it trains or converts; anything else is just "given"."""
-    if path.suffix != ".safetensors":
-        return "given"
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            kind = (file.metadata() or {}).get("genbench.kind", "")
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from error
-    return kind if kind in ("trained-here", "converted") else "given"
-
-
-def load_checkpoint(path: Path) -> Any:
-    """What a checkpoint holds, on the CPU: `.safetensors`, or a torch file of tensors and plain
-    containers. Pickled objects of any other kind are refused and never run.
-
-    Raises GenbenchError when the file is missing, damaged or holds more than tensors.
-    """
-    if not path.is_file():
-        raise GenbenchError(f"{path} is not a file: name a checkpoint")
-    if path.suffix == ".safetensors":
-        return _load_safetensors(path)
-    import pickle
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():  # on foreign pickle protocols, before the refusal
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "Can only" in str(error):  # anything but plain containers
-            raise GenbenchError(
-                f"{path} holds pickled Python objects, which could run code and are refused: use a "
-                "file of tensors only (.safetensors, or torch.save of a state dict)"
-            ) from error
-        raise _damaged(path, "it is not a checkpoint that torch can read") from error
-    except _DAMAGE as error:
-        if "TorchScript" in str(error):
-            raise GenbenchError(
-                f"{path} is a TorchScript archive, which carries code: use the state dict of the "
-                "same model (.safetensors, or torch.save of a state dict)"
-            ) from error
-        reason = str(error).splitlines()[0] if str(error) else "it is empty or cut short"
-        raise _damaged(path, reason) from error
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """A checkpoint that is one flat mapping of names to tensors, on the CPU; nothing is unwrapped.
-
-    Raises GenbenchError as `load_checkpoint` does, and for a file whose top level holds anything
-    but tensors (the error names the keys, so that the caller can be told which part to take).
-    """
-    import torch
-
-    held = load_checkpoint(path)
-    if not isinstance(held, dict):
-        raise GenbenchError(f"{path} holds a {type(held).__name__}, not a state dict of tensors")
-    other = [str(key) for key, value in held.items() if not isinstance(value, torch.Tensor)]
-    if other:
-        raise GenbenchError(
-            f"{path} is not a flat state dict: {_some(other)} hold no tensor; save the state dict "
-            "alone and name that file"
-        )
-    return {str(key): value for key, value in held.items()}
-
-
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path, device="cpu")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from error
-    return tensors
-
-
-def _damaged(path: Path, reason: str) -> GenbenchError:
-    return GenbenchError(
-        f"cannot load {path}: {reason}; it is damaged or cut short, fetch it again"
-    )
-
-
-def load_state_strictly(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
-    """Copy `state` into `module` when every key and every shape agrees, both ways.
-
-    what: the model, for the error. Raises GenbenchError that names the first few missing,
-    unexpected and misshapen tensors; the module is then left as it was.
-    """
-    wanted = module.state_dict()
-    wrong = [
-        f"{key} {list(state[key].shape)} for {list(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    problems = {
-        "missing": [key for key in wanted if key not in state],
-        "unexpected": [key for key in state if key not in wanted],
-        "wrong shape": wrong,
-    }
-    found = [f"{len(keys)} {label} ({_some(keys)})" for label, keys in problems.items() if keys]
-    if found:
-        raise GenbenchError(f"the weights do not fit {what}: {'; '.join(found)}; name its own file")
-    module.load_state_dict(state, strict=True)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
