@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from genbench.core import Measurement
 from genbench.curves import evaluation_plots, sweeps
 from genbench.plots import evaluation_figure, sweep_figure
+from genbench.records.measurement import Measurement
+from genbench.records.store import read_records
 from genbench.runtime.files import replacing
-from genbench.store import read_records
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.protocols import find_protocol
+from genbench.records.protocols import find_protocol
 from genbench.runner import QualityRequest, evaluate
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter

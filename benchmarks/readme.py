@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from genbench.core import Measurement
 from genbench.curves import SpeedPlot, speed_plots
 from genbench.plots import speed_figure
-from genbench.protocols import load_protocols
 from genbench.published import load_published
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import load_protocols
+from genbench.records.store import read_records
 from genbench.runtime.files import replacing
-from genbench.store import read_records
 from genbench.table_formats import table_to_markdown
 from genbench.table_specs import load_spec
 from genbench.tables import Table, build_table

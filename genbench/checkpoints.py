@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from genbench.core import Adapter, CheckpointSource, ModelCard, WeightKind
+from genbench.core import Adapter, CheckpointSource, ModelCard
 from genbench.errors import GenbenchError, UsageError
+from genbench.records.measurement import WeightKind
 from genbench.registry import choose_card, find_adapter, load_adapter_class
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, obtain, weights_of

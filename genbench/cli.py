@@ -78,12 +78,12 @@ def fid(
     Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
     """
     from genbench.console import ConsoleReporter, show_measurements
-    from genbench.protocols import choose_protocol
+    from genbench.records.protocols import choose_protocol
+    from genbench.records.store import append_records, read_records
     from genbench.runner import QualityRequest, evaluate
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import default_records
     from genbench.sampling import model_resolution
-    from genbench.store import append_records, read_records
 
     known = tuple(read_records(records or default_records())) if reuse else ()
     request_model, size = None, 0

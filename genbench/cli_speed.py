@@ -13,8 +13,8 @@ from genbench.cli_options import Checkpoint, Device, Json, Resolution, Seed, Var
 from genbench.errors import GenbenchError, UsageError, suggestion
 
 if TYPE_CHECKING:
-    from genbench.core import Measurement
     from genbench.gpus import Gpu
+    from genbench.records.measurement import Measurement
     from genbench.sampling import ModelRequest
 
 
@@ -60,10 +60,10 @@ def throughput(
     from genbench.console import ConsoleReporter
     from genbench.gpus import find_gpu
     from genbench.laboratory import laboratory, precision_named
+    from genbench.records.store import append_records, read_records
     from genbench.runtime.distributed import World, device_of
     from genbench.runtime.folders import default_records
     from genbench.speed_console import show_speeds, show_target
-    from genbench.store import append_records, read_records
     from genbench.throughput import SpeedRequest, sampling_throughput, training_throughput
     from genbench.v100 import backtests
 

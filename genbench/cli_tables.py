@@ -10,7 +10,7 @@ import typer
 from genbench.cli_options import Cache, Json
 
 if TYPE_CHECKING:
-    from genbench.core import Measurement
+    from genbench.records.measurement import Measurement
     from genbench.tables import Table
 
 Records = Annotated[
@@ -41,8 +41,8 @@ def table(
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
     from genbench.console import stdout
-    from genbench.protocols import load_protocols
     from genbench.published import load_published
+    from genbench.records.protocols import load_protocols
     from genbench.runtime.files import replacing
     from genbench.table_specs import at_count, load_spec
     from genbench.table_terminal import print_table
@@ -85,8 +85,8 @@ def _format_of(path: Path) -> str:
 
 def read_all(files: list[Path] | None) -> list[Measurement]:
     """The records of several files in the order named; of the usual file when none is."""
+    from genbench.records.store import read_records
     from genbench.runtime.folders import default_records
-    from genbench.store import read_records
 
     return [record for path in files or [default_records()] for record in read_records(path)]
 
@@ -120,8 +120,8 @@ def report(
     """
     import sys
 
-    from genbench.protocols import load_protocols
     from genbench.published import load_published
+    from genbench.records.protocols import load_protocols
     from genbench.report import report_html
     from genbench.runtime.files import replacing
     from genbench.runtime.folders import cache_folder

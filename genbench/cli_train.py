@@ -67,7 +67,7 @@ def distill(
     from genbench.console import ConsoleReporter
     from genbench.core import DistillRun
     from genbench.milestones import Curve, distilled
-    from genbench.protocols import find_protocol
+    from genbench.records.protocols import find_protocol
     from genbench.registry import distillation_of
     from genbench.runtime.distributed import device_of, joined_world
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.core import Measurement
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS
-from genbench.store import read_records
+from genbench.records.measurement import Measurement
+from genbench.records.store import read_records
 
 Run = Sequence[Measurement]
 

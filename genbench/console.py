@@ -23,8 +23,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from genbench.core import Measurement
 from genbench.metrics.catalogue import Metric, metric_named
+from genbench.records.measurement import Measurement
 from genbench.runtime.progress import Advance
 
 stdout = Console()

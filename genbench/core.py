@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from genbench.errors import GenbenchError
-from genbench.runtime.digests import canonical_digest
+from genbench.records.measurement import WeightKind
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from genbench.noise import NoiseStream
     from genbench.runtime.distributed import World
     from genbench.runtime.progress import Reporter
-# "given": a file that the user named, of which no more is known
-WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,89 +166,3 @@ class SampleSpec:
     dtype: str = "float32"
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalProtocol:
-    """How figures are computed. Two measurements compare only when their digests are equal."""
-
-    name: str
-    title: str = ""
-    detector: str = "inception"
-    reference: str = ""  # image-set spec; empty: --ref must name one
-    resolution: int = 0  # 0: whatever the samples have
-    crop: str = "none"
-    metrics: tuple[str, ...] = ("fid", "sfid", "is", "kid", "precision", "recall")
-    counts: tuple[int, ...] = (50_000,)
-    pr_neighbours: int = 3
-    pr_half: bool = False  # emulate the float16 distances of the ADM evaluator
-    dc_neighbours: int = 5
-    is_splits: int = 0  # number of splits; 0: use is_split_size instead
-    is_split_size: int = 5000  # the ADM evaluator's chunks
-    is_shuffle: bool = False  # shuffled with seed 2020, as torch-fidelity does
-    kid_subsets: int = 100
-    kid_subset_size: int = 1000
-    kid_seed: int = 2020
-    source: str = ""  # paper or code that defines it
-
-    def digest(self) -> str:
-        """Digest of what decides a figure. The sample count is not part of it: it is a column of
-        its own, so that `-n 10000` and `-n 50000` of one protocol stay one protocol."""
-        descriptive = {"title", "source", "counts", "name", "metrics"}
-        values = {key: value for key, value in asdict(self).items() if key not in descriptive}
-        return canonical_digest(values)[:16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One number with everything needed to cite it and to compute it again."""
-
-    model: str  # model or, for image sets, the name of the samples
-    resolution: int
-    metric: str  # "fid" only when the detector is Inception, else "fd", ...
-    value: float
-    unit: str
-    samples: int
-    detector: str
-    protocol: str
-    protocol_digest: str
-    checkpoint: str
-    seed: int | None
-    run: str
-    environment: Mapping[str, Any]
-    low: float | None = None
-    high: float | None = None
-    interval: str = ""  # how [low, high] was computed
-    card: str = ""
-    checkpoint_digest: str = ""
-    weight_kind: WeightKind = "none"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    labels: str = ""
-    nfe: float | None = None  # network evaluations of one sample, counted; None: nobody counted
-    nfe_guidance: float | None = None  # of networks that only steer, such as a classifier
-    samples_digest: str = ""
-    reference: str = ""
-    reference_digest: str = ""
-    reference_samples: int = 0
-    detector_identity: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # k, splits, ... of this metric
-    notes: tuple[str, ...] = ()
-    trials: tuple[float, ...] = ()
-    created: str = ""
-
-    def to_json(self) -> str:
-        """One line of JSON, every digit kept."""
-        return json.dumps(asdict(self), allow_nan=False, default=str)
-
-    @classmethod
-    def from_json(cls, line: str) -> Measurement:
-        """Inverse of `to_json`; unknown keys (of a newer genbench) are an error."""
-        values = json.loads(line)
-        known = {item.name for item in fields(cls)}
-        if unknown := set(values) - known:
-            raise GenbenchError(
-                f"record has unknown keys {sorted(unknown)}: written by a newer genbench?"
-            )
-        for name in ("notes", "trials"):
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)

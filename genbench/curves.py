@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.core import Measurement
+from genbench.records.measurement import Measurement
 
 FRECHET = ("fid", "fd")
 _NOT_OPTIONS = {"code", "compile"}  # equal images, drawn by another revision or faster

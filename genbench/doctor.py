@@ -10,11 +10,11 @@ import torch
 
 import genbench
 from genbench.detectors import detector_names, detector_status
-from genbench.environment import cpu_name, git_revision, package_versions
 from genbench.errors import GenbenchError
 from genbench.gpus import missing_architecture
 from genbench.power import power_monitor
-from genbench.protocols import load_protocols
+from genbench.records.protocols import load_protocols
+from genbench.records.provenance import cpu_name, git_revision, package_versions
 from genbench.references import PUBLISHED, reference_path
 from genbench.registry import adapter_entries, load_adapter_class
 from genbench.runtime.folders import cache_folder, default_records

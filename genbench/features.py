@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.detectors import Detector
-from genbench.environment import package_versions
 from genbench.errors import GenbenchError
 from genbench.images import ImageSet, batches
+from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, rows
 from genbench.metrics.catalogue import Metric, reported_key
@@ -21,6 +20,7 @@ from genbench.metrics.kernel_distance import kernel_distance
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 from genbench.npz_statistics import ReferenceStatistics
+from genbench.records.protocols import EvalProtocol
 from genbench.references import published_layers
 from genbench.runtime.progress import Reporter, in_percent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from genbench.detectors import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.gpus import gpu_lists
-from genbench.protocols import load_protocols
+from genbench.records.protocols import load_protocols
 from genbench.registry import (
     adapter_entries,
     adapter_options,

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 import torch
 
-from genbench.core import EvalProtocol, Measurement
-from genbench.environment import describe_environment
 from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
 from genbench.figures import Figure, Reference
 from genbench.metrics.catalogue import reported_key
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import EvalProtocol
+from genbench.records.provenance import describe_environment
 from genbench.runtime.distributed import World
 from genbench.sampling import ModelSource
 

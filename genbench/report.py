@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from genbench.core import Measurement
 from genbench.curves import (
     batch_curves,
     count_curves,
@@ -27,6 +26,7 @@ from genbench.plots import (
     speed_figure,
     sweep_figure,
 )
+from genbench.records.measurement import Measurement
 from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
 from genbench.table_html import rows_to_html, table_to_fragment
 from genbench.tables import Table

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import genbench
-from genbench.core import EvalProtocol, Measurement
 from genbench.detectors import Detector
-from genbench.environment import package_versions
 from genbench.metrics.catalogue import Metric, reported_key
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import EvalProtocol
+from genbench.records.provenance import package_versions
 
 
 def figures_on_record(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from genbench.core import EvalProtocol, Measurement
 from genbench.detector_weights import detector_weight, fetch_weights
 from genbench.detectors import Detector, create_detector, detector_status
 from genbench.errors import UsageError
@@ -18,6 +17,8 @@ from genbench.images import open_image_set
 from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
 from genbench.npz_statistics import read_features
 from genbench.recording import describe_source, recorded, run_template, with_evaluations
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import EvalProtocol
 from genbench.references import OpenedReference, open_reference, published_layers
 from genbench.reuse import figures_on_record
 from genbench.runtime.digests import file_sha256

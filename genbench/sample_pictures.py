@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import Measurement
 from genbench.errors import GenbenchError
 from genbench.exports import LAYER
 from genbench.images import open_image_set
 from genbench.picture_writing import image_grid
+from genbench.records.measurement import Measurement
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from genbench import noise
 from genbench.checkpoints import find_checkpoint
-from genbench.core import Adapter, Generator, ModelCard, SampleSpec, WeightKind
+from genbench.core import Adapter, Generator, ModelCard, SampleSpec
 from genbench.errors import GenbenchError, UsageError
 from genbench.noise import NoiseStream, scheduled_labels
+from genbench.records.measurement import WeightKind
 from genbench.registry import (
     choose_card,
     code_digest,

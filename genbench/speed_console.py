@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from genbench.console import rounded, show_rows, stdout
-from genbench.core import Measurement
 from genbench.gpus import Gpu
+from genbench.records.measurement import Measurement
 from genbench.v100 import TIERS, Backtest, second_of
 
 _RATES = ("throughput", "training_throughput")

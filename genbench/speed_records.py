@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from genbench.core import Measurement
-from genbench.environment import describe_environment
 from genbench.flops import CONVENTION
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision
 from genbench.power import PowerLog, gpu_facts, warnings_of
+from genbench.records.measurement import Measurement
+from genbench.records.provenance import describe_environment
 from genbench.runtime.digests import canonical_digest
 from genbench.sampling_speed import SamplingSpeed
 from genbench.speed_contract import TrainingForm

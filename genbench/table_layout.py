@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from genbench.core import Measurement
+from genbench.records.measurement import Measurement
 from genbench.table_specs import Column
 from genbench.tables import Cell, Table
 

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from genbench.core import EvalProtocol, Measurement
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, reported_key
 from genbench.published import PublishedSelector
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import EvalProtocol
 from genbench.runtime.folders import tables_folder
 
 FID_COMMAND = (

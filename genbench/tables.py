@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from genbench.core import EvalProtocol, Measurement
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import METRICS, reported_key
 from genbench.published import QUALITY, PublishedValue, find_published
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import EvalProtocol
 from genbench.table_specs import Column, MeasuredSelector, Row, TableSpec, record_value
 
 

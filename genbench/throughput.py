@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from genbench.checkpoints import bundled_file
-from genbench.core import Measurement
 from genbench.errors import GenbenchError, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
 from genbench.recording import describe_model
+from genbench.records.measurement import Measurement
 from genbench.registry import find_adapter, load_adapter_class
 from genbench.runtime.progress import Reporter
 from genbench.sampling import (

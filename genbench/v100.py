@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genbench.audits import adm_table7, paper_peak, theoretical_throughput
-from genbench.core import Measurement
 from genbench.gpus import Gpu
+from genbench.records.measurement import Measurement
 
 Tier = Literal["measured", "theoretical", "projected"]
 TIERS: tuple[Tier, ...] = ("measured", "theoretical", "projected")

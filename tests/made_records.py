@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from genbench.core import Measurement
-from genbench.protocols import load_protocols
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import load_protocols
 
 V100 = "Tesla V100-SXM2-16GB"
 

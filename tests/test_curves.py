@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from made_records import made, speed
 
-from genbench.core import Measurement
 from genbench.curves import (
     batch_curves,
     count_curves,
@@ -14,6 +13,7 @@ from genbench.curves import (
     speed_plots,
     sweeps,
 )
+from genbench.records.measurement import Measurement
 
 
 def point(model: str, quality: float, rate: float, **more: object) -> list[Measurement]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.catalogue import METRICS
-from genbench.protocols import choose_protocol, load_protocols
+from genbench.records.protocols import EvalProtocol, choose_protocol, load_protocols
 
 
 def test_every_shipped_protocol_is_sound() -> None:

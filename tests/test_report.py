@@ -15,10 +15,10 @@ import pytest
 from made_records import made, speed
 from strangers import error_line, genbench
 
-from genbench.core import Measurement
 from genbench.curves import speed_plots
 from genbench.plots import inline_svg, speed_figure
-from genbench.store import append_records
+from genbench.records.measurement import Measurement
+from genbench.records.store import append_records
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genbench.core import Measurement
 from genbench.errors import GenbenchError
+from genbench.records.measurement import Measurement
+from genbench.records.store import append_records, read_records
 from genbench.runtime import files
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
-from genbench.store import append_records, read_records
 
 
 def measurement(value: float = 1.0, run: str = "r") -> Measurement:

@@ -14,10 +14,10 @@ from made_records import made, speed
 from rich.console import Console
 from strangers import error_line, genbench
 
-from genbench.core import Measurement
-from genbench.protocols import load_protocols
 from genbench.published import load_published
-from genbench.store import append_records
+from genbench.records.measurement import Measurement
+from genbench.records.protocols import load_protocols
+from genbench.records.store import append_records
 from genbench.table_formats import table_to_csv, table_to_latex, table_to_markdown
 from genbench.table_html import table_to_html
 from genbench.table_layout import lay_out, shown_number

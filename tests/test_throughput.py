@@ -13,13 +13,14 @@ import pytest
 import torch
 from strangers import error_line, genbench
 
-from genbench.core import Measurement, ModelCard, SampleSpec
+from genbench.core import ModelCard, SampleSpec
 from genbench.device_memory import HostMeter, noticing_memory
 from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
 from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags
 from genbench.noise import NoiseStream
+from genbench.records.measurement import Measurement
 from genbench.runtime.progress import SilentReporter
 from genbench.sampling import ModelRequest, ModelSource, open_random_model
 from genbench.sampling_speed import cost_of_an_image, measure_sampling

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from genbench.core import WeightKind
 from genbench.errors import GenbenchError
 from genbench.runtime.files import replacing
 from genbench.weights.loading import load_state_strictly, load_tensors
@@ -20,11 +19,12 @@ from genbench.weights.loading import load_state_strictly, load_tensors
 _CONFIG = "genbench.config"  # metadata key of the configuration, JSON
 _KIND = "genbench.kind"  # read by genbench.models.checkpoints
 
+Written = Literal["converted", "trained-here"]  # the kinds of weights that genbench writes
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def write_model(
-    path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], *, kind: WeightKind
+    path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], *, kind: Written
 ) -> None:
     """Write tensors and configuration, whole or not at all. Raises GenbenchError as `replacing`."""
     metadata = {_KIND: kind, _CONFIG: json.dumps(config)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.core import EvalProtocol
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.runtime.digests import canonical_digest
 from genbench.runtime.folders import tables_folder
 
 
@@ -84,3 +84,34 @@ def choose_protocol(
     if changed.digest() == protocol.digest():
         return protocol
     return replace(changed, name=protocol.name + "*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalProtocol:
+    """How figures are computed. Two measurements compare only when their digests are equal."""
+
+    name: str
+    title: str = ""
+    detector: str = "inception"
+    reference: str = ""  # image-set spec; empty: --ref must name one
+    resolution: int = 0  # 0: whatever the samples have
+    crop: str = "none"
+    metrics: tuple[str, ...] = ("fid", "sfid", "is", "kid", "precision", "recall")
+    counts: tuple[int, ...] = (50_000,)
+    pr_neighbours: int = 3
+    pr_half: bool = False  # emulate the float16 distances of the ADM evaluator
+    dc_neighbours: int = 5
+    is_splits: int = 0  # number of splits; 0: use is_split_size instead
+    is_split_size: int = 5000  # the ADM evaluator's chunks
+    is_shuffle: bool = False  # shuffled with seed 2020, as torch-fidelity does
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    kid_seed: int = 2020
+    source: str = ""  # paper or code that defines it
+
+    def digest(self) -> str:
+        """Digest of what decides a figure. The sample count is not part of it: it is a column of
+        its own, so that `-n 10000` and `-n 50000` of one protocol stay one protocol."""
+        descriptive = {"title", "source", "counts", "name", "metrics"}
+        values = {key: value for key, value in asdict(self).items() if key not in descriptive}
+        return canonical_digest(values)[:16]

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from genbench.core import Measurement
 from genbench.errors import GenbenchError
+from genbench.records.measurement import Measurement
 from genbench.runtime.files import write_error
 
 
