@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch_fidelity.datasets import ImagesPathDataset
 
-from genbench.images import batches, open_image_set
+from genbench.images.opening import open_image_set
+from genbench.images.sets import batches
 
 ROUNDS = 5
 BATCH = 50

@@ -8,7 +8,7 @@ import torch
 from parity_cases import Case, Check, UnknownCaseError, largest, open_case
 from torch import Tensor
 
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.weights.loading import load_state_strictly
 from genbench_adapters.adm.network import (
     Classifier,

@@ -9,7 +9,7 @@ import torch
 from parity_cases import Case, Check, UnknownCaseError, largest
 from torch import Tensor
 
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
 from genbench_adapters.emd.consistency import Consistency, in_our_layout

@@ -169,7 +169,7 @@ def ref(
     from genbench.detector_weights import fetch_weights
     from genbench.detectors import create_detector, detector_status
     from genbench.exports import export_reference
-    from genbench.images import open_image_set
+    from genbench.images.opening import open_image_set
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
 

@@ -14,10 +14,10 @@ import genbench
 from genbench.detectors import Detector
 from genbench.errors import UsageError
 from genbench.features import SetSource, extract_features
-from genbench.images import ImageSet
+from genbench.images.npz_writing import write_reference, write_samples
+from genbench.images.png_writing import save_grid, write_folder
+from genbench.images.sets import ImageSet
 from genbench.metrics.moments import stream_moments
-from genbench.npz_writing import write_reference, write_samples
-from genbench.picture_writing import save_grid, write_folder
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genbench.detectors import Detector
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet, batches
+from genbench.images.sets import ImageSet, batches
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench.errors import GenbenchError
-from genbench.npz import array_header, opened_npz
+from genbench.images.npz import array_header, opened_npz
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet, open_image_set
+from genbench.images.opening import open_image_set
+from genbench.images.sets import ImageSet
 from genbench.npz_statistics import (
     ReferenceStatistics,
     npz_holds_images,

@@ -13,7 +13,7 @@ from genbench.detectors import Detector, create_detector, detector_status
 from genbench.errors import UsageError
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
-from genbench.images import open_image_set
+from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
 from genbench.npz_statistics import read_features
 from genbench.recording import describe_source, recorded, run_template, with_evaluations

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.exports import LAYER
-from genbench.images import open_image_set
-from genbench.picture_writing import image_grid
+from genbench.images.opening import open_image_set
+from genbench.images.png_writing import image_grid
 from genbench.records.measurement import Measurement
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder

@@ -139,7 +139,7 @@ class ModelSource:
             return images
         raise GenbenchError(
             f"model {self.name} returned {problem} where uint8 {wanted} is wanted: "
-            "convert with genbench.images.to_uint8 in the adapter"
+            "convert with genbench.images.rounding.to_uint8 in the adapter"
         )
 
 

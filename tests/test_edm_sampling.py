@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from strangers import error_line, genbench
 from torch import Tensor
 
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.emd.denoisers import EdmDenoiser
 from genbench_adapters.emd.diffusion import EDMGenerator

@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genbench.crops import cropped
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet, batches, open_image_set, to_uint8
-from genbench.npz_writing import write_samples
-from genbench.picture_writing import image_grid, save_grid, write_folder
+from genbench.images.crops import cropped
+from genbench.images.npz_writing import write_samples
+from genbench.images.opening import open_image_set
+from genbench.images.png_writing import image_grid, save_grid, write_folder
+from genbench.images.rounding import to_uint8
+from genbench.images.sets import ImageSet, batches
 
 Pixels = NDArray[np.uint8]
 
@@ -289,7 +291,8 @@ def test_reading_a_large_batch_takes_little_memory(tmp_path: Path) -> None:
     chunk = torch.zeros(500, 3, 128, 128, dtype=torch.uint8)
     write_samples(path, (chunk for _ in range(8)), 4000)
     code = (
-        "import resource, sys; from genbench.images import open_image_set, batches\n"
+        "import resource, sys; from genbench.images.opening import open_image_set\n"
+        "from genbench.images.sets import batches\n"
         "images = open_image_set(sys.argv[1])\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "before = peak()\n"

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import datasets
 from genbench.errors import GenbenchError
-from genbench.images import open_image_set
+from genbench.images import datasets
+from genbench.images.opening import open_image_set
 
 PLACES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
@@ -150,7 +150,7 @@ def test_the_bundled_file_is_made_again(
     tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENBENCH_FASHION_MNIST", str(published(tmp_path / "f")))
-    command = [sys.executable, "-m", "genbench.datasets"]
+    command = [sys.executable, "-m", "genbench.images.datasets"]
     subprocess.run([*command, str(tmp_path / "again.npz")], check=True, capture_output=True)
     shipped = files("genbench") / "data" / "fashion-mnist-test.npz"
     with np.load(tmp_path / "again.npz") as again, np.load(str(shipped)) as first:

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genbench import image_files, pictures
 from genbench.errors import GenbenchError
-from genbench.images import batches, open_image_set
+from genbench.images import decoding, folders
+from genbench.images.opening import open_image_set
+from genbench.images.sets import batches
 
 Pixels = NDArray[np.uint8]
 
@@ -258,7 +259,7 @@ def test_digests_see_names_bytes_and_crop(tmp_path: Path) -> None:
 
 def test_every_number_is_worked_on_once_and_threads_end() -> None:
     seen: list[int] = []
-    image_files._for_each(seen.append, 1000, threads=5)
+    folders._for_each(seen.append, 1000, threads=5)
     assert sorted(seen) == list(range(1000))
 
     def fail(number: int) -> None:
@@ -268,7 +269,7 @@ def test_every_number_is_worked_on_once_and_threads_end() -> None:
 
     seen.clear()
     with pytest.raises(GenbenchError):
-        image_files._for_each(fail, 1000, threads=5)
+        folders._for_each(fail, 1000, threads=5)
     assert len(seen) <= 5
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
 
@@ -285,7 +286,7 @@ def test_an_interrupt_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        image_files._for_each(work, 2000, threads=4)
+        folders._for_each(work, 2000, threads=4)
     assert len(done) < 100
 
 
@@ -295,14 +296,14 @@ def test_decoding_uses_several_threads_for_large_pictures(
     for number in range(12):
         save(tmp_path / "f" / f"{number:02d}.jpg", size=96)
     used: set[str] = set()
-    decode = pictures.decode
+    decode = decoding.decode
 
     def noted(*arguments: Any, **options: Any) -> Any:
         used.add(threading.current_thread().name)
         time.sleep(0.01)
         return decode(*arguments, **options)
 
-    monkeypatch.setattr(image_files, "decode", noted)
+    monkeypatch.setattr(folders, "decode", noted)
     images = open_image_set(str(tmp_path / "f"))
     assert sum(len(batch) for batch in batches(images, 0, 12, 12)) == 12
     assert len(used) >= 4

@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.images import ImageSet, batches, open_image_set, to_uint8
+from genbench.images.opening import open_image_set
+from genbench.images.rounding import to_uint8
+from genbench.images.sets import ImageSet, batches
 
 
 class Counting(ImageSet):

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images import batches, open_image_set
-from genbench.npz_writing import write_samples
+from genbench.images.npz_writing import write_samples
+from genbench.images.opening import open_image_set
+from genbench.images.sets import batches
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(3)
@@ -209,7 +210,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
         "from genbench.errors import GenbenchError\n"
-        "from genbench.npz_writing import write_samples\n"
+        "from genbench.images.npz_writing import write_samples\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "batch = torch.zeros(10, 3, 32, 32, dtype=torch.uint8)\n"
         "try: write_samples(Path(sys.argv[1]), [batch] * 100, 1000)\n"

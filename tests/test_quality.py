@@ -77,7 +77,7 @@ def test_batch_size_changes_no_bit(cache: Path, tmp_path: Path) -> None:
 
 
 def test_worse_images_measure_worse(cache: Path, tmp_path: Path) -> None:
-    from genbench.images import open_image_set
+    from genbench.images.opening import open_image_set
 
     clean = open_image_set("bundled[200:400]").read(0, 200).permute(0, 2, 3, 1).numpy()
     noise = np.random.default_rng(0).normal(0, 1, clean.shape)
@@ -92,7 +92,7 @@ def test_worse_images_measure_worse(cache: Path, tmp_path: Path) -> None:
 
 def test_lopsided_samples_show_in_precision_and_recall(cache: Path, tmp_path: Path) -> None:
     """All classes against one class: real images, so precise; the rest is missing, so no recall."""
-    from genbench.images import open_image_set
+    from genbench.images.opening import open_image_set
 
     bundled = open_image_set("bundled")
     assert bundled.labels is not None

@@ -176,7 +176,7 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
     import numpy as np
 
     from genbench.features import SetSource
-    from genbench.images import open_image_set
+    from genbench.images.opening import open_image_set
     from genbench.runtime.shards import ShardFolder
     from genbench.sample_pictures import SHOWN, pairs_of
 

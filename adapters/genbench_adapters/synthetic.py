@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench.core import TrainRun
-from genbench.images import ImageSet
+from genbench.images.sets import ImageSet
 from genbench_adapters.training import TrainingImages
 
 _COUNT = 64  # steps draw from so many

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.errors import GenbenchError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from genbench.core import TrainRun
 from genbench.errors import UsageError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench.runtime.files import replacing
 from genbench_adapters.biggan_deep.discriminator import Discriminator

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from genbench.core import CheckpointSource, ConvertRun, ModelCard
 from genbench.errors import UsageError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import Evaluation
 from genbench_adapters.emd.cards import KNOWN, given_file, small_cards

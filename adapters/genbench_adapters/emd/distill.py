@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genbench.core import DistillRun
 from genbench.errors import GenbenchError, UsageError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream, scheduled_labels
 from genbench.runtime.digests import file_sha256
 from genbench_adapters.emd.denoisers import (

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genbench.core import CheckpointSource, ConvertRun, DistillRun, ModelCard
 from genbench.errors import GenbenchError, UsageError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.cards import KNOWN, given_file, small_cards

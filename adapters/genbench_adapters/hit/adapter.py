@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genbench.core import CheckpointSource, ConvertRun, ModelCard, TrainRun
 from genbench.errors import GenbenchError
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench.speed_contract import StepSetting, TrainingForm
 from genbench_adapters.hit.checkpoint import convert, load_network

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.core import TrainRun
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, Judge

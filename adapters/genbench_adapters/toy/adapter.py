@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from genbench.core import ModelCard
-from genbench.images import to_uint8
+from genbench.images.rounding import to_uint8
 from genbench.noise import NoiseStream
 
 CLASSES = 10

@@ -1,6 +1,6 @@
 """Image sets by name: the bundled reference and Fashion-MNIST.
 
-python -m genbench.datasets OUT.npz     makes the bundled file from Fashion-MNIST's test images
+python -m genbench.images.datasets OUT.npz   makes the bundled file from Fashion-MNIST's test images
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet, Labels
-from genbench.npz import opened_npz
+from genbench.images.npz import opened_npz
+from genbench.images.sets import ImageSet, Labels
 from genbench.runtime.files import replacing
 from genbench.runtime.folders import cache_folder
 
@@ -192,7 +192,7 @@ def _make_bundled(out: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m genbench.datasets OUT.npz")
+        sys.exit("usage: python -m genbench.images.datasets OUT.npz")
     try:
         _make_bundled(Path(sys.argv[1]))
     except GenbenchError as error:

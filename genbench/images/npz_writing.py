@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet
+from genbench.images.sets import ImageSet
 from genbench.runtime.files import replacing
 
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet
-from genbench.pictures import SUFFIXES, decode, picture_size
+from genbench.images.decoding import SUFFIXES, decode, picture_size
+from genbench.images.sets import ImageSet
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _HEADER = 1 << 16  # bytes that hold a picture's size, but for rare JPEGs

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images import ImageSet, Labels, to_channels_first
+from genbench.images.sets import ImageSet, Labels, to_channels_first
 
 _CHUNK = 1 << 22  # bytes read at once
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error,

@@ -1,0 +1,1 @@
+"""Image sets: npz batches, folders, zips and named sets; decoding, cropping, writing."""

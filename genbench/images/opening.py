@@ -1,0 +1,101 @@
+"""Image sets by what the user calls them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.images.sets import ImageSet, Part, Resized
+
+_SLICE = re.compile(r"^(?P<spec>.+?)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]$")
+
+
+def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> ImageSet:
+    """Open images by what the user calls them.
+
+    spec: an .npz batch, a folder, a .zip, "bundled", "fashion-mnist:test" or
+    "fashion-mnist:train", each optionally with a part, "[a:b]". crop: how images are brought to
+    `resolution` (see `crops`); "none" wants them to have it already (0: any size). Raises
+    GenbenchError for what cannot be read and UsageError for a bad name, part or crop, with the
+    remedy.
+    """
+    from genbench.images.crops import check_crop
+
+    check_crop(crop, resolution)
+    if (part := _SLICE.match(spec)) and not _exists(spec):
+        whole = open_image_set(part["spec"], crop=crop, resolution=resolution)
+        return _part_of(whole, spec, part["start"], part["stop"])
+    found = _open_whole(spec, crop, resolution)
+    if resolution and found.size != (resolution, resolution):
+        height, width = found.size
+        if crop == "none":
+            raise GenbenchError(
+                f"{spec} holds images of {width}x{height}, not {resolution}x{resolution}: pass "
+                "--crop adm or --crop resize to bring them to it"
+            )
+        found = Resized(found, crop, resolution)
+    return found
+
+
+def _exists(spec: str) -> bool:
+    try:
+        return bool(spec) and Path(spec).exists()
+    except OSError as error:  # a name too long, or a folder that must not be looked into
+        raise GenbenchError(
+            f"cannot read {spec[:200]}: {error.strerror}; check the path"
+        ) from error
+
+
+def _part_of(whole: ImageSet, spec: str, start: str, stop: str) -> ImageSet:
+    first, last, _ = slice(int(start) if start else None, int(stop) if stop else None).indices(
+        len(whole)
+    )
+    if first >= last:
+        raise UsageError(f"{spec} is empty: {whole.name} holds {len(whole)} images")
+    if stop and int(stop) > len(whole):
+        raise UsageError(
+            f"{spec} goes beyond the {len(whole)} images of {whole.name}: end it there"
+        )
+    if last - first == len(whole):
+        return whole
+    return Part(whole, first, last)
+
+
+def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
+    from genbench.images.datasets import NAMED, open_named
+    from genbench.images.folders import PictureFolder, PictureZip
+    from genbench.images.npz import NpzImages
+
+    if spec in NAMED:
+        return open_named(spec)
+    if not _exists(spec):
+        raise UsageError(
+            f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has that "
+            f"name; {suggestion(spec, [*NAMED, *_neighbours(spec)])}; a part of a set is "
+            "SET[a:b]"
+        )
+    path = Path(spec)
+    try:
+        if path.is_dir():
+            return PictureFolder(path, crop=crop, resolution=resolution)
+        if path.suffix.lower() == ".npz":
+            return NpzImages(path)
+        if path.suffix.lower() == ".zip":
+            return PictureZip(path, crop=crop, resolution=resolution)
+    except OSError as error:
+        raise GenbenchError(
+            f"cannot read {spec}: {error.strerror}; check its permissions"
+        ) from error
+    raise UsageError(f"{spec} is not an .npz, a .zip or a folder: convert it to one of them")
+
+
+def _neighbours(spec: str) -> list[str]:
+    """What lies in the folder of a path that does not exist, the nearest names alone."""
+    path = Path(spec)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except (OSError, ValueError):  # no such folder either, or no possible path
+        return []
+    return [str(path.with_name(name)) for name in difflib.get_close_matches(path.name, names)]
