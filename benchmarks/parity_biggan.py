@@ -8,8 +8,8 @@ import torch
 from parity_cases import Case, Check, largest, open_case
 from torch import Tensor
 
-from genbench.core import ModelCard
 from genbench.images.rounding import to_uint8
+from genbench.models.contract import ModelCard
 from genbench.weights.files import weights_of
 from genbench.weights.loading import load_state_strictly
 from genbench_adapters.biggan_deep.checkpoint import load_network, read_config

@@ -11,7 +11,8 @@ import torch
 from parity_cases import Case, Check, largest, open_case
 from torch import Tensor
 
-from genbench.core import ConvertRun, ModelCard
+from genbench.models.contract import ModelCard
+from genbench.models.optional import ConvertRun
 from genbench.weights.loading import load_state_strictly
 from genbench_adapters.hit.checkpoint import convert, hit_config, load_network, parameter_name
 from genbench_adapters.hit.folded import FoldedHiT

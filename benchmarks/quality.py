@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
+from genbench.models.opening import ModelRequest
 from genbench.records.protocols import find_protocol
 from genbench.runner import QualityRequest, evaluate
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
-from genbench.sampling import ModelRequest
 
 
 def main() -> None:

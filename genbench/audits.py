@@ -10,7 +10,7 @@ from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.flops import flops_of
-from genbench.registry import find_adapter, load_adapter_class
+from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.runtime.folders import tables_folder
 
 _DAY = 86_400  # seconds
@@ -111,7 +111,7 @@ def training_passes() -> int:
 def network_flops(model: str, network: str) -> int:
     """FLOPs of one forward pass at batch 1, counted on shapes alone; nothing is computed.
 
-    Raises UsageError for a family without `genbench.speed_contract.Forward`.
+    Raises UsageError for a family without `genbench.models.optional.Forward`.
     """
     adapter = load_adapter_class(find_adapter(model))
     forward: Callable[[str], Callable[[], object]] | None

@@ -78,12 +78,12 @@ def fid(
     Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
     """
     from genbench.console import ConsoleReporter, show_measurements
+    from genbench.models.opening import model_resolution
     from genbench.records.protocols import choose_protocol
     from genbench.records.store import append_records, read_records
     from genbench.runner import QualityRequest, evaluate
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import default_records
-    from genbench.sampling import model_resolution
 
     known = tuple(read_records(records or default_records())) if reuse else ()
     request_model, size = None, 0
@@ -137,9 +137,9 @@ def sample(
     """Draw samples and write them; a killed run resumes."""
     from genbench.console import ConsoleReporter
     from genbench.exports import check_output, draw_samples, export_samples
+    from genbench.models.opening import open_model
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
-    from genbench.sampling import open_model
 
     request = model_request(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
     check_output(out)

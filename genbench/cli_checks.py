@@ -29,7 +29,7 @@ def check(
 ) -> None:
     """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
     from genbench.console import show_check
-    from genbench.contract import check_adapter
+    from genbench.models.check import check_adapter
     from genbench.runtime.distributed import World, device_of
 
     request = model_request(ctx, model, res, variant, checkpoint, 0, "uniform", dtype, 64)

@@ -10,7 +10,7 @@ import typer
 from genbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
-    from genbench.sampling import ModelRequest
+    from genbench.models.opening import ModelRequest
 
 # What these commands do not know belongs to the model: `--truncation 0.5`, `--steps 250`.
 MODEL_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -61,7 +61,8 @@ def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
         return given
     known = [name for parameter in ctx.command.params for name in parameter.opts]
     if model:
-        from genbench.registry import adapter_options, find_adapter, load_adapter_class
+        from genbench.models.options import adapter_options
+        from genbench.models.registry import find_adapter, load_adapter_class
 
         own = adapter_options(load_adapter_class(find_adapter(model)))
         names = {name.replace("_", "-") for name in own}
@@ -78,7 +79,7 @@ def model_request(
     labels: str, dtype: str, batch_size: int | None,
 ) -> ModelRequest:  # fmt: skip
     """The model as the user named it, with the options it alone knows."""
-    from genbench.sampling import ModelRequest
+    from genbench.models.opening import ModelRequest
 
     return ModelRequest(
         name=model, resolution=res, variant=variant, checkpoint=checkpoint,

@@ -14,8 +14,8 @@ from genbench.errors import GenbenchError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from genbench.gpus import Gpu
+    from genbench.models.opening import ModelRequest
     from genbench.records.measurement import Measurement
-    from genbench.sampling import ModelRequest
 
 
 class NotMeasuredError(GenbenchError):
@@ -99,7 +99,7 @@ def throughput(
 
 def _own_dtype(model: str, res: int, variant: str) -> str:
     """The arithmetic a model is sampled in when nobody names another."""
-    from genbench.registry import choose_card, find_adapter, load_adapter_class
+    from genbench.models.registry import choose_card, find_adapter, load_adapter_class
 
     cards = load_adapter_class(find_adapter(model)).cards
     return choose_card(cards, model, variant, res).dtype
@@ -120,8 +120,9 @@ def _requests(
     dtype: str,
 ) -> tuple[ModelRequest, ...]:  # fmt: skip
     """One request a model, each with those of the further options that it knows."""
-    from genbench.registry import adapter_options, find_adapter, load_adapter_class
-    from genbench.sampling import ModelRequest
+    from genbench.models.opening import ModelRequest
+    from genbench.models.options import adapter_options
+    from genbench.models.registry import find_adapter, load_adapter_class
 
     if len(models) > 1 and (variant or checkpoint):
         raise UsageError("--variant and --checkpoint are of one model: measure it alone")

@@ -26,8 +26,8 @@ def train(
     Under torchrun the processes share each batch.
     """
     from genbench.console import ConsoleReporter
-    from genbench.core import TrainRun
-    from genbench.registry import training_of
+    from genbench.models.optional import TrainRun
+    from genbench.models.registry import training_of
     from genbench.runtime.distributed import device_of, joined_world
 
     begin = training_of(model)
@@ -63,12 +63,12 @@ def distill(
     A killed run resumes where its last checkpoint stands. Under torchrun the processes share
     each batch.
     """
-    from genbench.checkpoints import named_weights
     from genbench.console import ConsoleReporter
-    from genbench.core import DistillRun
     from genbench.milestones import Curve, distilled
+    from genbench.models.checkpoints import named_weights
+    from genbench.models.optional import DistillRun
+    from genbench.models.registry import distillation_of
     from genbench.records.protocols import find_protocol
-    from genbench.registry import distillation_of
     from genbench.runtime.distributed import device_of, joined_world
 
     begin = distillation_of(model)
@@ -95,8 +95,8 @@ def convert(
 
     Options of the family follow the same way: hit has --weights ema|generator and --patches.
     """
-    from genbench.core import ConvertRun
-    from genbench.registry import converter_of
+    from genbench.models.optional import ConvertRun
+    from genbench.models.registry import converter_of
 
     run = ConvertRun(source=source, out=out, options=free_options(ctx))
     print(converter_of(model)(run), file=sys.stderr)

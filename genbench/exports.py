@@ -18,12 +18,12 @@ from genbench.images.npz_writing import write_reference, write_samples
 from genbench.images.png_writing import save_grid, write_folder
 from genbench.images.sets import ImageSet
 from genbench.metrics.moments import stream_moments
+from genbench.models.source import ModelSource
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
-from genbench.sampling import ModelSource
 
 LAYER = "images"
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench.core import Generator
-from genbench.noise import NoiseStream
-from genbench.speed_contract import Evaluation
+from genbench.models.contract import Generator
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import Evaluation
 
 CONVENTION = "torch.utils.flop_counter, 1 multiply-add = 2 FLOP"
 
@@ -40,7 +40,7 @@ def evaluations_of(
     generator: Generator, labels: Tensor | None, noise: NoiseStream
 ) -> Sequence[Evaluation]:
     """The network calls of one `sample` call and how often each is made; for a generator that does
-    not say (`genbench.speed_contract.Repeating`), the whole call, once."""
+    not say (`genbench.models.optional.Repeating`), the whole call, once."""
     named = getattr(generator, "repeated", None)
     if callable(named):
         listed: Sequence[Evaluation] = named(labels, noise)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from genbench.detectors import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.gpus import gpu_lists
+from genbench.models.options import adapter_options
+from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.protocols import load_protocols
-from genbench.registry import (
-    adapter_entries,
-    adapter_options,
-    find_adapter,
-    load_adapter_class,
-)
 from genbench.table_specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from genbench.core import DistillRun
 from genbench.errors import UsageError
+from genbench.models.opening import ModelRequest
+from genbench.models.optional import DistillRun
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
 from genbench.runner import QualityRequest, evaluate
 from genbench.runtime.files import replacing
-from genbench.sampling import ModelRequest
 
 _METRICS = ("fid", "precision", "recall")
 

@@ -14,11 +14,12 @@ from genbench.errors import GenbenchError
 from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
 from genbench.figures import Figure, Reference
 from genbench.metrics.catalogue import reported_key
+from genbench.models.description import describe_model
+from genbench.models.source import ModelSource
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
 from genbench.records.provenance import describe_environment
 from genbench.runtime.distributed import World
-from genbench.sampling import ModelSource
 
 
 def run_template(
@@ -58,23 +59,6 @@ def describe_source(template: Measurement, source: Source) -> Measurement:
     if isinstance(source, SetSource):
         return replace(template, resolution=source.set.size[0])
     return template
-
-
-def describe_model(template: Measurement, source: ModelSource) -> Measurement:
-    """The template with a model and its settings."""
-    spec = source.spec
-    return replace(
-        template,
-        model=source.name,
-        resolution=spec.resolution,
-        card=spec.card,
-        checkpoint=source.checkpoint,
-        checkpoint_digest=spec.checkpoint_digest,
-        weight_kind=spec.weight_kind,
-        options={**spec.options, "dtype": spec.dtype, "code": spec.code_digest},
-        seed=spec.seed,
-        labels=spec.labels if source.card.classes else "",
-    )
 
 
 def recorded(

@@ -15,6 +15,8 @@ from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extr
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
+from genbench.models.opening import ModelRequest, open_model
+from genbench.models.source import ModelSource
 from genbench.npz_statistics import read_features
 from genbench.recording import describe_source, recorded, run_template, with_evaluations
 from genbench.records.measurement import Measurement
@@ -25,7 +27,6 @@ from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
-from genbench.sampling import ModelRequest, ModelSource, open_model
 from genbench.weights.files import matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features

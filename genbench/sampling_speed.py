@@ -11,10 +11,10 @@ from genbench.device_memory import noticing_memory
 from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, sampling_flops
 from genbench.laboratory import Laboratory
+from genbench.models.optional import Evaluation
+from genbench.models.source import ModelSource
 from genbench.power import PowerLog
 from genbench.runtime.progress import Reporter
-from genbench.sampling import ModelSource
-from genbench.speed_contract import Evaluation
 from genbench.sweep import OutOfMemoryAt, Point, Sweep, sweep
 from genbench.timing import Timing, Work, latency, timed
 

@@ -12,12 +12,12 @@ from typing import Any
 from genbench.flops import CONVENTION
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision
+from genbench.models.optional import TrainingForm
 from genbench.power import PowerLog, gpu_facts, warnings_of
 from genbench.records.measurement import Measurement
 from genbench.records.provenance import describe_environment
 from genbench.runtime.digests import canonical_digest
 from genbench.sampling_speed import SamplingSpeed
-from genbench.speed_contract import TrainingForm
 from genbench.timing import INTERVAL, Timing
 from genbench.training_speed import TrainingSpeed
 from genbench.v100 import TargetRate, second_of, short_name

@@ -6,23 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from genbench.checkpoints import bundled_file
 from genbench.errors import GenbenchError, UsageError
 from genbench.gpus import Gpu
 from genbench.laboratory import Laboratory, Precision, precision_flags
-from genbench.recording import describe_model
+from genbench.models.checkpoints import bundled_file
+from genbench.models.description import describe_model
+from genbench.models.opening import ModelRequest, chosen, open_model, open_random_model
+from genbench.models.optional import TrainingForm
+from genbench.models.registry import find_adapter, load_adapter_class
+from genbench.models.source import ModelSource
 from genbench.records.measurement import Measurement
-from genbench.registry import find_adapter, load_adapter_class
 from genbench.runtime.progress import Reporter
-from genbench.sampling import (
-    ModelRequest,
-    ModelSource,
-    chosen,
-    open_model,
-    open_random_model,
-)
 from genbench.sampling_speed import cost_of_an_image, measure_sampling
-from genbench.speed_contract import TrainingForm
 from genbench.speed_records import (
     form_settings,
     sampling_records,

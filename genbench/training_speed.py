@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import cast
 
 from genbench.audits import adm_table7, network_flops, training_passes
-from genbench.core import TrainRun
 from genbench.device_memory import noticing_memory
 from genbench.errors import GenbenchError
 from genbench.flops import flops_of
 from genbench.laboratory import Laboratory, Precision
+from genbench.models.optional import StepSetting, TimedTraining, TrainingForm, TrainRun
+from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.power import PowerLog
-from genbench.registry import find_adapter, load_adapter_class
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
-from genbench.speed_contract import StepSetting, TimedTraining, TrainingForm
 from genbench.sweep import OutOfMemoryAt
 from genbench.timing import Timing, timed
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.network import UNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)

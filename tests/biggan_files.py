@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 
 CONFIG = BigGANConfig(

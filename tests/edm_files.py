@@ -14,7 +14,7 @@ from unittest import mock
 import torch
 from torch import nn
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.emd.network import EDM, EDMConfig
 
 ADM_LIKE = EDMConfig(

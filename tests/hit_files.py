@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.hit.network import HiT, HiTConfig
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -15,7 +15,7 @@ from adm_files import CLASSIFIER, UNET, filled
 from torch import nn
 
 from genbench.errors import GenbenchError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.network import (
     Classifier,
     SuperResUNet,

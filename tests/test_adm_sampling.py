@@ -13,7 +13,7 @@ from strangers import error_line, genbench
 from torch import Tensor
 
 from genbench.errors import UsageError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling, classifier_guide, trajectory

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from strangers import error_line, genbench
 from training_runs import left_by_a_follower, silent_run
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.adm.train import AdmRecipe, AdmTraining, train_adm

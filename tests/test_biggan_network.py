@@ -12,7 +12,7 @@ import pytest
 import torch
 from biggan_files import CONFIG, small_network
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANDeep, statistics_position

@@ -15,7 +15,7 @@ from strangers import error_line, genbench
 from torch import Tensor
 
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.consistency import IMAGENET_64, Consistency
 

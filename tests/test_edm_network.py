@@ -16,7 +16,7 @@ from edm_files import ADM_LIKE, DDPMPP, NCSNPP, small_network
 from torch.nn import functional
 
 from genbench.errors import GenbenchError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.emd.network import EDM, Block, EDMConfig, Resample, sinusoids
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ from strangers import error_line, genbench
 from torch import Tensor
 
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.emd.denoisers import EdmDenoiser
 from genbench_adapters.emd.diffusion import EDMGenerator
 from genbench_adapters.emd.one_step import OneStepGenerator

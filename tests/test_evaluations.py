@@ -23,12 +23,12 @@ from safetensors.torch import save_file
 from strangers import GOOD, error_line, genbench, install
 from torch import Tensor
 
-from genbench.core import ModelCard, SampleSpec
 from genbench.features import extract_features, mean_evaluations
-from genbench.noise import NoiseStream
+from genbench.models.contract import ModelCard
+from genbench.models.noise import NoiseStream
+from genbench.models.source import ModelSource, SampleSpec
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
-from genbench.sampling import ModelSource
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.network import Classifier, UNet
 from genbench_adapters.single_file import write_model

@@ -18,7 +18,7 @@ from strangers import error_line, genbench
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.hit import HiTAdapter, adapter
 from genbench_adapters.hit.checkpoint import load_network, parameter_name
 from genbench_adapters.hit.folded import FoldedHiT

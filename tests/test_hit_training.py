@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from strangers import error_line, genbench
 from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, halved
 from genbench_adapters.hit.network import OFFICIAL, ToRGB

@@ -12,7 +12,7 @@ import torch
 from test_variety import Begin, begin_biggan, begin_hit, refusal
 from training_runs import silent_run
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.imle import ImleCost, Matches, distance
 from genbench_adapters.synthetic import synthetic_images
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import special, stats
 
-from genbench import noise
 from genbench.errors import UsageError
-from genbench.noise import NoiseStream, philox, scheduled_labels
+from genbench.models import noise
+from genbench.models.noise import NoiseStream, philox, scheduled_labels
 
 
 @pytest.mark.parametrize(

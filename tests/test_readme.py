@@ -18,8 +18,9 @@ import pytest
 from made_records import speed
 
 from genbench.cli import app
+from genbench.models.options import adapter_options
+from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.store import read_records
-from genbench.registry import adapter_entries, adapter_options, find_adapter, load_adapter_class
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genbench.sources import source_digest
+from genbench.models.code_digest import source_digest
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_module_without_a_package_stands_alone(
 
 def test_one_step_generators_depend_on_the_network_they_came_from() -> None:
     import genbench_adapters.adm.network
-    from genbench.sources import _imported
+    from genbench.models.code_digest import _imported
 
     network = Path(genbench_adapters.adm.network.__file__)
     root = network.parents[2]

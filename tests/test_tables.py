@@ -10,10 +10,11 @@ import pytest
 from made_records import V100, made, speed
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.models.options import adapter_options
+from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.published import load_published
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import load_protocols
-from genbench.registry import adapter_options, find_adapter, load_adapter_class
 from genbench.table_specs import at_count, load_spec, read_spec, spec_names
 from genbench.tables import Cell, Table, build_table
 

@@ -13,16 +13,17 @@ import pytest
 import torch
 from strangers import error_line, genbench
 
-from genbench.core import ModelCard, SampleSpec
 from genbench.device_memory import HostMeter, noticing_memory
 from genbench.errors import GenbenchError, UsageError
 from genbench.flops import evaluations_of, flops_of, sampling_flops
 from genbench.gpus import Gpu, find_gpu
 from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags
-from genbench.noise import NoiseStream
+from genbench.models.contract import ModelCard
+from genbench.models.noise import NoiseStream
+from genbench.models.opening import ModelRequest, open_random_model
+from genbench.models.source import ModelSource, SampleSpec
 from genbench.records.measurement import Measurement
 from genbench.runtime.progress import SilentReporter
-from genbench.sampling import ModelRequest, ModelSource, open_random_model
 from genbench.sampling_speed import cost_of_an_image, measure_sampling
 from genbench.speed_records import sampling_records, speed_template
 from genbench.sweep import OutOfMemoryAt

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from strangers import error_line, genbench
 from training_runs import holds_weights_of, left_by_a_follower, silent_run
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics

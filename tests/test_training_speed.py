@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.core import TrainRun
 from genbench.errors import UsageError
+from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
-from genbench.speed_contract import StepSetting, TrainingForm
 from genbench.training_speed import paper_batch, training_forms
 from genbench_adapters.adm import train_step
 from genbench_adapters.adm.network import UNetConfig

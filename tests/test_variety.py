@@ -13,7 +13,7 @@ import torch
 from strangers import error_line, genbench
 
 from genbench.errors import UsageError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.train import BigGANTraining
 from genbench_adapters.hit.train import HiTTraining
 from genbench_adapters.variety import paired, sameness

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from genbench.core import TrainRun
+from genbench.models.optional import TrainRun
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 

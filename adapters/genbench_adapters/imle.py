@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genbench.core import RecipeRun
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import RecipeRun
 from genbench_adapters.recipe_kinds import Cost, Count
 from genbench_adapters.training import TrainingImages, step_noise
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import TrainRun
 from genbench.images.sets import ImageSet
+from genbench.models.optional import TrainRun
 from genbench_adapters.training import TrainingImages
 
 _COUNT = 64  # steps draw from so many

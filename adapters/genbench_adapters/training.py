@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.core import RecipeRun, TrainRun
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.opening import open_image_set
 from genbench.images.png_writing import save_grid
 from genbench.images.sets import ImageSet
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import RecipeRun, TrainRun
 from genbench.runtime.files import replacing
 from genbench.weights.loading import load_checkpoint, load_state_strictly, load_tensors
 from genbench_adapters.single_file import write_model

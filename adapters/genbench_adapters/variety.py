@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import UsageError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.recipe_kinds import Cost
 
 _LEAST = 1e-6  # distance of the same image twice

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal, TypeVar
 
 import torch
 
-from genbench.core import CheckpointSource, ModelCard, TrainRun
 from genbench.errors import GenbenchError, UsageError
-from genbench.speed_contract import StepSetting, TrainingForm
+from genbench.models.contract import CheckpointSource, ModelCard
+from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
-from genbench.speed_contract import Evaluation
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import Evaluation
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Guide, Noise, Sampling, classifier_guide, trajectory
 

@@ -18,9 +18,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import TrainRun
 from genbench.errors import UsageError
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import TrainRun
 from genbench.runtime.files import replacing
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.generator import AdmGenerator

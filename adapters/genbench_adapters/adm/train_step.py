@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from genbench.errors import UsageError
-from genbench.speed_contract import StepSetting, TrainingForm
+from genbench.models.optional import StepSetting, TrainingForm
 from genbench_adapters.adm.counting import UPSAMPLER_NAMES
 from genbench_adapters.adm.losses import HybridLoss
 from genbench_adapters.adm.network import SuperResUNet, UNet

@@ -11,11 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genbench.core import CheckpointSource, ModelCard, TrainRun
 from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
-from genbench.speed_contract import StepSetting, TrainingForm
+from genbench.models.contract import CheckpointSource, ModelCard
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal

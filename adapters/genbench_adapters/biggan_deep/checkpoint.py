@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench.core import ModelCard
 from genbench.errors import GenbenchError
+from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
 

@@ -7,7 +7,7 @@ from numpy.random import RandomState
 from scipy.stats import truncnorm
 from torch import Tensor
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 
 BOUND = 2.0  # as the published truncated_noise_sample
 _ROUNDS = 8  # after so many, one number in 10**11 is still outside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANDeep
 

@@ -19,10 +19,10 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import TrainRun
 from genbench.errors import UsageError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import TrainRun
 from genbench.runtime.files import replacing
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from genbench.errors import UsageError
-from genbench.speed_contract import StepSetting, TrainingForm
+from genbench.models.optional import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.network import OFFICIAL
 from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
 from genbench_adapters.recipe_files import read_recipe

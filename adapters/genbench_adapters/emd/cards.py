@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genbench.core import CheckpointSource, ModelCard
 from genbench.errors import GenbenchError
+from genbench.models.contract import CheckpointSource, ModelCard
 from genbench_adapters.emd.checkpoint import IMAGENET_64
 
 KNOWN = (IMAGENET_64.img_resolution, IMAGENET_64.label_dim)  # pixels and classes

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from genbench.core import ConvertRun, ModelCard
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.models.contract import ModelCard
+from genbench.models.optional import ConvertRun
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import is_pickle, read_network

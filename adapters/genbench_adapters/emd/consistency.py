@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genbench.core import ModelCard
 from genbench.errors import GenbenchError
+from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
 from genbench_adapters.single_file import filled

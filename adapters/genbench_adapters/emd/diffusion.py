@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import CheckpointSource, ConvertRun, ModelCard
 from genbench.errors import UsageError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
-from genbench.speed_contract import Evaluation
+from genbench.models.contract import CheckpointSource, ModelCard
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import ConvertRun, Evaluation
 from genbench_adapters.emd.cards import KNOWN, given_file, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_network
 from genbench_adapters.emd.network import EDM, half

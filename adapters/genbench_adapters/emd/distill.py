@@ -12,10 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench.core import DistillRun
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream, scheduled_labels
+from genbench.models.noise import NoiseStream, scheduled_labels
+from genbench.models.optional import DistillRun
 from genbench.runtime.digests import file_sha256
 from genbench_adapters.emd.denoisers import (
     AdmDenoiser,

@@ -11,10 +11,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genbench.core import CheckpointSource, ConvertRun, DistillRun, ModelCard
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.contract import CheckpointSource, ModelCard
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import ConvertRun, DistillRun
 from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.cards import KNOWN, given_file, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator

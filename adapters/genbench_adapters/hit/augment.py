@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 
 _SHIFT = 0.125  # largest translation, of the side
 _CUT = 0.5  # side of the cut square, of the side

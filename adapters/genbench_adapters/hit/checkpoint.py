@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from genbench.core import ConvertRun, ModelCard
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.models.contract import ModelCard
+from genbench.models.optional import ConvertRun
 from genbench_adapters.hit.network import START, HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import Bundle, checkpoint_prefix, open_bundle
 from genbench_adapters.single_file import filled, load_filled, read_config, write_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
 from genbench_adapters.hit.network import BatchNorm, HiT
 
 

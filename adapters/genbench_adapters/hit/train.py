@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench.core import TrainRun
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.noise import NoiseStream
+from genbench.models.optional import TrainRun
 from genbench_adapters.hit.augment import augmented
 from genbench_adapters.hit.discriminator import Discriminator, Judge
 from genbench_adapters.hit.encoder import Encoder, Encoding, distance, divergence

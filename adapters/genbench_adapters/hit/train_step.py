@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from genbench.errors import UsageError
-from genbench.speed_contract import StepSetting, TrainingForm
+from genbench.models.optional import StepSetting, TrainingForm
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.hit.train import HiTTraining

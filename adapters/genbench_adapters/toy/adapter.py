@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genbench.core import ModelCard
 from genbench.images.rounding import to_uint8
-from genbench.noise import NoiseStream
+from genbench.models.contract import ModelCard
+from genbench.models.noise import NoiseStream
 
 CLASSES = 10
 _COARSE = 8  # side of the noise grid that becomes clouds

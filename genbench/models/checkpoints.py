@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from genbench.core import Adapter, CheckpointSource, ModelCard
 from genbench.errors import GenbenchError, UsageError
+from genbench.models.contract import Adapter, CheckpointSource, ModelCard
+from genbench.models.registry import choose_card, find_adapter, load_adapter_class
 from genbench.records.measurement import WeightKind
-from genbench.registry import choose_card, find_adapter, load_adapter_class
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, obtain, weights_of
 from genbench.weights.loading import damaged

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genbench.core import Adapter, ConvertRun, DistillRun, ModelCard, TrainRun
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.sources import source_digest
+from genbench.models.code_digest import source_digest
+from genbench.models.contract import Adapter, ModelCard
+from genbench.models.optional import ConvertRun, DistillRun, TrainRun
 
 GROUP = "genbench.adapters"
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,6 @@ class AdapterEntry:
     name: str
     owner: str  # distribution and version
     target: str  # module:Class
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a family: a field of its adapter class."""
-
-    name: str
-    type: type
-    default: Any
-    help: str
-    choices: tuple[Any, ...] = ()
-    optional: bool = False  # "none" is a value
 
 
 def adapter_entries() -> list[AdapterEntry]:
@@ -90,20 +77,20 @@ def load_adapter_class(entry: AdapterEntry) -> type[Adapter]:
 
 
 def training_of(name: str) -> Callable[[TrainRun], Path]:
-    """A family's recipe (`genbench.core.Trainable`). Raises UsageError for one without."""
+    """A family's recipe (`optional.Trainable`). Raises UsageError for one without."""
     recipe: Callable[[TrainRun], Path] = _offered(name, "train", "brings no training recipe")
     return recipe
 
 
 def distillation_of(name: str) -> Callable[[DistillRun], Path]:
-    """A family's distillation (`genbench.core.Distillable`). Raises UsageError for one without."""
+    """A family's distillation (`optional.Distillable`). Raises UsageError for one without."""
     lack = "is not distilled from another: use genbench train, or genbench distill emd"
     begin: Callable[[DistillRun], Path] = _offered(name, "distill", lack)
     return begin
 
 
 def converter_of(name: str) -> Callable[[ConvertRun], str]:
-    """A family's converter (`genbench.core.Convertible`). Raises UsageError for one without."""
+    """A family's converter (`optional.Convertible`). Raises UsageError for one without."""
     lack = "has nothing to convert: --checkpoint takes its files"
     converter: Callable[[ConvertRun], str] = _offered(name, "convert", lack)
     return converter
@@ -124,72 +111,13 @@ def _shape_problem(found: object) -> str:
     if not isinstance(cards, Sequence) or not cards:
         return "has no cards"
     if not all(isinstance(card, ModelCard) for card in cards):
-        return "has cards that are not genbench.core.ModelCard"
+        return "has cards that are not genbench.models.contract.ModelCard"
     names = [card.name for card in cards]
     if len(set(names)) != len(names):
         return f"has two cards of one name in {names}"
     if not callable(getattr(found, "load", None)):
         return "has no load method"
     return ""
-
-
-def adapter_options(adapter: type[Adapter]) -> dict[str, Option]:
-    """The options of a family by name, read from the fields of its dataclass."""
-    hints = typing.get_type_hints(adapter)
-    options = {}
-    for item in dataclasses.fields(typing.cast(Any, adapter)):
-        default = item.default
-        if item.default_factory is not dataclasses.MISSING:
-            default = item.default_factory()
-        if default is dataclasses.MISSING:
-            raise GenbenchError(f"option {item.name} of {adapter.__name__} has no default: add one")
-        options[item.name] = _option(item.name, hints[item.name], default, item.metadata)
-    return options
-
-
-def _option(name: str, hint: Any, default: Any, notes: Mapping[str, Any]) -> Option:
-    optional = False
-    choices: tuple[Any, ...] = ()
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(hint) if member is not type(None)]
-        hint, optional = members[0], True
-    if typing.get_origin(hint) is typing.Literal:
-        choices = typing.get_args(hint)
-        hint = type(choices[0])
-    return Option(name, hint, default, str(notes.get("help", "")), choices, optional)
-
-
-def make_adapter(adapter: type[Adapter], name: str, given: Mapping[str, str]) -> Adapter:
-    """The adapter with options set from text. Raises UsageError for a bad name or value."""
-    options = adapter_options(adapter)
-    values: dict[str, Any] = {}
-    for raw, text in given.items():
-        key = raw.replace("-", "_")
-        if key not in options:
-            known = suggestion(raw, (option.replace("_", "-") for option in options))
-            raise UsageError(f"model {name} has no option --{raw}; {known}")
-        values[key] = parse_option(options[key], text)
-    try:
-        return adapter(**values)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"model {name} refuses its options: {error}") from error
-
-
-def parse_option(option: Option, text: str) -> Any:
-    """`text` as the option's type. Raises UsageError naming the values it takes."""
-    if option.optional and text.lower() == "none":
-        return None
-    try:
-        value = _BOOLEANS[text.lower()] if option.type is bool else option.type(text)
-    except (ValueError, KeyError) as error:
-        kind = "true or false" if option.type is bool else f"of type {option.type.__name__}"
-        raise UsageError(
-            f"--{option.name.replace('_', '-')} must be {kind}, not {text!r}"
-        ) from error
-    if option.choices and value not in option.choices:
-        known = ", ".join(map(str, option.choices))
-        raise UsageError(f"--{option.name.replace('_', '-')} must be one of {known}, not {text!r}")
-    return value
 
 
 def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: int) -> ModelCard:
@@ -209,5 +137,5 @@ def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: 
 
 @cache
 def code_digest(adapter: type[Adapter]) -> str:
-    """Digest of the adapter's sources (`genbench.sources`)."""
+    """Digest of the adapter's sources (`genbench.models.code_digest`)."""
     return source_digest(adapter.__module__)

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import Adapter
 from genbench.errors import GenbenchError
-from genbench.registry import adapter_options, find_adapter, load_adapter_class
-from genbench.sampling import ModelRequest, ModelSource, open_model
+from genbench.models.contract import Adapter
+from genbench.models.opening import ModelRequest, open_model
+from genbench.models.options import adapter_options
+from genbench.models.registry import find_adapter, load_adapter_class
+from genbench.models.source import ModelSource
 
 _COUNT = 6
 

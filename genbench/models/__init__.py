@@ -1,0 +1,1 @@
+"""Models: the adapter contract, the registry, noise, opening, and the checks for authors."""

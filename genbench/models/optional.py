@@ -1,0 +1,167 @@
+"""What a family may offer beyond sampling: all optional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from genbench.models.contract import Generator, ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+    from genbench.models.noise import NoiseStream
+    from genbench.runtime.distributed import World
+    from genbench.runtime.progress import Reporter
+
+
+class CountingGenerator(Generator, Protocol):
+    """A further optional contract: a generator that counts its network calls as it makes them.
+
+    evaluations: calls of the networks that make the image, for one sample, in the last `sample`:
+        a denoiser's, an upsampler's, a GAN's one.
+    guide_evaluations: calls of those that only steer it there, such as a classifier, whose forward
+        and backward pass are one; may be left out when there are none.
+    """
+
+    evaluations: int
+    guide_evaluations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeRun:
+    """One run of a recipe as the user asked for it."""
+
+    config: Path  # the recipe, TOML
+    out: Path  # folder of checkpoints, log, previews and the finished weights
+    world: World
+    device: torch.device
+    reporter: Reporter
+    seed: int = 0
+    steps: int = 0  # 0: as many as the recipe says
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRun(RecipeRun):
+    """A training run on images."""
+
+    data: str  # image-set spec
+    crop: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillRun(RecipeRun):
+    """A distillation, which needs no images but a teacher."""
+
+    teacher: Path  # weights of a diffusion model
+    resolution: int = 0  # pixels, of a teacher whose file does not tell; 0: it does
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertRun:
+    """One conversion as the user asked for it; options are the family's own, as text."""
+
+    source: Path
+    out: Path
+    options: Mapping[str, str]
+
+
+class Convertible(Protocol):
+    """A further optional contract: a family that reads an official format no loader should."""
+
+    @staticmethod
+    def convert(run: ConvertRun) -> str:
+        """Write `run.out` from `run.source`; returns one line that says what it holds."""
+        ...
+
+
+class Distillable(Protocol):
+    """A further optional contract: a family whose models are distilled from others."""
+
+    @staticmethod
+    def distill(run: DistillRun) -> Path:
+        """Distil, or go on where a killed run stopped; returns the finished weights' path."""
+        ...
+
+
+class Trainable(Protocol):
+    """The optional second contract: a family that brings its training recipe."""
+
+    @staticmethod
+    def train(run: TrainRun) -> Path:
+        """Train, or go on where a killed run stopped; returns the finished weights' path."""
+        ...
+
+
+Evaluation = tuple[Callable[[], object], int]  # a network call, and how often a sampler makes it
+
+
+class RandomInit(Protocol):
+    """A family whose networks can be built without a checkpoint; an adapter's method."""
+
+    def load_random(self, card: ModelCard, device: torch.device, dtype: torch.dtype) -> Generator:
+        """The generator `load` gives, with random weights, none of them zero throughout: what is
+        zero at the start of training would make some of the work trivial."""
+        ...
+
+
+class Repeating(Protocol):
+    """A generator whose sampler calls the same networks many times over."""
+
+    def repeated(self, labels: torch.Tensor | None, noise: NoiseStream) -> Sequence[Evaluation]:
+        """One call of each network as `sample(labels, noise)` makes them, and how often it does,
+        so that the work of a long trajectory can be counted in one of its steps."""
+        ...
+
+
+class Compilable(Protocol):
+    """A generator that can hand its networks to torch.compile."""
+
+    def compile(self) -> None:
+        """Compile the networks in place; the next calls pay for it."""
+        ...
+
+
+class Forward(Protocol):
+    """A family whose published networks can be counted without memory for them."""
+
+    @staticmethod
+    def network_forward(network: str) -> Callable[[], object]:
+        """One forward pass at batch 1 of the named network, on torch's meta device."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingForm:
+    """One way a family can run an optimiser step: the same mathematics, another implementation."""
+
+    network: str  # as `network_forward` names it, or the card's name
+    resolution: int
+    name: str  # "recipe", "naive", "optimised"
+    note: str  # what this form does
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSetting:
+    """How a training step is to run. dtype: of the forward passes; weights stay float32."""
+
+    run: TrainRun  # device, seed, world
+    batch: int
+    dtype: torch.dtype
+    compile: bool
+
+
+class TimedTraining(Protocol):
+    """A family whose training step can be timed, on synthetic images that lie on the device."""
+
+    @staticmethod
+    def training_forms(resolution: int) -> Sequence[TrainingForm]:
+        """The forms at a resolution; none where the family has no recipe for it."""
+        ...
+
+    @staticmethod
+    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+        """A whole optimiser step as a function of its number, ready to be called."""
+        ...

@@ -1,0 +1,147 @@
+"""A model as a source of images by index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genbench.errors import GenbenchError
+from genbench.models import noise
+from genbench.models.contract import Generator, ModelCard
+from genbench.models.noise import NoiseStream, scheduled_labels
+from genbench.records.measurement import WeightKind
+from genbench.runtime.digests import canonical_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSpec:
+    """Everything that decides which images a model draws; sample i depends on (seed, i) alone."""
+
+    model: str
+    card: str
+    resolution: int
+    checkpoint_digest: str = ""
+    config_digest: str = ""  # of the configuration file beside the weights, if there is one
+    weight_kind: WeightKind = "none"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    labels: str = "uniform"  # a schedule of `noise.scheduled_labels`
+    dtype: str = "float32"
+    device_type: str = "cpu"
+    code_digest: str = ""  # of the adapter's Python sources
+
+
+class ModelSource:
+    """Images of a generator by index: image i depends on (seed, i), never on how they are asked."""
+
+    def __init__(
+        self, generator: Generator, spec: SampleSpec, card: ModelCard, *, batch_size: int = 64
+    ) -> None:
+        self.generator = generator
+        self.spec = spec
+        self.card = card
+        self.batch_size = batch_size
+        self.name = spec.model
+        self.checkpoint = ""  # file name of the weights; empty for a model without any
+        self.count: int | None = None  # as many as wanted
+        self.device = torch.device(spec.device_type)
+        self.counts_evaluations = hasattr(generator, "evaluations")
+        self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
+
+    def identity(self) -> dict[str, Any]:
+        """Everything the images depend on."""
+        return {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of `identity`."""
+        return canonical_digest(self.identity())
+
+    def labels(self, start: int, stop: int) -> Tensor | None:
+        """Labels int64 [stop - start] of samples start … stop-1; None without classes."""
+        return scheduled_labels(self.spec.labels, self.card.classes, self.noise(start, stop))
+
+    def noise(self, start: int, stop: int) -> NoiseStream:
+        """The random numbers of samples start … stop-1, on the generator's device."""
+        return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU."""
+        for first in range(start, stop, self.batch_size):
+            last = min(first + self.batch_size, stop)
+            yield self.sample_with(self.labels(first, last), first, last).cpu()
+
+    def draw(self, first: int, last: int) -> Tensor:
+        """Labels, noise and the generator's call for samples first … last-1, nothing checked: what
+        a speed measurement times. Lets torch's OutOfMemoryError through."""
+        return self._call(self.labels(first, last), first, last)
+
+    def _call(self, labels: Tensor | None, first: int, last: int) -> Tensor:
+        with _blaming(self.name, "failed while sampling"), torch.inference_mode():
+            return self.generator.sample(labels, self.noise(first, last))
+
+    def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
+        """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
+        try:
+            images = self._call(labels, first, last)
+        except torch.OutOfMemoryError as error:
+            raise GenbenchError(
+                f"model {self.name} ran out of memory at batch size {last - first}: "
+                f"pass --batch-size {max(1, (last - first) // 2)}"
+            ) from error
+        self._count(first, last)
+        return self._checked(images, last - first)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
+        that make the image and of those that guide (see optional.CountingGenerator)."""
+        return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
+
+    def _count(self, first: int, last: int) -> None:
+        if not self.counts_evaluations:
+            return
+        made = getattr(self.generator, "evaluations", 0)
+        guided = getattr(self.generator, "guide_evaluations", 0)
+        for count in (made, guided):
+            if not isinstance(count, int) or count < 0:
+                raise GenbenchError(
+                    f"model {self.name} counts {count!r} network evaluations: `evaluations` and "
+                    "`guide_evaluations` of a generator are whole numbers, or left out"
+                )
+        self._evaluations.update(dict.fromkeys(range(first, last), (made, guided)))
+
+    def _checked(self, images: object, count: int) -> Tensor:
+        wanted = (count, 3, self.card.resolution, self.card.resolution)
+        if not isinstance(images, Tensor):
+            problem = f"a {type(images).__name__}"
+        elif images.dtype != torch.uint8:
+            finite = not images.is_floating_point() or bool(torch.isfinite(images).all())
+            problem = f"{images.dtype} values" + ("" if finite else " with NaN or infinity")
+        elif tuple(images.shape) != wanted:
+            problem = f"shape {tuple(images.shape)}"
+        else:
+            return images
+        raise GenbenchError(
+            f"model {self.name} returned {problem} where uint8 {wanted} is wanted: "
+            "convert with genbench.images.rounding.to_uint8 in the adapter"
+        )
+
+
+@contextmanager
+def _blaming(model: str, what: str) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into one line that names the model."""
+    try:
+        yield
+    except (GenbenchError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise GenbenchError(
+            f"model {model} {what}: {type(error).__name__}: {error}; `genbench check {model}` "
+            "tells more"
+        ) from error
