@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import detectors_offline
-from genbench.detectors import create_detector
+from genbench.detectors import efficientnet as detectors_offline
+from genbench.detectors.registry import create_detector
 from genbench.weights.loading import load_tensors
 
 CPU = torch.device("cpu")

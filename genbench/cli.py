@@ -166,8 +166,8 @@ def ref(
 ) -> None:
     """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
     from genbench.console import ConsoleReporter
-    from genbench.detector_weights import fetch_weights
-    from genbench.detectors import create_detector, detector_status
+    from genbench.detectors.published_weights import fetch_weights
+    from genbench.detectors.registry import create_detector, detector_status
     from genbench.exports import export_reference
     from genbench.images.opening import open_image_set
     from genbench.runtime.distributed import device_of, joined_world

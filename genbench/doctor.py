@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import genbench
-from genbench.detectors import detector_names, detector_status
+from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError
 from genbench.gpus import missing_architecture
 from genbench.models.registry import adapter_entries, load_adapter_class

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import genbench
-from genbench.detectors import Detector
+from genbench.detectors.contract import Detector
 from genbench.errors import UsageError
 from genbench.features import SetSource, extract_features
 from genbench.images.npz_writing import write_reference, write_samples

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbench.detectors import Detector
+from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.images.sets import ImageSet, batches
 from genbench.records.provenance import package_versions

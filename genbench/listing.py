@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genbench.detectors import detector_names, detector_status
+from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.gpus import gpu_lists
 from genbench.models.options import adapter_options

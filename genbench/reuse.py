@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import genbench
-from genbench.detectors import Detector
+from genbench.detectors.contract import Detector
 from genbench.metrics.catalogue import Metric, reported_key
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from genbench.detector_weights import detector_weight, fetch_weights
-from genbench.detectors import Detector, create_detector, detector_status
+from genbench.detectors.contract import Detector
+from genbench.detectors.published_weights import detector_weight, fetch_weights
+from genbench.detectors.registry import create_detector, detector_status
 from genbench.errors import UsageError
 from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
 from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted

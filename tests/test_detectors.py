@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from weight_files import CPU, empty_caches, fails, some_images
 
-from genbench import detectors, detectors_offline
-from genbench.detector_weights import detector_weight
-from genbench.detectors import (
-    Detector,
+from genbench.detectors import efficientnet as detectors_offline
+from genbench.detectors import registry as detectors
+from genbench.detectors.contract import Detector
+from genbench.detectors.published_weights import detector_weight
+from genbench.detectors.registry import (
     create_detector,
     detector_names,
     detector_status,

@@ -13,13 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from weight_files import CPU, empty_caches, fails, save_random_inception, some_images
 
-from genbench import detectors_fidelity
-from genbench.detector_weights import detector_weight
-from genbench.detectors import (
-    Detector,
-    create_detector,
-    detector_names,
-)
+from genbench.detectors import fidelity as detectors_fidelity
+from genbench.detectors.contract import Detector
+from genbench.detectors.published_weights import detector_weight
+from genbench.detectors.registry import create_detector, detector_names
 from genbench.runtime.digests import file_sha256
 from genbench.weights.loading import load_tensors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genbench.detectors import own_module
+from genbench.detectors.registry import own_module
 from genbench.runtime.progress import Reporter, in_percent
 from genbench.weights.files import WeightFile, locate, obtain
 

@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.errors import GenbenchError
-from genbench.fidelity_extractors import (
+from genbench.detectors.fidelity_networks import (
     build_clip,
     build_dino,
     build_inception,
@@ -27,6 +26,7 @@ from genbench.fidelity_extractors import (
     dino_code_digest,
     get_dino_code,
 )
+from genbench.errors import GenbenchError
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, how_to_get, locate, obtain
 

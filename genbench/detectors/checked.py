@@ -10,7 +10,7 @@ import torch
 from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
-    from genbench.detectors import Detector
+    from genbench.detectors.contract import Detector
 
 
 class CheckedDetector:

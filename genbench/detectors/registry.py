@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from genbench.detectors.contract import LAYERS, Detector, DetectorFactory, DetectorStatus
 from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     import torch
-
 ENTRY_POINTS = "genbench.detectors"
-LAYERS = ("pool", "spatial", "logits")  # the names that metrics ask for
 _GENBENCH = "genbench"
 _FIDELITY = (
     "inception",
@@ -29,63 +28,9 @@ _FIDELITY = (
 )
 # Names are written here, not asked of the modules: those import torch, and names must come at once.
 _OWN = {
-    **dict.fromkeys(_FIDELITY, "genbench.detectors_fidelity"),
-    "efficientnet-lite0": "genbench.detectors_offline",
+    **dict.fromkeys(_FIDELITY, "genbench.detectors.fidelity"),
+    "efficientnet-lite0": "genbench.detectors.efficientnet",
 }
-
-
-class Detector(Protocol):
-    """A network that turns images into features, built on one device for the layers asked for.
-
-    name: as registered. layers: what a call returns, layer -> width. identity: everything that
-    decides the features (weight digest, input resize, versions, dtype, device, ...), as strings.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def layers(self) -> Mapping[str, int]: ...  # noqa: D102
-
-    @property
-    def identity(self) -> Mapping[str, str]: ...  # noqa: D102
-
-    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features of every layer from one forward pass.
-
-        images: uint8 [N, 3, H, W], 0..255, RGB, any device. Returns float32 [N, width] a layer, on
-        the CPU, finite. Row i depends on image i alone, as far as the kernels allow.
-        """
-        ...
-
-
-class DetectorFactory(Protocol):
-    """Builds a detector: a class or function; this is all that an entry point has to name.
-
-    It may carry `layers` (layer -> width, all that it can give) and `summary` (one line), so that
-    they are known without building it.
-    """
-
-    def __call__(
-        self, *, layers: Sequence[str], weights: Path | None, device: torch.device
-    ) -> Detector:
-        """The detector for `layers`; `weights` is a file named by the user, else it finds its own.
-
-        Raises GenbenchError when something it needs is missing.
-        """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectorStatus:
-    """Whether a detector could be built now, without the network, and how to get what it lacks."""
-
-    name: str
-    usable: bool
-    reason: str  # what is missing and how to get it; empty when usable
-    summary: str
-    layers: Mapping[str, int]
-    origin: str  # the package that registered it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +124,7 @@ def create_detector(
     downloaded. Raises GenbenchError for an unknown name (with the nearest), for a layer that the
     detector lacks (with those it has), and for weights that cannot be had or do not fit.
     """
-    from genbench.detector_checks import CheckedDetector
+    from genbench.detectors.checked import CheckedDetector
 
     entry = _entry(name)
     wanted = tuple(dict.fromkeys(layers))

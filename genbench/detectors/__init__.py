@@ -1,0 +1,1 @@
+"""Detectors: networks that turn images into features."""

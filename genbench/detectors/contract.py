@@ -1,0 +1,68 @@
+"""What a detector is: images in, features by layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+
+LAYERS = ("pool", "spatial", "logits")  # the names that metrics ask for
+
+
+class Detector(Protocol):
+    """A network that turns images into features, built on one device for the layers asked for.
+
+    name: as registered. layers: what a call returns, layer -> width. identity: everything that
+    decides the features (weight digest, input resize, versions, dtype, device, ...), as strings.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def layers(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    @property
+    def identity(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Features of every layer from one forward pass.
+
+        images: uint8 [N, 3, H, W], 0..255, RGB, any device. Returns float32 [N, width] a layer, on
+        the CPU, finite. Row i depends on image i alone, as far as the kernels allow.
+        """
+        ...
+
+
+class DetectorFactory(Protocol):
+    """Builds a detector: a class or function; this is all that an entry point has to name.
+
+    It may carry `layers` (layer -> width, all that it can give) and `summary` (one line), so that
+    they are known without building it.
+    """
+
+    def __call__(
+        self, *, layers: Sequence[str], weights: Path | None, device: torch.device
+    ) -> Detector:
+        """The detector for `layers`; `weights` is a file named by the user, else it finds its own.
+
+        Raises GenbenchError when something it needs is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorStatus:
+    """Whether a detector could be built now, without the network, and how to get what it lacks."""
+
+    name: str
+    usable: bool
+    reason: str  # what is missing and how to get it; empty when usable
+    summary: str
+    layers: Mapping[str, int]
+    origin: str  # the package that registered it
