@@ -16,14 +16,14 @@ from pathlib import Path
 
 from genbench.curves import SpeedPlot, speed_plots
 from genbench.plots import speed_figure
-from genbench.published import load_published
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import load_protocols
 from genbench.records.store import read_records
 from genbench.runtime.files import replacing
-from genbench.table_formats import table_to_markdown
-from genbench.table_specs import load_spec
-from genbench.tables import Table, build_table
+from genbench.tables.build import Table, build_table
+from genbench.tables.published import load_published
+from genbench.tables.specs import load_spec
+from genbench.tables.text_formats import table_to_markdown
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -11,7 +11,7 @@ from genbench.cli_options import Cache, Json
 
 if TYPE_CHECKING:
     from genbench.records.measurement import Measurement
-    from genbench.tables import Table
+    from genbench.tables.build import Table
 
 Records = Annotated[
     list[Path] | None,
@@ -41,12 +41,12 @@ def table(
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
     from genbench.console import stdout
-    from genbench.published import load_published
     from genbench.records.protocols import load_protocols
     from genbench.runtime.files import replacing
-    from genbench.table_specs import at_count, load_spec
-    from genbench.table_terminal import print_table
-    from genbench.tables import build_table
+    from genbench.tables.build import build_table
+    from genbench.tables.published import load_published
+    from genbench.tables.specs import at_count, load_spec
+    from genbench.tables.terminal import print_table
 
     spec = load_spec(name)
     built = build_table(
@@ -92,9 +92,9 @@ def read_all(files: list[Path] | None) -> list[Measurement]:
 
 
 def _as_text(built: Table, format: str) -> str:
-    from genbench.table_formats import table_to_csv, table_to_latex, table_to_markdown
-    from genbench.table_html import table_to_html
-    from genbench.table_terminal import table_to_terminal
+    from genbench.tables.html import table_to_html
+    from genbench.tables.terminal import table_to_terminal
+    from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
 
     formats = {
         "terminal": table_to_terminal,
@@ -120,13 +120,13 @@ def report(
     """
     import sys
 
-    from genbench.published import load_published
     from genbench.records.protocols import load_protocols
     from genbench.report import report_html
     from genbench.runtime.files import replacing
     from genbench.runtime.folders import cache_folder
-    from genbench.table_specs import at_count, load_spec, spec_names
-    from genbench.tables import build_table
+    from genbench.tables.build import build_table
+    from genbench.tables.published import load_published
+    from genbench.tables.specs import at_count, load_spec, spec_names
 
     found, published, protocols = read_all(records), load_published(), load_protocols()
     tables: list[Table] = []
@@ -155,8 +155,8 @@ def compare(
     import json
     from dataclasses import asdict
 
-    from genbench.comparison import compare_runs, named_run
     from genbench.console import show_rows
+    from genbench.tables.comparison import compare_runs, named_run
 
     known = read_all(records)
     lines = compare_runs(named_run(first, known), named_run(second, known))

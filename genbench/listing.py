@@ -8,7 +8,7 @@ from genbench.gpus import gpu_lists
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.protocols import load_protocols
-from genbench.table_specs import load_spec, spec_names
+from genbench.tables.specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]
 

@@ -17,7 +17,6 @@ from genbench.curves import (
     speed_plots,
     sweeps,
 )
-from genbench.html_page import page
 from genbench.plots import (
     batch_figure,
     count_figure,
@@ -28,8 +27,9 @@ from genbench.plots import (
 )
 from genbench.records.measurement import Measurement
 from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
-from genbench.table_html import rows_to_html, table_to_fragment
-from genbench.tables import Table
+from genbench.tables.build import Table
+from genbench.tables.html import rows_to_html, table_to_fragment
+from genbench.tables.html_page import page
 
 Records = Sequence[Measurement]
 Rows = Sequence[Sequence[str]]

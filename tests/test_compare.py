@@ -9,10 +9,10 @@ import pytest
 from made_records import made
 from strangers import error_line, genbench
 
-from genbench.comparison import compare_runs
 from genbench.errors import UsageError
 from genbench.records.measurement import Measurement
 from genbench.records.store import append_records
+from genbench.tables.comparison import compare_runs
 
 
 def figure(run: str, value: float, reach: float | None, metric: str = "fd", **more: object

@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 
 from genbench.errors import GenbenchError
-from genbench.published import PublishedSelector, PublishedValue, find_published, load_published
 from genbench.runtime.folders import tables_folder
-from genbench.table_specs import spec_names
+from genbench.tables.published import (
+    PublishedSelector,
+    PublishedValue,
+    find_published,
+    load_published,
+)
+from genbench.tables.specs import spec_names
 
 # What papers print that is no number, or a number with a suffix or a range.
 TEXT = {

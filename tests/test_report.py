@@ -134,7 +134,7 @@ def test_the_file_needs_nothing_else(parsed: Page, report: Path) -> None:
 
 
 def test_every_table_and_every_number_is_there(parsed: Page) -> None:
-    from genbench.table_specs import load_spec, spec_names
+    from genbench.tables.specs import load_spec, spec_names
 
     for name in spec_names():
         assert load_spec(name).title in parsed.text

@@ -14,16 +14,16 @@ from made_records import made, speed
 from rich.console import Console
 from strangers import error_line, genbench
 
-from genbench.published import load_published
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import load_protocols
 from genbench.records.store import append_records
-from genbench.table_formats import table_to_csv, table_to_latex, table_to_markdown
-from genbench.table_html import table_to_html
-from genbench.table_layout import lay_out, shown_number
-from genbench.table_specs import load_spec, spec_names
-from genbench.table_terminal import print_table, table_to_terminal
-from genbench.tables import Table, build_table
+from genbench.tables.build import Table, build_table
+from genbench.tables.html import table_to_html
+from genbench.tables.layout import lay_out, shown_number
+from genbench.tables.published import load_published
+from genbench.tables.specs import load_spec, spec_names
+from genbench.tables.terminal import print_table, table_to_terminal
+from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
 
 PUBLISHED = load_published()
 

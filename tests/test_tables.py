@@ -12,11 +12,11 @@ from made_records import V100, made, speed
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.options import adapter_options
 from genbench.models.registry import find_adapter, load_adapter_class
-from genbench.published import load_published
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import load_protocols
-from genbench.table_specs import at_count, load_spec, read_spec, spec_names
-from genbench.tables import Cell, Table, build_table
+from genbench.tables.build import Cell, Table, build_table
+from genbench.tables.published import load_published
+from genbench.tables.specs import at_count, load_spec, read_spec, spec_names
 
 PUBLISHED = load_published()
 PROTOCOLS = load_protocols()

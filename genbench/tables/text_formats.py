@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from genbench.table_layout import Entry, Grid, Heading, Line, lay_out
-from genbench.tables import Table
+from genbench.tables.build import Table
+from genbench.tables.layout import Entry, Grid, Heading, Line, lay_out
 
 WIDE = 7  # printed columns that LaTeX sets in ordinary size
 _LATEX = {

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from genbench.table_layout import Entry, Grid, lay_out
-from genbench.tables import Table
+from genbench.tables.build import Table
+from genbench.tables.layout import Entry, Grid, lay_out
 
 
 def print_table(console: Console, table: Table) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, reported_key
-from genbench.published import PublishedSelector
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.folders import tables_folder
+from genbench.tables.published import PublishedSelector
 
 FID_COMMAND = (
     "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments} "

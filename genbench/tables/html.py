@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from genbench.html_page import page
-from genbench.table_layout import Entry, Grid, Heading, lay_out
-from genbench.tables import Table
+from genbench.tables.build import Table
+from genbench.tables.html_page import page
+from genbench.tables.layout import Entry, Grid, Heading, lay_out
 
 
 def table_to_html(table: Table) -> str:

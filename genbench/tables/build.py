@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import METRICS, reported_key
-from genbench.published import QUALITY, PublishedValue, find_published
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
-from genbench.table_specs import Column, MeasuredSelector, Row, TableSpec, record_value
+from genbench.tables.published import QUALITY, PublishedValue, find_published
+from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
 
 
 @dataclass(frozen=True, kw_only=True)

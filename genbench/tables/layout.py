@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from genbench.records.measurement import Measurement
-from genbench.table_specs import Column
-from genbench.tables import Cell, Table
+from genbench.tables.build import Cell, Table
+from genbench.tables.specs import Column
 
 RECALLED, RANDOM, ESTIMATE = "†", "‡", "≈"  # marks with a meaning of their own; others are letters
 PUBLISHED, MEASURED, DIFFERENCE = "published", "measured", "difference"

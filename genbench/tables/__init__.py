@@ -1,0 +1,1 @@
+"""Specs, published numbers and records become one table, and that its formats."""
