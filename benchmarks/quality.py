@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from genbench.models.opening import ModelRequest
+from genbench.quality.evaluation import QualityRequest, evaluate
 from genbench.records.protocols import find_protocol
-from genbench.runner import QualityRequest, evaluate
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 

@@ -79,9 +79,9 @@ def fid(
     """
     from genbench.console import ConsoleReporter, show_measurements
     from genbench.models.opening import model_resolution
+    from genbench.quality.evaluation import QualityRequest, evaluate
     from genbench.records.protocols import choose_protocol
     from genbench.records.store import append_records, read_records
-    from genbench.runner import QualityRequest, evaluate
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import default_records
 
@@ -136,8 +136,8 @@ def sample(
 ) -> None:
     """Draw samples and write them; a killed run resumes."""
     from genbench.console import ConsoleReporter
-    from genbench.exports import check_output, draw_samples, export_samples
     from genbench.models.opening import open_model
+    from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
 
@@ -168,8 +168,8 @@ def ref(
     from genbench.console import ConsoleReporter
     from genbench.detectors.published_weights import fetch_weights
     from genbench.detectors.registry import create_detector, detector_status
-    from genbench.exports import export_reference
     from genbench.images.opening import open_image_set
+    from genbench.quality.reference_files import export_reference
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
 

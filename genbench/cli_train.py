@@ -64,10 +64,10 @@ def distill(
     each batch.
     """
     from genbench.console import ConsoleReporter
-    from genbench.milestones import Curve, distilled
     from genbench.models.checkpoints import named_weights
     from genbench.models.optional import DistillRun
     from genbench.models.registry import distillation_of
+    from genbench.quality.training_curve import Curve, distilled
     from genbench.records.protocols import find_protocol
     from genbench.runtime.distributed import device_of, joined_world
 

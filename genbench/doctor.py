@@ -14,9 +14,9 @@ from genbench.errors import GenbenchError
 from genbench.gpus import missing_architecture
 from genbench.models.registry import adapter_entries, load_adapter_class
 from genbench.power import power_monitor
+from genbench.quality.references import PUBLISHED, reference_path
 from genbench.records.protocols import load_protocols
 from genbench.records.provenance import cpu_name, git_revision, package_versions
-from genbench.references import PUBLISHED, reference_path
 from genbench.runtime.folders import cache_folder, default_records
 
 

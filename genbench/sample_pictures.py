@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.exports import LAYER
 from genbench.images.opening import open_image_set
 from genbench.images.png_writing import image_grid
+from genbench.quality.samples import LAYER
 from genbench.records.measurement import Measurement
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder

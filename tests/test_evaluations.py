@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 from strangers import GOOD, error_line, genbench, install
 from torch import Tensor
 
-from genbench.features import extract_features, mean_evaluations
 from genbench.models.contract import ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.source import ModelSource, SampleSpec
+from genbench.quality.features import extract_features, mean_evaluations
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 from genbench_adapters.adm.bundle import GuidedModel

@@ -175,8 +175,8 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
     """Images measured against themselves are their own nearest neighbours."""
     import numpy as np
 
-    from genbench.features import SetSource
     from genbench.images.opening import open_image_set
+    from genbench.quality.features import SetSource
     from genbench.runtime.shards import ShardFolder
     from genbench.sample_pictures import SHOWN, pairs_of
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import torch
 
 from genbench.errors import GenbenchError
-from genbench.features import FeatureSet, SetSource, Source, mean_evaluations
-from genbench.figures import Figure, Reference
 from genbench.metrics.catalogue import reported_key
 from genbench.models.description import describe_model
 from genbench.models.source import ModelSource
+from genbench.quality.features import FeatureSet, SetSource, Source, mean_evaluations
+from genbench.quality.metric_values import Figure, Reference
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
 from genbench.records.provenance import describe_environment

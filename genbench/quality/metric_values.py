@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.features import FeatureSet, rows
 from genbench.metrics.catalogue import Metric, reported_key
 from genbench.metrics.estimate import Estimate
 from genbench.metrics.frechet import frechet_distance, frechet_interval
@@ -19,9 +18,10 @@ from genbench.metrics.inception_score import inception_score
 from genbench.metrics.kernel_distance import kernel_distance
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
-from genbench.npz_statistics import ReferenceStatistics
+from genbench.quality.features import FeatureSet, rows
+from genbench.quality.references import published_layers
+from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.records.protocols import EvalProtocol
-from genbench.references import published_layers
 from genbench.runtime.progress import Reporter, in_percent
 
 

@@ -10,14 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import genbench
-from genbench.detectors.contract import Detector
 from genbench.errors import UsageError
-from genbench.features import SetSource, extract_features
-from genbench.images.npz_writing import write_reference, write_samples
+from genbench.images.npz_writing import write_samples
 from genbench.images.png_writing import save_grid, write_folder
-from genbench.images.sets import ImageSet
-from genbench.metrics.moments import stream_moments
 from genbench.models.source import ModelSource
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
@@ -71,36 +66,3 @@ def export_samples(source: ModelSource, folder: ShardFolder, count: int, out: Pa
         save_grid(out, torch.cat(list(drawn(folder, count))))
     else:
         write_folder(out, drawn(folder, count))
-
-
-def export_reference(
-    images: ImageSet,
-    detector: Detector,
-    out: Path,
-    *,
-    cache: Path,
-    world: World,
-    reporter: Reporter,
-) -> None:
-    """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s."""
-    layers = [layer for layer in detector.layers if layer != "logits"]
-    features = extract_features(
-        SetSource(images), detector, layers, len(images),
-        root=cache / "features", world=world, reporter=reporter,
-    )  # fmt: skip
-    if not world.leads:
-        return
-    statistics = {}
-    for layer, suffix in (("pool", ""), ("spatial", "_s")):
-        if layer in layers:
-            moments = stream_moments(features.chunks(layer), [len(images)])[len(images)]
-            statistics["mu" + suffix] = moments.mean.numpy()
-            statistics["sigma" + suffix] = moments.covariance().numpy()
-    meta = {
-        "detector": detector.name,
-        "identity": dict(detector.identity),
-        "count": len(images),
-        "images_digest": images.digest(),
-        "genbench": genbench.__version__,
-    }
-    write_reference(out, images, statistics, meta)

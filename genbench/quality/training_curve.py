@@ -11,9 +11,9 @@ from pathlib import Path
 from genbench.errors import UsageError
 from genbench.models.opening import ModelRequest
 from genbench.models.optional import DistillRun
+from genbench.quality.evaluation import QualityRequest, evaluate
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
-from genbench.runner import QualityRequest, evaluate
 from genbench.runtime.files import replacing
 
 _METRICS = ("fid", "precision", "recall")

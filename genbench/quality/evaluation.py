@@ -12,18 +12,23 @@ from genbench.detectors.contract import Detector
 from genbench.detectors.published_weights import detector_weight, fetch_weights
 from genbench.detectors.registry import create_detector, detector_status
 from genbench.errors import UsageError
-from genbench.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
-from genbench.figures import Figure, FigureJob, Reference, labels_are_sorted
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
 from genbench.models.opening import ModelRequest, open_model
 from genbench.models.source import ModelSource
-from genbench.npz_statistics import read_features
-from genbench.recording import describe_source, recorded, run_template, with_evaluations
+from genbench.quality.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
+from genbench.quality.figures_to_measurements import (
+    describe_source,
+    recorded,
+    run_template,
+    with_evaluations,
+)
+from genbench.quality.metric_values import Figure, FigureJob, Reference, labels_are_sorted
+from genbench.quality.references import OpenedReference, open_reference, published_layers
+from genbench.quality.reuse import figures_on_record
+from genbench.quality.statistics_files import read_features
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import EvalProtocol
-from genbench.references import OpenedReference, open_reference, published_layers
-from genbench.reuse import figures_on_record
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
 from genbench.runtime.folders import cache_folder

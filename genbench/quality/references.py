@@ -8,7 +8,7 @@ from pathlib import Path
 from genbench.errors import GenbenchError
 from genbench.images.opening import open_image_set
 from genbench.images.sets import ImageSet
-from genbench.npz_statistics import (
+from genbench.quality.statistics_files import (
     ReferenceStatistics,
     npz_holds_images,
     read_reference_statistics,

@@ -1,0 +1,1 @@
+"""Quality: samples and a reference in, figures out."""

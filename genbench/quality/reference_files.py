@@ -1,0 +1,47 @@
+"""Reference files with images and statistics, written for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import genbench
+from genbench.detectors.contract import Detector
+from genbench.images.npz_writing import write_reference
+from genbench.images.sets import ImageSet
+from genbench.metrics.moments import stream_moments
+from genbench.quality.features import SetSource, extract_features
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import Reporter
+
+
+def export_reference(
+    images: ImageSet,
+    detector: Detector,
+    out: Path,
+    *,
+    cache: Path,
+    world: World,
+    reporter: Reporter,
+) -> None:
+    """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s."""
+    layers = [layer for layer in detector.layers if layer != "logits"]
+    features = extract_features(
+        SetSource(images), detector, layers, len(images),
+        root=cache / "features", world=world, reporter=reporter,
+    )  # fmt: skip
+    if not world.leads:
+        return
+    statistics = {}
+    for layer, suffix in (("pool", ""), ("spatial", "_s")):
+        if layer in layers:
+            moments = stream_moments(features.chunks(layer), [len(images)])[len(images)]
+            statistics["mu" + suffix] = moments.mean.numpy()
+            statistics["sigma" + suffix] = moments.covariance().numpy()
+    meta = {
+        "detector": detector.name,
+        "identity": dict(detector.identity),
+        "count": len(images),
+        "images_digest": images.digest(),
+        "genbench": genbench.__version__,
+    }
+    write_reference(out, images, statistics, meta)
