@@ -13,9 +13,9 @@ from genbench.cli_options import Checkpoint, Device, Json, Resolution, Seed, Var
 from genbench.errors import GenbenchError, UsageError, suggestion
 
 if TYPE_CHECKING:
-    from genbench.gpus import Gpu
     from genbench.models.opening import ModelRequest
     from genbench.records.measurement import Measurement
+    from genbench.speed.datasheets import Gpu
 
 
 class NotMeasuredError(GenbenchError):
@@ -58,14 +58,14 @@ def throughput(
     Options of a model follow the same way: --steps 25 goes to the models that have it.
     """
     from genbench.console import ConsoleReporter
-    from genbench.gpus import find_gpu
-    from genbench.laboratory import laboratory, precision_named
     from genbench.records.store import append_records, read_records
     from genbench.runtime.distributed import World, device_of
     from genbench.runtime.folders import default_records
+    from genbench.speed.datasheets import find_gpu
+    from genbench.speed.instruments import laboratory, precision_named
+    from genbench.speed.target_gpu import backtests
+    from genbench.speed.throughput import SpeedRequest, sampling_throughput, training_throughput
     from genbench.speed_console import show_speeds, show_target
-    from genbench.throughput import SpeedRequest, sampling_throughput, training_throughput
-    from genbench.v100 import backtests
 
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
@@ -154,7 +154,7 @@ def _known(given: Mapping[str, str], names: set[str]) -> dict[str, str]:
 
 def _demand_measured(measured: list[Measurement], target: Gpu) -> None:
     """Raises NotMeasuredError unless a record of the target's measured tier is there."""
-    from genbench.v100 import second_of, short_name
+    from genbench.speed.target_gpu import second_of, short_name
 
     name = f"throughput_{short_name(target)}"
     if not any(record.metric.endswith(name) for record in measured):
@@ -171,8 +171,8 @@ def audit(
     """Recompute what a paper's table derives, beside what it prints. Exits 1 when they differ."""
     from dataclasses import asdict
 
-    from genbench import audits
     from genbench.console import show_rows, stdout
+    from genbench.speed import audits
 
     found = audits.audit(name)
     if json_lines:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.gpus import gpu_lists
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.protocols import load_protocols
+from genbench.speed.datasheets import gpu_lists
 from genbench.tables.specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from genbench.console import rounded, show_rows, stdout
-from genbench.gpus import Gpu
 from genbench.records.measurement import Measurement
-from genbench.v100 import TIERS, Backtest, second_of
+from genbench.speed.datasheets import Gpu
+from genbench.speed.target_gpu import TIERS, Backtest, second_of
 
 _RATES = ("throughput", "training_throughput")
 

@@ -7,7 +7,8 @@ import json
 import pytest
 from strangers import error_line, genbench
 
-from genbench.audits import AuditRow, adm_table7, audit, network_flops
+from genbench.speed.adm_table7 import adm_table7, network_flops
+from genbench.speed.audits import AuditRow, audit
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError
-from genbench.gpus import find_gpu, known_gpus, missing_architecture, recognised
+from genbench.speed.datasheets import find_gpu, known_gpus, missing_architecture, recognised
 
 
 @pytest.mark.parametrize(

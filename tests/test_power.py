@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from genbench.power import PowerLog, PowerMonitor, gpu_facts, power_monitor, warnings_of
+from genbench.speed.power import PowerLog, PowerMonitor, gpu_facts, power_monitor, warnings_of
 
 
 class FakeNVMLError(Exception):

@@ -13,23 +13,22 @@ import pytest
 import torch
 from strangers import error_line, genbench
 
-from genbench.device_memory import HostMeter, noticing_memory
 from genbench.errors import GenbenchError, UsageError
-from genbench.flops import evaluations_of, flops_of, sampling_flops
-from genbench.gpus import Gpu, find_gpu
-from genbench.laboratory import PRECISIONS, Laboratory, laboratory, precision_flags
 from genbench.models.contract import ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, open_random_model
 from genbench.models.source import ModelSource, SampleSpec
 from genbench.records.measurement import Measurement
 from genbench.runtime.progress import SilentReporter
-from genbench.sampling_speed import cost_of_an_image, measure_sampling
-from genbench.speed_records import sampling_records, speed_template
-from genbench.sweep import OutOfMemoryAt
-from genbench.throughput import SpeedRequest, sampling_throughput
-from genbench.timing import HostStopwatch
-from genbench.v100 import backtests, projected, theoretical
+from genbench.speed.datasheets import Gpu, find_gpu
+from genbench.speed.flops import evaluations_of, flops_of, sampling_flops
+from genbench.speed.instruments import PRECISIONS, Laboratory, laboratory, precision_flags
+from genbench.speed.memory import HostMeter, OutOfMemoryAt, noticing_memory
+from genbench.speed.sampling import cost_of_an_image, measure_sampling
+from genbench.speed.target_gpu import backtests, projected, theoretical
+from genbench.speed.throughput import SpeedRequest, sampling_throughput
+from genbench.speed.timing import HostStopwatch
+from genbench.speed.timings_to_measurements import sampling_records, speed_template
 
 CPU = torch.device("cpu")
 H100, V100, A100 = find_gpu("h100"), find_gpu("v100"), find_gpu("a100")
@@ -291,7 +290,7 @@ def test_no_projection_without_two_datasheets() -> None:
 
 def speed_rows(gpu: Gpu | None, target: Gpu = V100) -> dict[str, Measurement]:
     """What the job records of a fake model on a device that is said to be `gpu`."""
-    import genbench.throughput as job
+    from genbench.speed import throughput as job
 
     generator = FakeGenerator(100)
     source, lab = fake_source(generator), fake_lab(generator, gpu)

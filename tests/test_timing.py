@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from genbench.errors import GenbenchError
-from genbench.sweep import OutOfMemoryAt, Point, sweep
-from genbench.timing import (
+from genbench.speed.batch_sweep import Point, sweep
+from genbench.speed.memory import OutOfMemoryAt
+from genbench.speed.timing import (
     Effort,
     Event,
     EventStopwatch,

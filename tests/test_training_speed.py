@@ -13,7 +13,7 @@ from genbench.errors import UsageError
 from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
-from genbench.training_speed import paper_batch, training_forms
+from genbench.speed.training import paper_batch, training_forms
 from genbench_adapters.adm import train_step
 from genbench_adapters.adm.network import UNetConfig
 from genbench_adapters.adm.train_step import DenoiserStep

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.audits import adm_table7, paper_peak, theoretical_throughput
-from genbench.gpus import Gpu
 from genbench.records.measurement import Measurement
+from genbench.speed.adm_table7 import adm_table7, paper_peak, theoretical_throughput
+from genbench.speed.datasheets import Gpu
 
 Tier = Literal["measured", "theoretical", "projected"]
 TIERS: tuple[Tier, ...] = ("measured", "theoretical", "projected")

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.device_memory import noticing_memory
 from genbench.errors import GenbenchError, UsageError
-from genbench.flops import evaluations_of, sampling_flops
-from genbench.laboratory import Laboratory
 from genbench.models.optional import Evaluation
 from genbench.models.source import ModelSource
-from genbench.power import PowerLog
 from genbench.runtime.progress import Reporter
-from genbench.sweep import OutOfMemoryAt, Point, Sweep, sweep
-from genbench.timing import Timing, Work, latency, timed
+from genbench.speed.batch_sweep import Point, Sweep, sweep
+from genbench.speed.flops import evaluations_of, sampling_flops
+from genbench.speed.instruments import Laboratory
+from genbench.speed.memory import OutOfMemoryAt, noticing_memory
+from genbench.speed.power import PowerLog
+from genbench.speed.timing import Timing, Work, latency, timed
 
 _TRIALS, _FEWEST = 5, 3  # trials at least, and of a long trajectory
 

@@ -6,13 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from genbench.errors import GenbenchError
+from genbench.speed.memory import OutOfMemoryAt
 
 _NEAR = 0.99  # of the best rate: the smallest batch that reaches it is chosen
 _FLAT = 2  # doublings in a row without a gain end the sweep
-
-
-class OutOfMemoryAt(Exception):  # noqa: N818 (a size at which it happened, not a failure)
-    """The device has no memory for this batch size."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,18 +9,18 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from genbench.flops import CONVENTION
-from genbench.gpus import Gpu
-from genbench.laboratory import Laboratory, Precision
 from genbench.models.optional import TrainingForm
-from genbench.power import PowerLog, gpu_facts, warnings_of
 from genbench.records.measurement import Measurement
 from genbench.records.provenance import describe_environment
 from genbench.runtime.digests import canonical_digest
-from genbench.sampling_speed import SamplingSpeed
-from genbench.timing import INTERVAL, Timing
-from genbench.training_speed import TrainingSpeed
-from genbench.v100 import TargetRate, second_of, short_name
+from genbench.speed.datasheets import Gpu
+from genbench.speed.flops import CONVENTION
+from genbench.speed.instruments import Laboratory, Precision
+from genbench.speed.power import PowerLog, gpu_facts, warnings_of
+from genbench.speed.sampling import SamplingSpeed
+from genbench.speed.target_gpu import TargetRate, second_of, short_name
+from genbench.speed.timing import INTERVAL, Timing
+from genbench.speed.training import TrainingSpeed
 
 PROTOCOL = "speed"
 # What the row of a target GPU tells of the measurement behind it.

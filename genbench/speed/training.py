@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from genbench.audits import adm_table7, network_flops, training_passes
-from genbench.device_memory import noticing_memory
 from genbench.errors import GenbenchError
-from genbench.flops import flops_of
-from genbench.laboratory import Laboratory, Precision
 from genbench.models.optional import StepSetting, TimedTraining, TrainingForm, TrainRun
 from genbench.models.registry import find_adapter, load_adapter_class
-from genbench.power import PowerLog
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
-from genbench.sweep import OutOfMemoryAt
-from genbench.timing import Timing, timed
+from genbench.speed.adm_table7 import adm_table7, network_flops, training_passes
+from genbench.speed.flops import flops_of
+from genbench.speed.instruments import Laboratory, Precision
+from genbench.speed.memory import OutOfMemoryAt, noticing_memory
+from genbench.speed.power import PowerLog
+from genbench.speed.timing import Timing, timed
 
 _BATCH = {"cuda": 32, "cpu": 2}  # where no paper says
 

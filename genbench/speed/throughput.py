@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.gpus import Gpu
-from genbench.laboratory import Laboratory, Precision, precision_flags
 from genbench.models.checkpoints import bundled_file
 from genbench.models.description import describe_model
 from genbench.models.opening import ModelRequest, chosen, open_model, open_random_model
@@ -17,16 +15,18 @@ from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.models.source import ModelSource
 from genbench.records.measurement import Measurement
 from genbench.runtime.progress import Reporter
-from genbench.sampling_speed import cost_of_an_image, measure_sampling
-from genbench.speed_records import (
+from genbench.speed.datasheets import Gpu
+from genbench.speed.instruments import Laboratory, Precision, precision_flags
+from genbench.speed.sampling import cost_of_an_image, measure_sampling
+from genbench.speed.target_gpu import TargetRate, is_target, projected, theoretical
+from genbench.speed.timings_to_measurements import (
     form_settings,
     sampling_records,
     speed_template,
     target_record,
     training_records,
 )
-from genbench.training_speed import TooSlowError, measure_training, training_forms
-from genbench.v100 import TargetRate, is_target, projected, theoretical
+from genbench.speed.training import TooSlowError, measure_training, training_forms
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 
 from genbench.errors import GenbenchError
-from genbench.sweep import OutOfMemoryAt
 
 _SAFE = 0.8  # of the host's free memory: beyond, Linux kills instead of refusing
 
@@ -103,3 +102,7 @@ def noticing_memory() -> Iterator[None]:
         if "can't allocate memory" in str(error):
             raise OutOfMemoryAt from error
         raise
+
+
+class OutOfMemoryAt(Exception):  # noqa: N818 (a size at which it happened, not a failure)
+    """The device has no memory for this batch size."""

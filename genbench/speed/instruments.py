@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.device_memory import MemoryMeter, meter_for
 from genbench.errors import GenbenchError, UsageError
-from genbench.gpus import Gpu, missing_architecture, recognised
-from genbench.power import PowerLog, PowerMonitor, power_monitor
-from genbench.timing import Effort, Stopwatch, stopwatch_for, timed
+from genbench.speed.datasheets import Gpu, missing_architecture, recognised
+from genbench.speed.memory import MemoryMeter, meter_for
+from genbench.speed.power import PowerLog, PowerMonitor, power_monitor
+from genbench.speed.timing import Effort, Stopwatch, stopwatch_for, timed
 
 _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says

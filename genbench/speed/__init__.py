@@ -1,0 +1,1 @@
+"""Speed: timing, batch sweeps, datasheets, and another GPU's seconds in tiers."""
