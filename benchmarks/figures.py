@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from genbench.curves import evaluation_plots, sweeps
-from genbench.plots import evaluation_figure, sweep_figure
 from genbench.records.measurement import Measurement
 from genbench.records.store import read_records
+from genbench.report.curves import evaluation_plots, sweeps
+from genbench.report.plots import evaluation_figure, sweep_figure
 from genbench.runtime.files import replacing
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from genbench.curves import SpeedPlot, speed_plots
-from genbench.plots import speed_figure
 from genbench.records.measurement import Measurement
 from genbench.records.protocols import load_protocols
 from genbench.records.store import read_records
+from genbench.report.curves import SpeedPlot, speed_plots
+from genbench.report.plots import speed_figure
 from genbench.runtime.files import replacing
 from genbench.tables.build import Table, build_table
 from genbench.tables.published import load_published

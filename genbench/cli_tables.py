@@ -121,7 +121,7 @@ def report(
     import sys
 
     from genbench.records.protocols import load_protocols
-    from genbench.report import report_html
+    from genbench.report.document import report_html
     from genbench.runtime.files import replacing
     from genbench.runtime.folders import cache_folder
     from genbench.tables.build import build_table

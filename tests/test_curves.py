@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from made_records import made, speed
 
-from genbench.curves import (
+from genbench.records.measurement import Measurement
+from genbench.report.curves import (
     batch_curves,
     count_curves,
     evaluation_plots,
@@ -13,7 +14,6 @@ from genbench.curves import (
     speed_plots,
     sweeps,
 )
-from genbench.records.measurement import Measurement
 
 
 def point(model: str, quality: float, rate: float, **more: object) -> list[Measurement]:

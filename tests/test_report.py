@@ -15,10 +15,10 @@ import pytest
 from made_records import made, speed
 from strangers import error_line, genbench
 
-from genbench.curves import speed_plots
-from genbench.plots import inline_svg, speed_figure
 from genbench.records.measurement import Measurement
 from genbench.records.store import append_records
+from genbench.report.curves import speed_plots
+from genbench.report.plots import inline_svg, speed_figure
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -177,8 +177,8 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
 
     from genbench.images.opening import open_image_set
     from genbench.quality.features import SetSource
+    from genbench.report.samples import SHOWN, pairs_of
     from genbench.runtime.shards import ShardFolder
-    from genbench.sample_pictures import SHOWN, pairs_of
 
     images = open_image_set("bundled[100:140]")
     identity = dict(SetSource(images).identity())

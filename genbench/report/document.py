@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from genbench.curves import (
+from genbench.records.measurement import Measurement
+from genbench.report.curves import (
     batch_curves,
     count_curves,
     device_of,
@@ -17,7 +18,7 @@ from genbench.curves import (
     speed_plots,
     sweeps,
 )
-from genbench.plots import (
+from genbench.report.plots import (
     batch_figure,
     count_figure,
     evaluation_figure,
@@ -25,8 +26,7 @@ from genbench.plots import (
     speed_figure,
     sweep_figure,
 )
-from genbench.records.measurement import Measurement
-from genbench.sample_pictures import COLUMNS, Pairs, pairs_of
+from genbench.report.samples import COLUMNS, Pairs, pairs_of
 from genbench.tables.build import Table
 from genbench.tables.html import rows_to_html, table_to_fragment
 from genbench.tables.html_page import page

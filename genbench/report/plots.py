@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from genbench.curves import BatchCurve, CountCurve, EvaluationPlot, SpeedPlot, Sweep
 from genbench.errors import GenbenchError
+from genbench.report.curves import BatchCurve, CountCurve, EvaluationPlot, SpeedPlot, Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

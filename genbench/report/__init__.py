@@ -1,0 +1,1 @@
+"""One HTML file from records: tables, figures, samples, provenance."""
