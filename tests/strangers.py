@@ -10,7 +10,7 @@ from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from genbench.cli import main
+from genbench.cli.app import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 GOOD = README.split("```python\n")[1].split("```")[0]  # the example of "Add a model"

@@ -133,7 +133,7 @@ def test_a_circle_is_seen() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys, genbench.cli; "
+        "import sys, genbench.cli.app; "
         "print([m for m in ('torch', 'numpy', 'pandas', 'scipy', 'PIL') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

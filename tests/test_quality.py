@@ -199,7 +199,7 @@ def test_two_runs_share_one_cache(tmp_path: Path) -> None:
 
 HOSTS = """
 import os, sys
-from genbench.cli import main
+from genbench.cli.app import main
 cache = sys.argv.pop(1) + "/host" + os.environ["RANK"]
 sys.argv += ["--cache", cache]
 main()

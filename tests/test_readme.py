@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from made_records import speed
 
-from genbench.cli import app
+from genbench.cli.app import app
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.store import read_records

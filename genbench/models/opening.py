@@ -47,7 +47,7 @@ def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
 
 
 def open_random_model(request: ModelRequest, device: torch.device) -> ModelSource:
-    """`open_model` with random weights, for families that can (`speed_contract.RandomInit`): what
+    """`open_model` with random weights, for families that can (`optional.RandomInit`): what
     it draws is noise, at the speed of the real thing. Raises UsageError for a family that cannot.
     """
     adapter, card = chosen(request)

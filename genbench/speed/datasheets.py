@@ -149,32 +149,3 @@ def missing_architecture(capability: tuple[int, int], built_for: Iterable[str]) 
             "cu126 wheel index), the last that carries sm_70"
         )
     return f"this torch has no code for sm_{major}{minor} (it has {', '.join(built_for)}): {remedy}"
-
-
-def gpu_lists() -> list[list[dict[str, str]]]:
-    """`genbench ls gpus`: the dense peaks, then the source of each cell; a star: recalled."""
-    gpus = list(known_gpus().values())
-    return [[_row(gpu) for gpu in gpus], [row for gpu in gpus for row in _sources(gpu)]]
-
-
-def _row(gpu: Gpu) -> dict[str, str]:
-    def shown(cell: Cell | None) -> str:
-        return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "recalled"))
-
-    return {
-        "gpu": gpu.name,
-        "also": ", ".join(gpu.aliases),
-        "CUDA": gpu.capability,
-        **{f"{dtype} TFLOP/s": shown(gpu.peaks.get(dtype)) for dtype in DTYPE_COLUMNS},
-        "GB/s": shown(gpu.bandwidth),
-    }
-
-
-def _sources(gpu: Gpu) -> list[dict[str, str]]:
-    columns: dict[tuple[str, str], list[str]] = {}
-    for column, cell in gpu.cells().items():
-        columns.setdefault((cell.confidence, cell.source), []).append(column)
-    return [
-        {"gpu": gpu.name, "cells": ", ".join(named), "label": confidence, "source": source}
-        for (confidence, source), named in columns.items()
-    ]

@@ -7,7 +7,7 @@ from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.protocols import load_protocols
-from genbench.speed.datasheets import gpu_lists
+from genbench.speed.datasheets import DTYPE_COLUMNS, Cell, Gpu, known_gpus
 from genbench.tables.specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]
@@ -120,3 +120,32 @@ def named_list(what: str) -> list[Rows]:
     raise UsageError(
         f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', *names])}"
     )
+
+
+def gpu_lists() -> list[list[dict[str, str]]]:
+    """`genbench ls gpus`: the dense peaks, then the source of each cell; a star: recalled."""
+    gpus = list(known_gpus().values())
+    return [[_row(gpu) for gpu in gpus], [row for gpu in gpus for row in _sources(gpu)]]
+
+
+def _row(gpu: Gpu) -> dict[str, str]:
+    def shown(cell: Cell | None) -> str:
+        return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "recalled"))
+
+    return {
+        "gpu": gpu.name,
+        "also": ", ".join(gpu.aliases),
+        "CUDA": gpu.capability,
+        **{f"{dtype} TFLOP/s": shown(gpu.peaks.get(dtype)) for dtype in DTYPE_COLUMNS},
+        "GB/s": shown(gpu.bandwidth),
+    }
+
+
+def _sources(gpu: Gpu) -> list[dict[str, str]]:
+    columns: dict[tuple[str, str], list[str]] = {}
+    for column, cell in gpu.cells().items():
+        columns.setdefault((cell.confidence, cell.source), []).append(column)
+    return [
+        {"gpu": gpu.name, "cells": ", ".join(named), "label": confidence, "source": source}
+        for (confidence, source), named in columns.items()
+    ]

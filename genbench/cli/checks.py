@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli_options import (
-    Checkpoint,
-    Device,
-    Dtype,
-    Json,
-    Resolution,
-    Variant,
-    model_request,
-)
+from genbench.cli.options import Checkpoint, Device, Dtype, Json, Resolution, Variant, model_request
 
 
 def check(
@@ -28,7 +20,7 @@ def check(
     dtype: Dtype = "",
 ) -> None:
     """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
-    from genbench.console import show_check
+    from genbench.cli.console import show_check
     from genbench.models.check import check_adapter
     from genbench.runtime.distributed import World, device_of
 
@@ -44,8 +36,8 @@ def doctor(json_lines: Json = False) -> None:
     """Say what this machine can measure now, what is missing, and how to get it."""
     from dataclasses import asdict
 
-    from genbench.console import show_check
-    from genbench.doctor import examine
+    from genbench.cli.console import show_check
+    from genbench.cli.doctor import examine
 
     for finding in examine():
         if json_lines:

@@ -1,19 +1,14 @@
-"""The command line: parse, call, show."""
+"""`genbench fid`, `sample` and `ref`: images measured, drawn and written."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genbench import __version__
-from genbench.cli_checks import check, doctor
-from genbench.cli_options import (
-    MODEL_OPTIONS,
+from genbench.cli.options import (
     Batch,
     Cache,
     Checkpoint,
@@ -32,20 +27,8 @@ from genbench.cli_options import (
     model_options,
     model_request,
 )
-from genbench.cli_speed import audit, throughput
-from genbench.cli_tables import compare, report, table
-from genbench.cli_train import convert, distill, train
-from genbench.errors import GenbenchError
-
-app = typer.Typer(
-    name="genbench",
-    help="Benchmark image generators: draw samples, measure them, cite the figures.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
 
 
-@app.command(context_settings=MODEL_OPTIONS)
 def fid(
     ctx: typer.Context,
     samples: Annotated[str, typer.Option(help="Images: .npz, folder, zip, bundled, …")] = "",
@@ -77,7 +60,7 @@ def fid(
 
     Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
     """
-    from genbench.console import ConsoleReporter, show_measurements
+    from genbench.cli.console import ConsoleReporter, show_measurements
     from genbench.models.opening import model_resolution
     from genbench.quality.evaluation import QualityRequest, evaluate
     from genbench.records.protocols import choose_protocol
@@ -118,7 +101,6 @@ def fid(
             show_measurements(measured)
 
 
-@app.command(context_settings=MODEL_OPTIONS)
 def sample(
     ctx: typer.Context,
     model: Model,
@@ -135,7 +117,7 @@ def sample(
     cache: Cache = None,
 ) -> None:
     """Draw samples and write them; a killed run resumes."""
-    from genbench.console import ConsoleReporter
+    from genbench.cli.console import ConsoleReporter
     from genbench.models.opening import open_model
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.distributed import device_of, joined_world
@@ -153,7 +135,6 @@ def sample(
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
 
 
-@app.command()
 def ref(
     images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
     out: Annotated[Path, typer.Option(help="Reference file to write (.npz).")],
@@ -165,7 +146,7 @@ def ref(
     cache: Cache = None,
 ) -> None:
     """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
-    from genbench.console import ConsoleReporter
+    from genbench.cli.console import ConsoleReporter
     from genbench.detectors.published_weights import fetch_weights
     from genbench.detectors.registry import create_detector, detector_status
     from genbench.images.opening import open_image_set
@@ -188,76 +169,3 @@ def ref(
         )  # fmt: skip
         if world.leads:
             print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)
-
-
-@app.command()
-def ls(
-    what: Annotated[
-        str, typer.Argument(help="models, protocols, detectors, gpus, tables or a MODEL")
-    ] = ("models"),
-    json_lines: Json = False,
-) -> None:
-    """List models, protocols, detectors, gpus, tables, or one model's variants and options."""
-    from genbench.console import show_rows
-    from genbench.listing import named_list
-
-    for number, rows in enumerate(named_list(what)):
-        if json_lines:
-            for row in rows:
-                print(json.dumps(row))
-        else:
-            print(end="\n" if number else "")
-            show_rows(rows)
-
-
-app.command(context_settings=MODEL_OPTIONS)(check)
-app.command()(doctor)
-app.command(context_settings=MODEL_OPTIONS)(throughput)
-for _command in (audit, table, report, compare, train, distill):
-    app.command()(_command)
-app.command(context_settings=MODEL_OPTIONS)(convert)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"genbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _top(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
-
-def main() -> None:
-    """Run a command; every failure the user can mend is one line on stderr and an exit code."""
-    try:
-        app()
-    except GenbenchError as error:
-        _fail(str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which must not be imported here
-            raise
-        _fail("the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1)
-    except (OSError, MemoryError) as error:
-        _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
-    except SystemExit as stop:
-        if stop.code == 130:
-            _fail("interrupted; what was finished is kept: the same command resumes", 130)
-        raise
-
-
-def _fail(text: str, code: int) -> None:
-    if os.environ.get("GENBENCH_DEBUG"):
-        raise
-    rank = os.environ.get("RANK", "")
-    prefix = f"rank {rank}: " if rank else ""
-    print("error: " + prefix + " ".join(text.split()), file=sys.stderr)
-    sys.exit(code)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli_options import Crop, Device, Resolution, Seed, free_options
+from genbench.cli.options import Crop, Device, Resolution, Seed, free_options
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
 
     Under torchrun the processes share each batch.
     """
-    from genbench.console import ConsoleReporter
+    from genbench.cli.console import ConsoleReporter
     from genbench.models.optional import TrainRun
     from genbench.models.registry import training_of
     from genbench.runtime.distributed import device_of, joined_world
@@ -63,7 +63,7 @@ def distill(
     A killed run resumes where its last checkpoint stands. Under torchrun the processes share
     each batch.
     """
-    from genbench.console import ConsoleReporter
+    from genbench.cli.console import ConsoleReporter
     from genbench.models.checkpoints import named_weights
     from genbench.models.optional import DistillRun
     from genbench.models.registry import distillation_of

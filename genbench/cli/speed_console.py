@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from genbench.console import rounded, show_rows, stdout
+from genbench.cli.console import rounded, show_rows, stdout
 from genbench.records.measurement import Measurement
 from genbench.speed.datasheets import Gpu
 from genbench.speed.target_gpu import TIERS, Backtest, second_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli_options import Checkpoint, Device, Json, Resolution, Seed, Variant, free_options
+from genbench.cli.options import Checkpoint, Device, Json, Resolution, Seed, Variant, free_options
 from genbench.errors import GenbenchError, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def throughput(
 
     Options of a model follow the same way: --steps 25 goes to the models that have it.
     """
-    from genbench.console import ConsoleReporter
+    from genbench.cli.console import ConsoleReporter
+    from genbench.cli.speed_console import show_speeds, show_target
     from genbench.records.store import append_records, read_records
     from genbench.runtime.distributed import World, device_of
     from genbench.runtime.folders import default_records
@@ -65,7 +66,6 @@ def throughput(
     from genbench.speed.instruments import laboratory, precision_named
     from genbench.speed.target_gpu import backtests
     from genbench.speed.throughput import SpeedRequest, sampling_throughput, training_throughput
-    from genbench.speed_console import show_speeds, show_target
 
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
@@ -171,7 +171,7 @@ def audit(
     """Recompute what a paper's table derives, beside what it prints. Exits 1 when they differ."""
     from dataclasses import asdict
 
-    from genbench.console import show_rows, stdout
+    from genbench.cli.console import show_rows, stdout
     from genbench.speed import audits
 
     found = audits.audit(name)

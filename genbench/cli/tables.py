@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genbench.cli_options import Cache, Json
+from genbench.cli.options import Cache, Json
 
 if TYPE_CHECKING:
     from genbench.records.measurement import Measurement
@@ -40,7 +40,7 @@ def table(
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
-    from genbench.console import stdout
+    from genbench.cli.console import stdout
     from genbench.records.protocols import load_protocols
     from genbench.runtime.files import replacing
     from genbench.tables.build import build_table
@@ -155,7 +155,7 @@ def compare(
     import json
     from dataclasses import asdict
 
-    from genbench.console import show_rows
+    from genbench.cli.console import show_rows
     from genbench.tables.comparison import compare_runs, named_run
 
     known = read_all(records)

@@ -1,0 +1,97 @@
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from genbench import __version__
+from genbench.cli.checks import check, doctor
+from genbench.cli.options import MODEL_OPTIONS, Json
+from genbench.cli.quality import fid, ref, sample
+from genbench.cli.speed import audit, throughput
+from genbench.cli.tables import compare, report, table
+from genbench.cli.training import convert, distill, train
+from genbench.errors import GenbenchError
+
+app = typer.Typer(
+    name="genbench",
+    help="Benchmark image generators: draw samples, measure them, cite the figures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def ls(
+    what: Annotated[
+        str, typer.Argument(help="models, protocols, detectors, gpus, tables or a MODEL")
+    ] = ("models"),
+    json_lines: Json = False,
+) -> None:
+    """List models, protocols, detectors, gpus, tables, or one model's variants and options."""
+    from genbench.cli.console import show_rows
+    from genbench.cli.listing import named_list
+
+    for number, rows in enumerate(named_list(what)):
+        if json_lines:
+            for row in rows:
+                print(json.dumps(row))
+        else:
+            print(end="\n" if number else "")
+            show_rows(rows)
+
+
+_COMMANDS = (fid, sample, ref, ls, check, doctor, throughput, audit, table, report, compare, train,
+             distill, convert)  # fmt: skip
+_TAKE_MODEL_OPTIONS = (fid, sample, check, throughput, convert)
+for _command in _COMMANDS:
+    app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"genbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; every failure the user can mend is one line on stderr and an exit code."""
+    try:
+        app()
+    except GenbenchError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which must not be imported here
+            raise
+        _fail("the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1)
+    except (OSError, MemoryError) as error:
+        _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
+    except SystemExit as stop:
+        if stop.code == 130:
+            _fail("interrupted; what was finished is kept: the same command resumes", 130)
+        raise
+
+
+def _fail(text: str, code: int) -> None:
+    if os.environ.get("GENBENCH_DEBUG"):
+        raise
+    rank = os.environ.get("RANK", "")
+    prefix = f"rank {rank}: " if rank else ""
+    print("error: " + prefix + " ".join(text.split()), file=sys.stderr)
+    sys.exit(code)
