@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.network import Classifier, UNet, UNetConfig
 from genbench_adapters.emd.network import EDM, EDMConfig
-from genbench_adapters.single_file import write_model
+from genbench_adapters.model_files import write_model
 
 RECIPE = """
 batch = 4

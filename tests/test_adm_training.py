@@ -15,8 +15,8 @@ from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.adm.train import AdmRecipe, AdmTraining, train_adm
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 RECIPE = """
 resolution = 32

@@ -22,7 +22,7 @@ from genbench_adapters.emd.denoisers import EdmDenoiser
 from genbench_adapters.emd.diffusion import EDMGenerator
 from genbench_adapters.emd.one_step import OneStepGenerator
 from genbench_adapters.emd.sampler import EDMSampling, heun, sigma_steps
-from genbench_adapters.single_file import write_model
+from genbench_adapters.model_files import write_model
 
 DEVIATION = 0.5  # of the Gaussian data below
 

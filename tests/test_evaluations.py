@@ -31,7 +31,7 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 from genbench_adapters.adm.bundle import GuidedModel
 from genbench_adapters.adm.network import Classifier, UNet
-from genbench_adapters.single_file import write_model
+from genbench_adapters.model_files import write_model
 
 Counts = tuple[float | None, float | None]
 MISCOUNTING = GOOD.replace("16", "32").replace(

@@ -20,8 +20,8 @@ from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.hit.train import HiTTraining, train_hit
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 RECIPE = """
 dims = [16, 16, 8]

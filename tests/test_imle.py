@@ -13,8 +13,8 @@ from test_variety import Begin, begin_biggan, begin_hit, refusal
 from training_runs import silent_run
 
 from genbench.models.noise import NoiseStream
-from genbench_adapters.imle import ImleCost, Matches, distance
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.imle import ImleCost, Matches, distance
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 EVERY, PER_STEP, POOLED = 4, 3, 6
 

@@ -13,7 +13,7 @@ from genbench_adapters.adm.train import AdmRecipe
 from genbench_adapters.biggan_deep.train import BigGANRecipe
 from genbench_adapters.emd.distill import EmdRecipe
 from genbench_adapters.hit.recipe import HiTRecipe
-from genbench_adapters.recipe_files import read_recipe
+from genbench_adapters.training.recipes import read_recipe
 
 ADAPTERS = Path(__file__).parents[1] / "adapters" / "genbench_adapters"
 BUNDLED = {"adm": AdmRecipe, "biggan_deep": BigGANRecipe, "emd": EmdRecipe, "hit": HiTRecipe}

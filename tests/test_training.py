@@ -22,9 +22,9 @@ from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, train_biggan
-from genbench_adapters.deviation import deviation
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.minibatch_deviation import deviation
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 RECIPE = """
 resolution = 32

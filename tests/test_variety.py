@@ -16,7 +16,7 @@ from genbench.errors import UsageError
 from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.train import BigGANTraining
 from genbench_adapters.hit.train import HiTTraining
-from genbench_adapters.variety import paired, sameness
+from genbench_adapters.training.mode_seeking import paired, sameness
 
 Begin = Callable[[Path, str], BigGANTraining | HiTTraining]
 

@@ -242,7 +242,7 @@ def _known_variant(card: ModelCard, resolution: int) -> Variant:
     if fitting:
         return (named or fitting)[0]
     from genbench_adapters.adm.train import AdmRecipe
-    from genbench_adapters.recipe_files import read_recipe
+    from genbench_adapters.training.recipes import read_recipe
 
     recipe = read_recipe(Path(__file__).with_name("fashion-mnist-32.toml"), AdmRecipe)
     return as_variant(recipe.model(), card.name)

@@ -28,18 +28,11 @@ from genbench_adapters.adm.losses import HybridLoss
 from genbench_adapters.adm.network import Classifier, UNet, UNetConfig
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
-from genbench_adapters.rates import give_rate
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.recipe_kinds import Cost, Count, Rate, Share, Whole
-from genbench_adapters.training import (
-    Ema,
-    Pace,
-    TrainingImages,
-    autocast,
-    descend,
-    step_noise,
-    train,
-)
+from genbench_adapters.training.adam import give_rate
+from genbench_adapters.training.data import TrainingImages, step_noise
+from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.optimisation import Ema, autocast, descend
+from genbench_adapters.training.recipes import Cost, Count, Rate, Share, Whole, read_recipe
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1

@@ -24,9 +24,10 @@ from genbench_adapters.adm.network import SuperResUNet, UNet
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.adm.train import AdmRecipe, AdmTraining
 from genbench_adapters.adm.variants import UPSAMPLERS, VARIANTS
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
-from genbench_adapters.training import Ema, step_noise
+from genbench_adapters.training.data import step_noise
+from genbench_adapters.training.optimisation import Ema
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 _SMALL = Path(__file__).with_name("fashion-mnist-32.toml")
 _TABLE7 = {64: ("adm-64",), 128: ("adm-128",), 256: ("adm-256", "adm-64-256"),

@@ -119,7 +119,7 @@ class BigGANDeepAdapter:
 def _small() -> BigGANConfig:
     """The network of the recipe that ships with genbench."""
     from genbench_adapters.biggan_deep.train import BigGANRecipe
-    from genbench_adapters.recipe_files import read_recipe
+    from genbench_adapters.training.recipes import read_recipe
 
     path = Path(__file__).with_name("fashion-mnist-32.toml")
     return read_recipe(path, BigGANRecipe).network()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench_adapters.biggan_deep.network import SNConv2d, SNLinear
-from genbench_adapters.deviation import deviation
+from genbench_adapters.training.minibatch_deviation import deviation
 
 
 class DiscBlock(nn.Module):

@@ -28,23 +28,15 @@ from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
-from genbench_adapters.imle import ImleCost, Matches
-from genbench_adapters.rates import AdversarialRates
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.recipe_kinds import Count, Share, Shrinking, Whole
-from genbench_adapters.statistics import FinalStatistics
-from genbench_adapters.training import (
-    Ema,
-    Pace,
-    TrainingImages,
-    autocast,
-    begin_with,
-    descend,
-    step_noise,
-    train,
-    write_beside,
-)
-from genbench_adapters.variety import VarietyReward, paired
+from genbench_adapters.training.adam import AdversarialRates
+from genbench_adapters.training.batch_norm import FinalStatistics
+from genbench_adapters.training.companions import begin_with, write_beside
+from genbench_adapters.training.data import TrainingImages, step_noise
+from genbench_adapters.training.imle import ImleCost, Matches
+from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.mode_seeking import VarietyReward, paired
+from genbench_adapters.training.optimisation import Ema, autocast, descend
+from genbench_adapters.training.recipes import Count, Share, Shrinking, Whole, read_recipe
 
 _PREVIEW_SEED = 1  # the preview's latents, the same at every step
 _PREVIEW = 100

@@ -12,8 +12,8 @@ from genbench.errors import UsageError
 from genbench.models.optional import StepSetting, TrainingForm
 from genbench_adapters.biggan_deep.network import OFFICIAL
 from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 _SMALL = Path(__file__).with_name("fashion-mnist-32.toml")
 # With these 34.5M parameters; the paper's 34.6M has an attention at 64 pixels beside them.

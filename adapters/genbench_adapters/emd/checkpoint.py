@@ -16,7 +16,7 @@ from genbench.models.optional import ConvertRun
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import is_pickle, read_network
-from genbench_adapters.single_file import filled, load_filled, read_config, write_model
+from genbench_adapters.model_files import filled, load_filled, read_config, write_model
 
 # The network of ImageNet 64, which DMD2's and EDM's published files share.
 IMAGENET_64 = EDMConfig(img_resolution=64, label_dim=1000)

@@ -17,7 +17,7 @@ from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
-from genbench_adapters.single_file import filled
+from genbench_adapters.model_files import filled
 
 # cd_imagenet64_l2.pt, cd_imagenet64_lpips.pt, ct_imagenet64.pt (the repository's launch.sh).
 IMAGENET_64 = UNetConfig(

@@ -24,7 +24,7 @@ from genbench_adapters.adm.network import UNet, UNetConfig
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.adm.variants import VARIANTS
 from genbench_adapters.emd.network import EDM, EDMConfig
-from genbench_adapters.single_file import filled, read_config
+from genbench_adapters.model_files import filled, read_config
 
 _RHO = 7.0  # of EDM's noise levels
 

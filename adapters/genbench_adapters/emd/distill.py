@@ -25,18 +25,12 @@ from genbench_adapters.emd.denoisers import (
     read_teacher,
 )
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
-from genbench_adapters.rates import AdamRates
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.recipe_kinds import Count, Factor, Rate, Share, Whole
-from genbench_adapters.single_file import write_model
-from genbench_adapters.training import (
-    Ema,
-    Pace,
-    autocast,
-    descend,
-    step_noise,
-    train,
-)
+from genbench_adapters.model_files import write_model
+from genbench_adapters.training.adam import AdamRates
+from genbench_adapters.training.data import step_noise
+from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.optimisation import Ema, autocast, descend
+from genbench_adapters.training.recipes import Count, Factor, Rate, Share, Whole, read_recipe
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1

@@ -127,7 +127,7 @@ def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
     if (card.resolution, card.classes) == KNOWN:
         return EdmDenoiser(EDM(IMAGENET_64))
     from genbench_adapters.adm.train import AdmRecipe
-    from genbench_adapters.recipe_files import read_recipe
+    from genbench_adapters.training.recipes import read_recipe
 
     recipe = Path(__file__).parent.with_name("adm") / "fashion-mnist-32.toml"
     model = read_recipe(recipe, AdmRecipe).model()

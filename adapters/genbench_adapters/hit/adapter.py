@@ -127,7 +127,7 @@ class HiTAdapter:
 def _small() -> HiTConfig:
     """The network of the recipe that ships with genbench."""
     from genbench_adapters.hit.recipe import HiTRecipe
-    from genbench_adapters.recipe_files import read_recipe
+    from genbench_adapters.training.recipes import read_recipe
 
     return read_recipe(RECIPES[32], HiTRecipe).network()
 

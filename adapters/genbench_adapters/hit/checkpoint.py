@@ -15,7 +15,7 @@ from genbench.models.contract import ModelCard
 from genbench.models.optional import ConvertRun
 from genbench_adapters.hit.network import START, HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import Bundle, checkpoint_prefix, open_bundle
-from genbench_adapters.single_file import filled, load_filled, read_config, write_model
+from genbench_adapters.model_files import filled, load_filled, read_config, write_model
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PREFIXES = {"ema": "ema_generator/", "generator": "generator/"}

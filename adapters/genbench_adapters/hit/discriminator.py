@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genbench_adapters.deviation import deviation
+from genbench_adapters.training.minibatch_deviation import deviation
 
 _SLOPE = 0.2  # of the leaky rectifiers
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genbench.errors import UsageError
 from genbench_adapters.hit.discriminator import Trunk, active, begin_with_weights, unit_variance
-from genbench_adapters.recipe_kinds import Cost, Count, Whole
+from genbench_adapters.training.recipes import Cost, Count, Whole
 
 _LEAST = 1e-6  # distance of images that are met
 _WIDEST = 4.0  # logarithm of a latent's variance, and less its negative

@@ -8,11 +8,11 @@ from typing import Literal
 from genbench.errors import UsageError
 from genbench_adapters.hit.encoder import EncoderCost
 from genbench_adapters.hit.network import HiTConfig
-from genbench_adapters.imle import ImleCost
-from genbench_adapters.rates import AdversarialRates
-from genbench_adapters.recipe_kinds import Cost, Count, Factor, Rate, Share, Whole
-from genbench_adapters.statistics import FinalStatistics
-from genbench_adapters.variety import VarietyReward
+from genbench_adapters.training.adam import AdversarialRates
+from genbench_adapters.training.batch_norm import FinalStatistics
+from genbench_adapters.training.imle import ImleCost
+from genbench_adapters.training.mode_seeking import VarietyReward
+from genbench_adapters.training.recipes import Cost, Count, Factor, Rate, Share, Whole
 
 _SMALLEST = 4  # side at which the discriminator ends, in pixels
 

@@ -27,21 +27,14 @@ from genbench_adapters.hit.fresh_statistics import fill_statistics
 from genbench_adapters.hit.network import HiT
 from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
-from genbench_adapters.imle import Matches
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.single_file import write_model
-from genbench_adapters.training import (
-    Ema,
-    Pace,
-    TrainingImages,
-    autocast,
-    begin_with,
-    descend,
-    step_noise,
-    train,
-    write_beside,
-)
-from genbench_adapters.variety import paired
+from genbench_adapters.model_files import write_model
+from genbench_adapters.training.companions import begin_with, write_beside
+from genbench_adapters.training.data import TrainingImages, step_noise
+from genbench_adapters.training.imle import Matches
+from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.mode_seeking import paired
+from genbench_adapters.training.optimisation import Ema, autocast, descend
+from genbench_adapters.training.recipes import read_recipe
 
 _PREVIEW = 100
 _PREVIEW_SEED = 1

@@ -12,8 +12,8 @@ from genbench.models.optional import StepSetting, TrainingForm
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES
 from genbench_adapters.hit.train import HiTTraining
-from genbench_adapters.recipe_files import read_recipe
-from genbench_adapters.synthetic import synthetic_images
+from genbench_adapters.training.recipes import read_recipe
+from genbench_adapters.training.synthetic_images import synthetic_images
 
 
 def training_forms(resolution: int) -> list[TrainingForm]:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from torch import nn
 
-from genbench_adapters.recipe_kinds import Count, Whole
+from genbench_adapters.training.recipes import Count, Whole
 
 Network = TypeVar("Network", bound=nn.Module)
 Taken = TypeVar("Taken", bound=nn.Module, contravariant=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genbench.images.sets import ImageSet
 from genbench.models.optional import TrainRun
-from genbench_adapters.training import TrainingImages
+from genbench_adapters.training.data import TrainingImages
 
 _COUNT = 64  # steps draw from so many
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genbench.errors import UsageError
 from genbench.models.noise import NoiseStream
-from genbench_adapters.recipe_kinds import Cost
+from genbench_adapters.training.recipes import Cost
 
 _LEAST = 1e-6  # distance of the same image twice
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from torch import nn
 
-from genbench_adapters.recipe_kinds import Range, Rate, Shrinking, Whole
+from genbench_adapters.training.recipes import Range, Rate, Shrinking, Whole
 
 
 def give_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import RecipeRun
-from genbench_adapters.recipe_kinds import Cost, Count
-from genbench_adapters.training import TrainingImages, step_noise
+from genbench_adapters.training.data import TrainingImages, step_noise
+from genbench_adapters.training.recipes import Cost, Count
 
 _POOL, _REAL = 7, 6  # purposes of a step's noise
 _LEAST = 1e-6  # distance of an image that is met

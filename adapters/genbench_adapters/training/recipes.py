@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 import types
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,7 +17,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 def read_recipe(path: Path, kind: type[Recipe], *, steps: int = 0) -> Recipe:
     """A recipe (a dataclass) from a TOML file; unknown and missing keys, and values of another
-    kind or range than a key takes (`recipe_kinds`), are errors.
+    kind or range than a key takes, are errors.
 
     steps: replaces the file's own number of steps, unless 0. Raises UsageError with the remedy.
     """
@@ -89,3 +89,47 @@ def _described(hint: Any) -> str:
     if get_origin(hint) is list:
         return f"a list, each item {_described(get_args(hint)[0])}"
     return _KINDS[hint]
+
+
+@dataclass(frozen=True)
+class Range:
+    """From least to most, both included; `above`: without the least, `below`: without the most."""
+
+    least: float = 0
+    most: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is in it."""
+        high_enough = value > self.least if self.above else value >= self.least
+        return high_enough and (value < self.most if self.below else value <= self.most)
+
+    def remedy(self) -> str:
+        """What to give instead of a value outside."""
+        if self.most < math.inf and not self.above and not self.below:
+            return f"give {self.least:g} to {self.most:g}"
+        least = f"more than {self.least:g}" if self.above else f"{self.least:g} or more"
+        most = f" and {'less than' if self.below else 'at most'} {self.most:g}"
+        return f"give {least}{most if self.most < math.inf else ''}"
+
+
+Count = Annotated[int, Range(1)]
+
+
+Whole = Annotated[int, Range()]  # or none
+
+
+Cost = Annotated[float, Range()]
+
+
+Rate = Annotated[float, Range()]  # of an optimiser; 0 holds a network fixed
+
+
+Share = Annotated[float, Range(0, 1)]
+
+
+Factor = Annotated[float, Range(above=True)]  # of what may grow or shrink, not vanish
+
+
+Shrinking = Annotated[float, Range(0, 1, above=True)]

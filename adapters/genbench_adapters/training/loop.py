@@ -1,0 +1,128 @@
+"""What the families' training recipes share: data, averages, the loop, its checkpoints and log.
+
+Every random number of a step is a function of (seed, step, place in the batch), and the whole
+state is in the checkpoint, so a killed run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from genbench.errors import GenbenchError, UsageError
+from genbench.images.png_writing import save_grid
+from genbench.models.optional import RecipeRun
+from genbench.runtime.files import replacing
+from genbench.weights.loading import load_checkpoint
+
+_GRID = 100  # images of a preview
+
+
+class Training(Protocol):
+    """A recipe at work: what the loop asks of it."""
+
+    def parts(self) -> Mapping[str, Any]:
+        """Everything with state_dict and load_state_dict that a resumed run needs, by name."""
+        ...
+
+    def step(self, number: int) -> Mapping[str, float]:
+        """Do step `number` (0, 1, ...) and return its losses by name."""
+        ...
+
+    def preview(self) -> Tensor:
+        """Sample images uint8 [N, 3, R, R] of the weights that would be kept now."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a run goes on and how often it writes. `steps` counts generator updates."""
+
+    steps: int
+    save_every: int = 500
+    log_every: int = 10
+    preview_every: int = 1000
+
+
+def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:
+    """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
+
+    identity: what must be the same for a run to be resumed. Raises GenbenchError when the folder
+    holds another run and when a loss is no longer finite.
+    """
+    state, log = run.out / "state.pt", run.out / "log.jsonl"
+    done = _resume(training, state, identity)
+    if done > pace.steps:
+        raise UsageError(
+            f"{run.out} holds a run of {done} steps already, more than {pace.steps}: pass --steps "
+            f"{done} or more, or another --out"
+        )
+    lines = _kept_lines(log, done)
+    if run.world.leads and done:
+        run.reporter.note(f"resuming {run.out} at step {done} of {pace.steps}")
+    with run.reporter.task("training", pace.steps) as advance:
+        advance(done)
+        for number in range(done, pace.steps):
+            losses = training.step(number)
+            wrong = [name for name, value in losses.items() if not abs(value) < float("inf")]
+            if wrong:
+                raise GenbenchError(
+                    f"step {number}: {', '.join(wrong)} is no longer finite; the last good state "
+                    f"is in {state}: lower the learning rate"
+                )
+            advance(1)
+            finished = number + 1
+            if run.world.leads and finished % pace.log_every == 0:
+                lines.append(json.dumps({"step": finished, **losses}))
+            if not run.world.leads:
+                continue
+            if finished % pace.preview_every == 0 or finished == pace.steps:
+                save_grid(run.out / f"preview-{finished:07d}.png", training.preview()[:_GRID])
+            if finished % pace.save_every == 0 or finished == pace.steps:
+                _save(training, state, finished, identity)
+                _write_lines(log, lines)
+                last = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+                run.reporter.note(f"step {finished}: {last}")
+    run.world.barrier()
+
+
+def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:
+    if not path.exists():
+        return 0
+    held = load_checkpoint(path)
+    if not isinstance(held, dict) or set(held) != {"step", "identity", "parts"}:
+        raise UsageError(f"{path} is not the state of a training run: pass another --out")
+    if held["identity"] != json.dumps(identity, sort_keys=True):
+        raise UsageError(
+            f"{path.parent} holds a run with other settings: pass another --out, or delete it"
+        )
+    for name, part in training.parts().items():
+        part.load_state_dict(held["parts"][name])
+    return int(held["step"])
+
+
+def _save(training: Training, path: Path, step: int, identity: Mapping[str, Any]) -> None:
+    parts = {name: part.state_dict() for name, part in training.parts().items()}
+    held = {"step": step, "identity": json.dumps(identity, sort_keys=True), "parts": parts}
+    # Through an open file, so that a full disk is an OSError and not torch's own.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(held, file)
+
+
+def _kept_lines(path: Path, step: int) -> list[str]:
+    """The lines of the log up to a step: what came after it will be done again."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("".join(line + os.linesep for line in lines))
