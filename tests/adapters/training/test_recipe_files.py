@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_variety import refusal
+from tiny_recipes import refusal
 
 from genbench.errors import UsageError
 from genbench_adapters.adm.train import AdmRecipe
@@ -15,7 +15,7 @@ from genbench_adapters.emd.distill import EmdRecipe
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.training.recipes import read_recipe
 
-ADAPTERS = Path(__file__).parents[1] / "adapters" / "genbench_adapters"
+ADAPTERS = Path(__file__).parents[3] / "adapters" / "genbench_adapters"
 BUNDLED = {"adm": AdmRecipe, "biggan_deep": BigGANRecipe, "emd": EmdRecipe, "hit": HiTRecipe}
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from strangers import error_line, genbench
-from training_runs import holds_weights_of, left_by_a_follower, silent_run
+from tiny_recipes import HIT_RECIPE, begun_hit, hit_words
+from training_runs import holds_weights_of, left_by_a_follower
 
 from genbench.models.noise import NoiseStream
 from genbench_adapters.hit.augment import augmented
@@ -19,36 +20,14 @@ from genbench_adapters.hit.network import OFFICIAL, ToRGB
 from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES
-from genbench_adapters.hit.train import HiTTraining, train_hit
+from genbench_adapters.hit.train import train_hit
 from genbench_adapters.training.recipes import read_recipe
-from genbench_adapters.training.synthetic_images import synthetic_images
-
-RECIPE = """
-dims = [16, 16, 8]
-heads = [4, 2, 2]
-layers = [1, 1, 1]
-patches = [4, 4, 0]
-latent = 4
-discriminator_widths = [8, 8, 8, 8]
-batch = 4
-steps = 3
-r1_every = 2
-consistency = 10.0
-save_every = 1
-preview_every = 2
-"""
-
-
-def words(folder: Path, out: str) -> tuple[str | Path, ...]:
-    (folder / "recipe.toml").write_text(RECIPE)
-    recipe = folder / "recipe.toml"
-    return ("train", "hit", "--config", recipe, "--data", "bundled[:50]", "--out", folder / out)
 
 
 def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
-    assert genbench(*words(tmp_path, "whole")).returncode == 0
-    assert genbench(*words(tmp_path, "halves"), "--steps", "2").returncode == 0
-    resumed = genbench(*words(tmp_path, "halves"))
+    assert genbench(*hit_words(tmp_path, "whole")).returncode == 0
+    assert genbench(*hit_words(tmp_path, "halves"), "--steps", "2").returncode == 0
+    resumed = genbench(*hit_words(tmp_path, "halves"))
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming" in resumed.stderr
     once, twice = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "halves"))
@@ -63,27 +42,19 @@ def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
 
 
 def test_the_leading_process_alone_writes(tmp_path: Path) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "recipe.toml").write_text(HIT_RECIPE)
     assert left_by_a_follower(train_hit, tmp_path / "recipe.toml", tmp_path / "run") == []
 
 
-def begun(folder: Path, *lines: str) -> HiTTraining:
-    """The recipe with more lines, before its first step."""
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE + "\n".join(lines))
-    run = silent_run(recipe, folder)
-    return HiTTraining(read_recipe(recipe, HiTRecipe), run, synthetic_images(run, 32, 0))
-
-
 def test_the_penalty_is_told_in_the_steps_that_have_it(tmp_path: Path) -> None:
-    training = begun(tmp_path)
+    training = begun_hit(tmp_path)
     told = [training.step(number).get("r1", 0.0) for number in range(4)]
     assert [value > 0 for value in told] == [False, True, False, True]  # r1_every = 2
 
 
 def test_training_begins_with_both_networks_of_a_finished_run(tmp_path: Path) -> None:
-    assert genbench(*words(tmp_path, "run"), "--steps", "1").returncode == 0
-    training = begun(tmp_path, 'initial = "run"')
+    assert genbench(*hit_words(tmp_path, "run"), "--steps", "1").returncode == 0
+    training = begun_hit(tmp_path, 'initial = "run"')
     networks = {"model": training.generator, "discriminator": training.discriminator}
     assert holds_weights_of(tmp_path / "run", networks)
     assert holds_weights_of(tmp_path / "run", {"model": training.ema.averaged})
@@ -91,7 +62,7 @@ def test_training_begins_with_both_networks_of_a_finished_run(tmp_path: Path) ->
 
 def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> None:
     def largest(*lines: str) -> float:
-        training = begun(tmp_path, *lines)
+        training = begun_hit(tmp_path, *lines)
         for layer in training.generator.to_rgb_layers.values():
             assert isinstance(layer, ToRGB)
             torch.nn.init.constant_(layer.output_layer[1].get_parameter("bias"), 3.0)
@@ -106,7 +77,7 @@ def test_the_discriminator_sees_clipped_images_when_asked(tmp_path: Path) -> Non
 
 
 def test_clipped_pixels_learn_to_come_back_but_not_to_go_further(tmp_path: Path) -> None:
-    training = begun(tmp_path, "clipped = true")
+    training = begun_hit(tmp_path, "clipped = true")
     training.generator.forward = lambda z: z  # type: ignore[method-assign]
     pixels = torch.tensor([-2.0, -2.0, 2.0, 2.0, 0.5, 0.5], requires_grad=True)
     made = training._made(pixels)
@@ -117,23 +88,23 @@ def test_clipped_pixels_learn_to_come_back_but_not_to_go_further(tmp_path: Path)
 
 
 def test_new_statistics_are_those_of_the_generated_batches(tmp_path: Path) -> None:
-    training = begun(tmp_path, "statistics_batches = 1", "statistics_batch = 32")
+    training = begun_hit(tmp_path, "statistics_batches = 1", "statistics_batch = 32")
     network = training.finished()
     z = NoiseStream(training.run.seed, torch.arange(32)).normal((4,))
     with torch.no_grad():
         sampled, batch = network(z), training.ema.averaged.train()(z)
     assert float((sampled - batch).abs().mean()) < 0.02 * float(batch.std())  # bar N for N - 1
-    kept = begun(tmp_path).finished().state_dict()
+    kept = begun_hit(tmp_path).finished().state_dict()
     assert all(
         torch.equal(kept[key], value)
-        for key, value in begun(tmp_path).ema.averaged.state_dict().items()
+        for key, value in begun_hit(tmp_path).ema.averaged.state_dict().items()
     )
 
 
 def test_new_statistics_are_a_mean_over_batches(tmp_path: Path) -> None:
     def tokens(batches: int, batch: int) -> torch.Tensor:
         counts = f"statistics_batches = {batches}", f"statistics_batch = {batch}"
-        norm = begun(tmp_path, *counts).finished().embedding_layer[2]
+        norm = begun_hit(tmp_path, *counts).finished().embedding_layer[2]
         return norm.get_buffer("moving_mean")
 
     # Of the first norm: what the later ones see depends on how the images are divided.
@@ -141,7 +112,7 @@ def test_new_statistics_are_a_mean_over_batches(tmp_path: Path) -> None:
 
 
 def test_a_widened_generator_makes_the_images_of_wider_latents(tmp_path: Path) -> None:
-    judged, widened = (begun(tmp_path, line).finished() for line in ("", "widened = 1.5"))
+    judged, widened = (begun_hit(tmp_path, line).finished() for line in ("", "widened = 1.5"))
     z = NoiseStream(0, torch.arange(4)).normal((4,))
     with torch.no_grad():
         torch.testing.assert_close(widened(z), judged(1.5 * z))
@@ -149,7 +120,7 @@ def test_a_widened_generator_makes_the_images_of_wider_latents(tmp_path: Path) -
 
 
 def test_flips_mirror_half_of_the_real_images_whoever_stands_beside_them(tmp_path: Path) -> None:
-    plain, flipped = begun(tmp_path), begun(tmp_path, "flips = true")
+    plain, flipped = begun_hit(tmp_path), begun_hit(tmp_path, "flips = true")
     noise = NoiseStream(0, torch.arange(200))
     as_they_are, met = plain._real(noise), flipped._real(noise)
     mirrored = (met != as_they_are).flatten(1).any(dim=1)
@@ -160,7 +131,7 @@ def test_flips_mirror_half_of_the_real_images_whoever_stands_beside_them(tmp_pat
 
 def test_unlabelled_images_will_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
-    run = genbench(*words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")
+    run = genbench(*hit_words(tmp_path, "run"), "--data", tmp_path / "bare.npz", "--steps", "1")
     assert run.returncode == 0, run.stderr
 
 
@@ -245,7 +216,7 @@ def test_the_papers_recipes(size: int) -> None:
 
 
 def test_a_recipe_with_the_papers_discriminator_learns(tmp_path: Path) -> None:
-    training = begun(tmp_path, 'discriminator = "paper"')
+    training = begun_hit(tmp_path, 'discriminator = "paper"')
     before = {key: value.clone() for key, value in training.discriminator.state_dict().items()}
     training.step(1)
     assert all(
@@ -271,6 +242,6 @@ def test_a_recipe_with_the_papers_discriminator_learns(tmp_path: Path) -> None:
     ],
 )
 def test_bad_recipes(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
-    call = words(tmp_path, "run")
-    (tmp_path / "recipe.toml").write_text(RECIPE.replace(*change))
+    call = hit_words(tmp_path, "run")
+    (tmp_path / "recipe.toml").write_text(HIT_RECIPE.replace(*change))
     assert expected in error_line(genbench(*call))

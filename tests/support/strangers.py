@@ -12,7 +12,7 @@ from unittest import mock
 
 from genbench.cli.app import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 GOOD = README.split("```python\n")[1].split("```")[0]  # the example of "Add a model"
 
 

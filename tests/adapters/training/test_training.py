@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,43 +14,22 @@ import torch
 from biggan_files import small_network
 from safetensors.torch import load_file
 from strangers import error_line, genbench
-from training_runs import holds_weights_of, left_by_a_follower, silent_run
+from tiny_recipes import BIGGAN_RECIPE, begun_biggan, biggan_words, run_in_two_processes
+from training_runs import holds_weights_of, left_by_a_follower
 
 from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
-from genbench_adapters.biggan_deep.train import BigGANRecipe, BigGANTraining, train_biggan
+from genbench_adapters.biggan_deep.train import train_biggan
 from genbench_adapters.training.minibatch_deviation import deviation
-from genbench_adapters.training.recipes import read_recipe
-from genbench_adapters.training.synthetic_images import synthetic_images
-
-RECIPE = """
-resolution = 32
-classes = 10
-channel_width = 8
-z_dim = 4
-layers = [[1, 2, 2], [1, 2, 2], [1, 2, 1]]
-discriminator_widths = [8, 16, 16]
-batch = 8
-steps = 6
-ema = 0.9
-statistics_batches = 1
-statistics_batch = 4
-save_every = 2
-preview_every = 3
-"""
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE)
+    path.write_text(BIGGAN_RECIPE)
     return path
-
-
-def words(recipe: Path, out: Path) -> tuple[str | Path, ...]:
-    return ("train", "biggan-deep", "--config", recipe, "--data", "bundled[:200]", "--out", out)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -61,38 +39,28 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_run_that_went_further_is_not_taken_for_a_shorter_one(
     recipe: Path, tmp_path: Path
 ) -> None:
-    assert genbench(*words(recipe, tmp_path / "run"), "--steps", "3").returncode == 0
-    shorter = genbench(*words(recipe, tmp_path / "run"), "--steps", "2")
+    assert genbench(*biggan_words(recipe, tmp_path / "run"), "--steps", "3").returncode == 0
+    shorter = genbench(*biggan_words(recipe, tmp_path / "run"), "--steps", "2")
     assert "holds a run of 3 steps already" in error_line(shorter)
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert genbench(*words(recipe, whole)).returncode == 0
-    command = [sys.executable, "-m", "genbench", *map(str, words(recipe, broken))]
+    assert genbench(*biggan_words(recipe, whole)).returncode == 0
+    command = [sys.executable, "-m", "genbench", *map(str, biggan_words(recipe, broken))]
     killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not (broken / "state.pt").exists():  # written first after step 2 of 6
         assert killed.poll() is None
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    resumed = genbench(*words(recipe, broken))
+    resumed = genbench(*biggan_words(recipe, broken))
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming" in resumed.stderr
     for key, value in weights(whole).items():
         assert torch.equal(value, weights(broken)[key]), key
     assert (broken / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
     assert (whole / "preview-0000006.png").read_bytes().startswith(b"\x89PNG")
-
-
-def run_in_two_processes(recipe: Path, out: Path) -> None:
-    """Train two steps under torchrun."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*launch, "-m", "genbench", *map(str, words(recipe, out)), "--steps", "2"]
-    run = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
 
 
 def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
@@ -107,7 +75,7 @@ def test_the_leading_process_alone_writes(recipe: Path, tmp_path: Path) -> None:
 
 def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
     run = genbench(
         "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
         "--out", tmp_path / "x.npz", "--cache", tmp_path,
@@ -120,14 +88,14 @@ def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
 def test_a_foreign_state_is_not_gone_on_with(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     torch.save({"weights": torch.zeros(2)}, tmp_path / "run" / "state.pt")
-    line = error_line(genbench(*words(recipe, tmp_path / "run")))
+    line = error_line(genbench(*biggan_words(recipe, tmp_path / "run")))
     assert "is not the state of a training run" in line
 
 
 def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
-    other = genbench(*words(recipe, out), "--steps", "4", "--seed", "1")
+    assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
+    other = genbench(*biggan_words(recipe, out), "--steps", "4", "--seed", "1")
     assert "holds a run with other settings" in error_line(other)
 
 
@@ -153,8 +121,8 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
     ],
 )
 def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expected: str) -> None:
-    recipe.write_text(RECIPE.replace(*change))
-    assert expected in error_line(genbench(*words(recipe, tmp_path / "run")))
+    recipe.write_text(BIGGAN_RECIPE.replace(*change))
+    assert expected in error_line(genbench(*biggan_words(recipe, tmp_path / "run")))
 
 
 def test_a_model_without_a_recipe_and_images_without_labels(recipe: Path, tmp_path: Path) -> None:
@@ -197,7 +165,7 @@ def test_the_latents_of_training_are_those_of_sampling_when_asked(
     recipe: Path, tmp_path: Path
 ) -> None:
     def largest(line: str) -> float:
-        training = begun(recipe, tmp_path, "batch = 64\n" + line)
+        training = begun_biggan(recipe, tmp_path, "batch = 64\n" + line)
         seen: list[torch.Tensor] = []
         training.generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         training.step(0)
@@ -210,9 +178,11 @@ def test_the_latents_of_training_are_those_of_sampling_when_asked(
 
 
 def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:
-    recipe.write_text(RECIPE + "grey = true\ntruncated = true\ndiscriminator_reduction = 0\n")
+    recipe.write_text(
+        BIGGAN_RECIPE + "grey = true\ntruncated = true\ndiscriminator_reduction = 0\n"
+    )
     out = tmp_path / "run"
-    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
+    assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
     run = genbench(
         "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
         "--out", tmp_path / "x.npz", "--cache", tmp_path,
@@ -226,29 +196,20 @@ def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:
 
 def test_training_begins_with_both_networks_of_a_finished_run(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert genbench(*words(recipe, out), "--steps", "2").returncode == 0
-    training = begun(recipe, tmp_path, 'initial = "run"')
+    assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
+    training = begun_biggan(recipe, tmp_path, 'initial = "run"')
     assert holds_weights_of(
         out, {"model": training.generator, "discriminator": training.discriminator}
     )
     assert holds_weights_of(out, {"model": training.ema.averaged})
     (out / "discriminator.safetensors").unlink()
-    recipe.write_text(RECIPE + 'initial = "run"\n')
-    line = error_line(genbench(*words(recipe, tmp_path / "next")))
+    recipe.write_text(BIGGAN_RECIPE + 'initial = "run"\n')
+    line = error_line(genbench(*biggan_words(recipe, tmp_path / "next")))
     assert "discriminator.safetensors is not a file" in line
 
 
-def begun(recipe: Path, folder: Path, lines: str) -> BigGANTraining:
-    """The recipe with more lines, which may replace its own, before its first step."""
-    keys = {line.split(" =")[0] for line in lines.splitlines()}
-    kept = [line for line in RECIPE.splitlines() if line.split(" =")[0] not in keys]
-    recipe.write_text("\n".join([*kept, lines]))
-    run = silent_run(recipe, folder)
-    return BigGANTraining(read_recipe(recipe, BigGANRecipe), run, synthetic_images(run, 32, 10))
-
-
 def test_both_rates_drop_at_the_recipes_step(recipe: Path, tmp_path: Path) -> None:
-    training = begun(recipe, tmp_path, "generator_rate = 1e-3\ndrop_at = 1\ndrop = 0.5\n")
+    training = begun_biggan(recipe, tmp_path, "generator_rate = 1e-3\ndrop_at = 1\ndrop = 0.5\n")
     rates = []
     for number in range(3):
         training.step(number)

@@ -19,7 +19,7 @@ from genbench.errors import GenbenchError
 from genbench.models.noise import NoiseStream
 from genbench_adapters.emd.network import EDM, Block, EDMConfig, Resample, sinusoids
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "parity"
 PARITY = sorted([*SHARED.glob("edm_*.npz"), *SHARED.glob("cm_*.npz")])
 NCSNPP_ARGUMENTS = {

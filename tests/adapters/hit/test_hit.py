@@ -33,7 +33,7 @@ from genbench_adapters.hit.network import (
 )
 from genbench_adapters.hit.tensorflow import open_bundle
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "parity"
 PARITY = sorted(SHARED.glob("hit_*"))
 SIZES = {128: (32_866_627, 304), 256: (46_217_670, 333), 1024: (88_216_300, 407)}

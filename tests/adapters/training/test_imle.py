@@ -7,9 +7,15 @@ import math
 from pathlib import Path
 
 import pytest
-import test_training
 import torch
-from test_variety import Begin, begin_biggan, begin_hit, refusal
+from tiny_recipes import (
+    BIGGAN_RECIPE,
+    Begin,
+    begin_biggan,
+    begin_hit,
+    refusal,
+    run_in_two_processes,
+)
 from training_runs import silent_run
 
 from genbench.models.noise import NoiseStream
@@ -113,8 +119,8 @@ def test_a_resumed_run_keeps_its_matches(tmp_path: Path, begin: Begin) -> None:
 
 def test_two_processes_share_the_matches(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(test_training.RECIPE + "imle = 1.0\nimle_every = 3\nimle_batch = 4\n")
-    test_training.run_in_two_processes(recipe, tmp_path / "run")
+    recipe.write_text(BIGGAN_RECIPE + "imle = 1.0\nimle_every = 3\nimle_batch = 4\n")
+    run_in_two_processes(recipe, tmp_path / "run")
     parts = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["parts"]
     latents = parts["matches"]["latents"]
     assert latents.shape == (3, 4, 4)

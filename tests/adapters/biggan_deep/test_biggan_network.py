@@ -17,7 +17,7 @@ from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANDeep, statistics_position
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 PARITY = sorted((ROOT.parent / "shared" / "parity").glob("biggan_*"))
 
 

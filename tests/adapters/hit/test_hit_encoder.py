@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from strangers import genbench
-from test_hit_training import begun, words
-from test_variety import refusal
+from tiny_recipes import begun_hit, hit_words, refusal
 from training_runs import holds_weights_of
 
 from genbench_adapters.hit.discriminator import Discriminator
@@ -55,7 +54,7 @@ def test_latents_never_have_variances_out_of_reach() -> None:
 
 
 def test_the_autoencoder_comes_nearer_to_real_images(tmp_path: Path) -> None:
-    training = begun(tmp_path, *KEYS, "autoencoder_steps = 40", "generator_rate = 3e-3")
+    training = begun_hit(tmp_path, *KEYS, "autoencoder_steps = 40", "generator_rate = 3e-3")
     judge = {key: value.clone() for key, value in training.discriminator.state_dict().items()}
     apart = [training.step(number)["reconstruction"] for number in range(40)]
     assert sum(apart[-5:]) / 5 < sum(apart[:5]) / 5 - 0.3
@@ -66,7 +65,7 @@ def test_the_autoencoder_comes_nearer_to_real_images(tmp_path: Path) -> None:
 
 
 def test_costs_reach_the_encoder_and_the_generator(tmp_path: Path) -> None:
-    training = begun(tmp_path, *KEYS)
+    training = begun_hit(tmp_path, *KEYS)
     assert training.encoder is not None
     before = {key: value.clone() for key, value in training.learning.state_dict().items()}
     training.step(0)
@@ -80,7 +79,7 @@ def test_costs_reach_the_encoder_and_the_generator(tmp_path: Path) -> None:
 
 def test_a_run_resumes_and_another_begins_with_its_encoder(tmp_path: Path) -> None:
     def trained(out: str, *more: str) -> None:
-        call = words(tmp_path, out)
+        call = hit_words(tmp_path, out)
         with (tmp_path / "recipe.toml").open("a") as recipe:
             recipe.write("\n".join((*KEYS, "autoencoder_steps = 1")))
         run = genbench(*call, *more)
@@ -94,7 +93,7 @@ def test_a_run_resumes_and_another_begins_with_its_encoder(tmp_path: Path) -> No
             load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "halves")
         )
         assert all(torch.equal(once[key], twice[key]) for key in once)
-    training = begun(tmp_path, *KEYS, 'initial = "whole"')
+    training = begun_hit(tmp_path, *KEYS, 'initial = "whole"')
     assert training.encoder is not None
     assert holds_weights_of(tmp_path / "whole", {"encoder": training.encoder})
 

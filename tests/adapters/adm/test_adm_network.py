@@ -26,7 +26,7 @@ from genbench_adapters.adm.network import (
 )
 from genbench_adapters.adm.variants import UPSAMPLERS, VARIANTS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "parity"
 PARITY = sorted(SHARED.glob("adm_*"))
 

@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import test_hit_training
-import test_training
 import torch
-from strangers import error_line, genbench
+from tiny_recipes import Begin, begin_biggan, begin_hit, refusal
 
 from genbench.errors import UsageError
 from genbench.models.noise import NoiseStream
-from genbench_adapters.biggan_deep.train import BigGANTraining
-from genbench_adapters.hit.train import HiTTraining
 from genbench_adapters.training.mode_seeking import paired, sameness
-
-Begin = Callable[[Path, str], BigGANTraining | HiTTraining]
-
-
-def begin_biggan(folder: Path, line: str) -> BigGANTraining:
-    return test_training.begun(folder / "recipe.toml", folder, line)
-
-
-def begin_hit(folder: Path, line: str) -> HiTTraining:
-    return test_hit_training.begun(folder, line)
-
-
-def refusal(folder: Path, family: str, line: str) -> str:
-    """What `genbench train` says of a recipe with one more line."""
-    recipe = folder / "recipe.toml"
-    known = test_training.RECIPE if family == "biggan-deep" else test_hit_training.RECIPE
-    recipe.write_text(known + line)
-    words = ("--config", recipe, "--data", "bundled[:50]", "--out", folder / "run")
-    return error_line(genbench("train", family, *words))
 
 
 def test_a_pair_shares_half_of_its_numbers_and_no_row_another_distribution() -> None:
