@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record
 from genbench.records.store import read_records
 from genbench.report.curves import evaluation_plots, sweeps
-from genbench.report.plots import evaluation_figure, sweep_figure
+from genbench.report.plots import draw_evaluations, draw_sweeps
 from genbench.runtime.files import replacing
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -26,7 +26,7 @@ def _write(path: Path, text: str) -> None:
     print(path)
 
 
-def _guided(record: Measurement) -> bool:
+def _guided(record: Record) -> bool:
     """At the usual number of steps: what changes over these is the scale alone."""
     return record.model == "adm-guided" and record.options.get("steps") == 0
 
@@ -37,12 +37,12 @@ def main() -> None:
     records = [record for path in parser.parse_args().records for record in read_records(path)]
     scales = [curve for curve in sweeps(filter(_guided, records)) if len(curve.settings) > 2]
     if scales:
-        _write(DOCS / "adm-guidance.svg", sweep_figure(scales))
+        _write(DOCS / "adm-guidance.svg", draw_sweeps(scales))
     models = ("adm-guided", "emd")
     plots = evaluation_plots([record for record in records if record.model in models])
     if plots:
         fullest = max(plots, key=lambda plot: len(plot.points))
-        _write(DOCS / "nfe.svg", evaluation_figure(fullest))
+        _write(DOCS / "nfe.svg", draw_evaluations(fullest))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.models.opening import ModelRequest
+from genbench.models.opening import ModelRequest, resolve
 from genbench.quality.evaluation import QualityRequest, evaluate
 from genbench.records.protocols import find_protocol
 from genbench.runtime.distributed import World
@@ -24,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         request = QualityRequest(
             protocol=find_protocol("bundled"),
-            model=ModelRequest(name="toy", resolution=32),
+            model=resolve(ModelRequest(name="toy", resolution=32)),
             reference=f"bundled[:{count}]",
             counts=(count,),
             cache=Path(cache),

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record
+from genbench.records.lines import to_line
 from genbench.records.protocols import load_protocols
 from genbench.records.store import read_records
 from genbench.report.curves import SpeedPlot, speed_plots
-from genbench.report.plots import speed_figure
+from genbench.report.plots import draw_speed
 from genbench.runtime.files import replacing
 from genbench.tables.build import Table, build_table
 from genbench.tables.published import load_published
@@ -33,33 +34,32 @@ BEGIN = "<!-- bundled table: written by `make readme`, do not edit -->"
 END = "<!-- end of the bundled table -->"
 
 
-def bundled(records: Sequence[Measurement]) -> Table:
+def bundled(records: Sequence[Record]) -> Table:
     """The table "four systems, one protocol"."""
     return build_table(load_spec("bundled"), load_published(), records, load_protocols())
 
 
-def shown(table: Table) -> list[Measurement]:
+def shown(table: Table) -> list[Record]:
     """The records behind the cells of a table, each once, in its order."""
     found = [cell.measured for row in table.rows for cell in row.cells]
-    return list({record.to_json(): record for record in found if record is not None}.values())
+    return list({to_line(record): record for record in found if record is not None}.values())
 
 
-def portable(record: Measurement) -> Measurement:
+def portable(record: Record) -> Record:
     """A record whose command names files of this machine by their last part alone."""
     command = [
-        Path(word).name if Path(word).is_absolute() else word
-        for word in record.environment.get("command", [])
+        Path(word).name if Path(word).is_absolute() else word for word in record.environment.command
     ]
-    return replace(record, environment={**record.environment, "command": command})
+    return replace(record, environment=replace(record.environment, command=tuple(command)))
 
 
-def scatter(records: Sequence[Measurement]) -> SpeedPlot | None:
+def scatter(records: Sequence[Record]) -> SpeedPlot | None:
     """Quality against speed of the table's models; None before any speed was measured."""
     plots = speed_plots(shown(bundled(records)))
     return max(plots, key=lambda plot: len(plot.points), default=None)
 
 
-def block(records: Sequence[Measurement]) -> str:
+def block(records: Sequence[Record]) -> str:
     """What stands between the two marks in README.md."""
     text = table_to_markdown(bundled(records))
     plot = scatter(records)
@@ -86,9 +86,9 @@ def main() -> None:
     records = shown(bundled(given)) or read_records(KEPT)
     plot = scatter(records)
     texts = {
-        KEPT: "".join(f"{portable(record).to_json()}\n" for record in records),
+        KEPT: "".join(f"{to_line(portable(record))}\n" for record in records),
         README: with_block(README.read_text(encoding="utf-8"), block(records)),
-        **({SCATTER: speed_figure(plot)} if plot is not None else {}),
+        **({SCATTER: draw_speed(plot)} if plot is not None else {}),
     }
     for path, text in texts.items():
         with replacing(path) as temporary:

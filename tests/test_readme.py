@@ -59,14 +59,17 @@ def test_the_scatter_is_current() -> None:
     pinned = re.search(r"^matplotlib==(\S+)$", (ROOT / "requirements.lock").read_text(), re.M)
     if pinned is None or metadata.version("matplotlib") != pinned[1]:
         pytest.skip("another matplotlib than the pinned one draws other bytes")
-    assert readme.SCATTER.read_text(encoding="utf-8") == readme.speed_figure(plot)
+    assert readme.SCATTER.read_text(encoding="utf-8") == readme.draw_speed(plot)
 
 
 def test_a_speed_on_record_brings_the_scatter() -> None:
     kept = read_records(readme.KEPT)
     records = [record for record in kept if record.metric != "throughput"]
     quality = next(record for record in records if record.metric == "fd")
-    rate = speed(quality.model, 200.0, card=quality.card, options=quality.options)
+    rate = speed(
+        quality.model, 200.0, card=quality.card, options=quality.options,
+        arithmetic=quality.arithmetic,
+    )  # fmt: skip
     text = readme.block([*records, rate])
     assert "![FD against images per second on a CPU" in text
     assert "docs/bundled-speed.svg" in text

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from genbench.errors import GenbenchError
+from genbench.models.contract import ModelCard
 from genbench.runtime.files import replacing
 from genbench.weights.loading import load_state_strictly, load_tensors
 
@@ -69,3 +70,10 @@ def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Netwo
 def load_filled(network: Network, checkpoint: Path, *, what: str) -> Network:
     """`filled` with the tensors of a file."""
     return filled(network, load_tensors(checkpoint), what=f"{what} ({checkpoint})")
+
+
+def given_file(card: ModelCard, checkpoint: Path | None) -> Path:
+    """The file of a card's weights. Raises GenbenchError with the remedy where none is."""
+    if checkpoint is None:
+        raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+    return checkpoint

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from genbench import __version__
-from genbench.cli.checks import check, doctor
+from genbench.cli.checks import check, doctor, schema
 from genbench.cli.options import MODEL_OPTIONS, Json
 from genbench.cli.quality import fid, ref, sample
 from genbench.cli.speed import audit, throughput
 from genbench.cli.tables import compare, report, table
 from genbench.cli.training import convert, distill, train
 from genbench.errors import GenbenchError
+from genbench.version import __version__
 
 app = typer.Typer(
     name="genbench",
@@ -46,7 +46,7 @@ def ls(
 
 
 _COMMANDS = (fid, sample, ref, ls, check, doctor, throughput, audit, table, report, compare, train,
-             distill, convert)  # fmt: skip
+             distill, convert, schema)  # fmt: skip
 _TAKE_MODEL_OPTIONS = (fid, sample, check, throughput, convert)
 for _command in _COMMANDS:
     app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)

@@ -1,4 +1,4 @@
-"""`genbench check` and `genbench doctor`: what holds of an adapter, and of this machine."""
+"""`genbench check`, `doctor` and `schema`: what holds of an adapter, a machine, a record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.options import Checkpoint, Device, Dtype, Json, Resolution, Variant, model_request
+from genbench.cli.options import (
+    Checkpoint,
+    Device,
+    Dtype,
+    Json,
+    Resolution,
+    Variant,
+    free_options,
+    refuse_unknown,
+)
 
 
 def check(
@@ -22,9 +31,15 @@ def check(
     """Test an adapter against the contract, for its author. Exits 1 when a rule is broken."""
     from genbench.cli.console import show_check
     from genbench.models.check import check_adapter
+    from genbench.models.opening import ModelRequest, resolve
     from genbench.runtime.distributed import World, device_of
 
-    request = model_request(ctx, model, res, variant, checkpoint, 0, "uniform", dtype, 64)
+    request = ModelRequest(
+        name=model, resolution=res, variant=variant, checkpoint=checkpoint, dtype=dtype,
+        options=free_options(ctx),
+    )  # fmt: skip
+    if request.options:
+        refuse_unknown(ctx, [resolve(request, lenient=True)])
     results = list(check_adapter(request, device_of(device, World())))
     for result in results:
         show_check(result.rule, result.passed, result.message)
@@ -44,3 +59,10 @@ def doctor(json_lines: Json = False) -> None:
             print(json.dumps(asdict(finding)))
         else:
             show_check(finding.subject, finding.good, finding.text)
+
+
+def schema() -> None:
+    """Print the JSON Schema of a record, one line of a record file."""
+    from genbench.records.lines import record_schema
+
+    print(json.dumps(record_schema(), indent=1))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-import genbench
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError
 from genbench.models.registry import adapter_entries, load_adapter_class
@@ -18,6 +17,7 @@ from genbench.records.provenance import cpu_name, git_revision, package_versions
 from genbench.runtime.folders import cache_folder, default_records
 from genbench.speed.datasheets import missing_architecture
 from genbench.speed.power import power_monitor
+from genbench.version import __version__
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def examine() -> list[Finding]:
 
 def _versions() -> list[Finding]:
     revision = git_revision()
-    text = genbench.__version__ + (f" ({revision[:12]}{revision[40:]})" if revision else "")
+    text = __version__ + (f" ({revision[:12]}{revision[40:]})" if revision else "")
     found = [Finding("genbench", True, text)]
     for name, version in package_versions().items():
         good = version != "missing"

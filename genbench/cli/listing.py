@@ -7,7 +7,7 @@ from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.protocols import load_protocols
-from genbench.speed.datasheets import DTYPE_COLUMNS, Cell, Gpu, known_gpus
+from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
 from genbench.tables.specs import load_spec, spec_names
 
 Rows = list[dict[str, str]]
@@ -129,14 +129,14 @@ def gpu_lists() -> list[list[dict[str, str]]]:
 
 
 def _row(gpu: Gpu) -> dict[str, str]:
-    def shown(cell: Cell | None) -> str:
+    def shown(cell: SheetValue | None) -> str:
         return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "recalled"))
 
     return {
         "gpu": gpu.name,
         "also": ", ".join(gpu.aliases),
         "CUDA": gpu.capability,
-        **{f"{dtype} TFLOP/s": shown(gpu.peaks.get(dtype)) for dtype in DTYPE_COLUMNS},
+        **{f"{dtype} TFLOP/s": shown(gpu.cells().get(dtype)) for dtype in DTYPE_COLUMNS},
         "GB/s": shown(gpu.bandwidth),
     }
 

@@ -10,7 +10,9 @@ import typer
 from genbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
-    from genbench.models.opening import ModelRequest
+    from collections.abc import Sequence
+
+    from genbench.models.opening import ResolvedModel
 
 # What these commands do not know belongs to the model: `--truncation 0.5`, `--steps 250`.
 MODEL_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -54,35 +56,28 @@ def free_options(ctx: typer.Context) -> dict[str, str]:
     return given
 
 
-def model_options(ctx: typer.Context, model: str) -> dict[str, str]:
-    """The options this command does not know, as the model's; unknown to both: an error."""
-    given = free_options(ctx)
-    if not given:
-        return given
-    known = [name for parameter in ctx.command.params for name in parameter.opts]
-    if model:
-        from genbench.models.options import adapter_options
-        from genbench.models.registry import find_adapter, load_adapter_class
-
-        own = adapter_options(load_adapter_class(find_adapter(model)))
-        names = {name.replace("_", "-") for name in own}
-        given = {key.replace("_", "-"): value for key, value in given.items()}
-        known += [f"--{name}" for name in names]
-    for key in given:
-        if f"--{key}" not in known:
-            raise UsageError(f"there is no option --{key}; {suggestion('--' + key, known)}")
-    return given
-
-
-def model_request(
+def resolved_model(
     ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
     labels: str, dtype: str, batch_size: int | None,
-) -> ModelRequest:  # fmt: skip
+) -> ResolvedModel:  # fmt: skip
     """The model as the user named it, with the options it alone knows."""
-    from genbench.models.opening import ModelRequest
+    from genbench.models.opening import ModelRequest, resolve
 
-    return ModelRequest(
+    request = ModelRequest(
         name=model, resolution=res, variant=variant, checkpoint=checkpoint,
-        options=model_options(ctx, model), seed=seed, labels=labels, dtype=dtype,
-        batch_size=batch_size,
+        options=free_options(ctx), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
     )  # fmt: skip
+    found = resolve(request, lenient=True)
+    refuse_unknown(ctx, [found])
+    return found
+
+
+def refuse_unknown(ctx: typer.Context, models: Sequence[ResolvedModel]) -> None:
+    """Raise UsageError for an option that neither the command nor any of these models has."""
+    names = [name for parameter in ctx.command.params for name in parameter.opts]
+    for model in models:
+        names += [f"--{name.replace('_', '-')}" for name in model.options]
+    for key in free_options(ctx):
+        if all(key in model.unknown for model in models):
+            spelled = f"--{key.replace('_', '-')}"
+            raise UsageError(f"there is no option {spelled}; {suggestion(spelled, names)}")

@@ -24,8 +24,8 @@ from genbench.cli.options import (
     Seed,
     Variant,
     Weights,
-    model_options,
-    model_request,
+    refuse_unknown,
+    resolved_model,
 )
 
 
@@ -60,45 +60,25 @@ def fid(
 
     Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
     """
-    from genbench.cli.console import ConsoleReporter, show_measurements
-    from genbench.models.opening import model_resolution
-    from genbench.quality.evaluation import QualityRequest, evaluate
-    from genbench.records.protocols import choose_protocol
-    from genbench.records.store import append_records, read_records
-    from genbench.runtime.distributed import device_of, joined_world
+    from genbench import api
+    from genbench.cli.console import show_results
     from genbench.runtime.folders import default_records
 
-    known = tuple(read_records(records or default_records())) if reuse else ()
-    request_model, size = None, 0
+    chosen = None
     if model:
-        request_model = model_request(
+        chosen = resolved_model(
             ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size
         )
-        size = model_resolution(request_model)
     else:
-        model_options(ctx, "")
-    request = QualityRequest(
-        protocol=choose_protocol(
-            protocol, model_resolution=size, reference=ref, detector=detector, crop=crop,
-            resolution=res,
-        ),
-        samples=samples, model=request_model, features=features, reference=ref,
-        reference_features=ref_features, counts=tuple(n or ()), metrics=tuple(metric or ()),
-        detector_weights=detector_weights, interval=ci, cache=cache, known=known,
+        refuse_unknown(ctx, [])
+    measured = api.evaluate(
+        chosen or "", samples=samples, features=features, reference=ref,
+        reference_features=ref_features, protocol=protocol, counts=tuple(n or ()),
+        metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
+        detector_weights=detector_weights, crop=crop, device=device, cache=cache,
+        records=records or default_records(), reuse=reuse,
     )  # fmt: skip
-    with joined_world() as world:
-        reporter = ConsoleReporter(leads=world.leads)
-        measured = evaluate(
-            request, world=world, device=device_of(device, world), reporter=reporter
-        )
-        if not world.leads:
-            return
-        append_records(records or default_records(), [new for new in measured if new not in known])
-        if json_lines:
-            for measurement in measured:
-                print(measurement.to_json())
-        else:
-            show_measurements(measured)
+    show_results(measured, as_json=json_lines)
 
 
 def sample(
@@ -117,17 +97,17 @@ def sample(
     cache: Cache = None,
 ) -> None:
     """Draw samples and write them; a killed run resumes."""
-    from genbench.cli.console import ConsoleReporter
     from genbench.models.opening import open_model
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
+    from genbench.runtime.progress_bars import ProgressBars
 
-    request = model_request(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
+    chosen = resolved_model(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
     check_output(out)
     with joined_world() as world:
-        reporter = ConsoleReporter(leads=world.leads)
-        source = open_model(request, device_of(device, world))
+        reporter = ProgressBars(leads=world.leads)
+        source = open_model(chosen, device_of(device, world))
         where = cache or cache_folder()
         folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
         if world.leads:
@@ -146,18 +126,18 @@ def ref(
     cache: Cache = None,
 ) -> None:
     """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
-    from genbench.cli.console import ConsoleReporter
     from genbench.detectors.published_weights import fetch_weights
     from genbench.detectors.registry import create_detector, detector_status
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.folders import cache_folder
+    from genbench.runtime.progress_bars import ProgressBars
 
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
-        reporter = ConsoleReporter(leads=world.leads)
+        reporter = ProgressBars(leads=world.leads)
         if detector_weights is None:
             fetch_weights(detector, reporter)
         extractor = create_detector(

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli.options import Checkpoint, Device, Json, Resolution, Seed, Variant, free_options
-from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.cli.options import (
+    Checkpoint,
+    Device,
+    Json,
+    Resolution,
+    Seed,
+    Variant,
+    free_options,
+    refuse_unknown,
+)
+from genbench.errors import GenbenchError, UsageError
 
 if TYPE_CHECKING:
-    from genbench.models.opening import ModelRequest
-    from genbench.records.measurement import Measurement
+    from genbench.records.kinds import SpeedRecord
     from genbench.speed.datasheets import Gpu
 
 
@@ -57,52 +65,56 @@ def throughput(
 
     Options of a model follow the same way: --steps 25 goes to the models that have it.
     """
-    from genbench.cli.console import ConsoleReporter
-    from genbench.cli.speed_console import show_speeds, show_target
-    from genbench.records.store import append_records, read_records
+    from genbench import api
+    from genbench.cli.console import show_results
+    from genbench.cli.speed_console import show_target
+    from genbench.models.opening import ModelRequest, resolve
+    from genbench.records.lines import to_line
+    from genbench.records.store import read_records
     from genbench.runtime.distributed import World, device_of
     from genbench.runtime.folders import default_records
+    from genbench.runtime.progress_bars import ProgressBars
+    from genbench.speed.backtests import backtests
     from genbench.speed.datasheets import find_gpu
-    from genbench.speed.instruments import laboratory, precision_named
-    from genbench.speed.target_gpu import backtests
-    from genbench.speed.throughput import SpeedRequest, sampling_throughput, training_throughput
+    from genbench.speed.instruments import sheet_of
+    from genbench.speed.throughput import resolve_fitting
 
+    if len(model) > 1 and (variant or checkpoint):
+        raise UsageError("--variant and --checkpoint are of one model: measure it alone")
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
-    place = device_of(device, World())
-    own = len(model) == 1 and not train
-    precision = precision_named(dtype or (_own_dtype(model[0], res, variant) if own else "float32"),
-                                place)  # fmt: skip
-    weights_dtype = str(precision.dtype).removeprefix("torch.")
-    request = SpeedRequest(
-        models=_requests(ctx, model, res, variant, checkpoint, seed, weights_dtype),
-        precision=precision, batches=batches, compiles=compiles, target=target,
+    reporter = ProgressBars(leads=True)
+    requests = [
+        ModelRequest(
+            name=name, resolution=0 if train else res, variant=variant, checkpoint=checkpoint,
+            seed=seed, options=free_options(ctx),
+        )
+        for name in model
+    ]  # fmt: skip
+    models = (
+        [resolve(request, lenient=True) for request in requests]
+        if train else resolve_fitting(requests, reporter)
     )  # fmt: skip
-    lab = laboratory(place, seconds)
+    refuse_unknown(ctx, models)
     path = records or default_records()
     before = read_records(path) if target else []
-    measured: list[Measurement] = []
-    job = training_throughput if train else sampling_throughput
-    for found in job(request, lab, ConsoleReporter(leads=True)):
-        append_records(path, found)
-        measured += found
-        if json_lines:
-            for record in found:
-                print(record.to_json())
+
+    def print_lines(found: Sequence[SpeedRecord]) -> None:
+        for record in found:
+            print(to_line(record))
+
+    measured = api.throughput(
+        models, resolution=res, dtype=dtype, batches=batches, compile=compiles, train=train,
+        gpu=target.name if target else "", seconds=seconds, device=device, records=path,
+        found=print_lines if json_lines else None, reporter=reporter,
+    )  # fmt: skip
     if not json_lines:
-        show_speeds(measured)
+        show_results(measured, as_json=False)
         if target is not None:
-            show_target(measured, target, backtests([*before, *measured], lab.gpu, target))
+            sheet = sheet_of(device_of(device, World()))
+            show_target(measured, target, backtests([*before, *measured], sheet, target))
     if strict and target is not None:
         _demand_measured(measured, target)
-
-
-def _own_dtype(model: str, res: int, variant: str) -> str:
-    """The arithmetic a model is sampled in when nobody names another."""
-    from genbench.models.registry import choose_card, find_adapter, load_adapter_class
-
-    cards = load_adapter_class(find_adapter(model)).cards
-    return choose_card(cards, model, variant, res).dtype
 
 
 def _batches(given: list[str]) -> tuple[int, ...]:
@@ -115,44 +127,7 @@ def _batches(given: list[str]) -> tuple[int, ...]:
         raise UsageError(f"--batch takes auto or numbers, not {' '.join(given)}") from error
 
 
-def _requests(
-    ctx: typer.Context, models: list[str], res: int, variant: str, checkpoint: str, seed: int,
-    dtype: str,
-) -> tuple[ModelRequest, ...]:  # fmt: skip
-    """One request a model, each with those of the further options that it knows."""
-    from genbench.models.opening import ModelRequest
-    from genbench.models.options import adapter_options
-    from genbench.models.registry import find_adapter, load_adapter_class
-
-    if len(models) > 1 and (variant or checkpoint):
-        raise UsageError("--variant and --checkpoint are of one model: measure it alone")
-    given = {key.replace("_", "-"): value for key, value in free_options(ctx).items()}
-    own = {
-        name: {
-            option.replace("_", "-")
-            for option in adapter_options(load_adapter_class(find_adapter(name)))
-        }
-        for name in models
-    }
-    for key in given:
-        if not any(key in options for options in own.values()):
-            names = [name for parameter in ctx.command.params for name in parameter.opts]
-            names += [f"--{option}" for options in own.values() for option in options]
-            raise UsageError(f"there is no option --{key}; {suggestion('--' + key, names)}")
-    return tuple(
-        ModelRequest(
-            name=name, resolution=res, variant=variant, checkpoint=checkpoint, seed=seed,
-            dtype=dtype, options=_known(given, own[name]),
-        )
-        for name in models
-    )  # fmt: skip
-
-
-def _known(given: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    return {key: value for key, value in given.items() if key in names}
-
-
-def _demand_measured(measured: list[Measurement], target: Gpu) -> None:
+def _demand_measured(measured: Sequence[SpeedRecord], target: Gpu) -> None:
     """Raises NotMeasuredError unless a record of the target's measured tier is there."""
     from genbench.speed.target_gpu import second_of, short_name
 

@@ -10,7 +10,7 @@ import typer
 from genbench.cli.options import Cache, Json
 
 if TYPE_CHECKING:
-    from genbench.records.measurement import Measurement
+    from genbench.records.kinds import Record
     from genbench.tables.build import Table
 
 Records = Annotated[
@@ -40,18 +40,12 @@ def table(
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
+    from genbench import api
     from genbench.cli.console import stdout
-    from genbench.records.protocols import load_protocols
     from genbench.runtime.files import replacing
-    from genbench.tables.build import build_table
-    from genbench.tables.published import load_published
-    from genbench.tables.specs import at_count, load_spec
     from genbench.tables.terminal import print_table
 
-    spec = load_spec(name)
-    built = build_table(
-        at_count(spec, n) if n else spec, load_published(), read_all(records), load_protocols()
-    )
+    built = api.build_table(name, read_all(records), samples=n).table
     texts = {path: _as_text(built, format or _format_of(path)) for path in out or ()}
     if check:
         faults = built.faults()
@@ -83,7 +77,7 @@ def _format_of(path: Path) -> str:
     return formats[path.suffix]
 
 
-def read_all(files: list[Path] | None) -> list[Measurement]:
+def read_all(files: list[Path] | None) -> list[Record]:
     """The records of several files in the order named; of the usual file when none is."""
     from genbench.records.store import read_records
     from genbench.runtime.folders import default_records
@@ -120,20 +114,17 @@ def report(
     """
     import sys
 
-    from genbench.records.protocols import load_protocols
+    from genbench import api
     from genbench.report.document import report_html
     from genbench.runtime.files import replacing
     from genbench.runtime.folders import cache_folder
-    from genbench.tables.build import build_table
-    from genbench.tables.published import load_published
-    from genbench.tables.specs import at_count, load_spec, spec_names
+    from genbench.tables.specs import load_spec, spec_names
 
-    found, published, protocols = read_all(records), load_published(), load_protocols()
+    found = read_all(records)
     tables: list[Table] = []
-    for spec in map(load_spec, spec_names()):
-        own = not any(row.published for row in spec.rows)
-        counted = at_count(spec, n) if n and own else spec
-        built = build_table(counted, published, found, protocols)
+    for name in spec_names():
+        own = not any(row.published for row in load_spec(name).rows)
+        built = api.build_table(name, found, samples=n if own else 0).table
         tables.insert(0 if own else len(tables), built)
     text = report_html(found, tables, cache=cache or cache_folder())
     with replacing(out) as temporary:

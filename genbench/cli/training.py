@@ -25,18 +25,18 @@ def train(
 
     Under torchrun the processes share each batch.
     """
-    from genbench.cli.console import ConsoleReporter
     from genbench.models.optional import TrainRun
-    from genbench.models.registry import training_of
+    from genbench.models.registry import trainable
     from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.progress_bars import ProgressBars
 
-    begin = training_of(model)
+    family = trainable(model)
     with joined_world(trains=True) as world:
         run = TrainRun(
             config=config, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
-            device=device_of(device, world), reporter=ConsoleReporter(leads=world.leads),
+            device=device_of(device, world), reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip
-        weights = begin(run)
+        weights = family.train(run)
         if world.leads:
             print(f"trained {model}: {weights}", file=sys.stderr)
 
@@ -63,24 +63,24 @@ def distill(
     A killed run resumes where its last checkpoint stands. Under torchrun the processes share
     each batch.
     """
-    from genbench.cli.console import ConsoleReporter
     from genbench.models.checkpoints import named_weights
     from genbench.models.optional import DistillRun
-    from genbench.models.registry import distillation_of
+    from genbench.models.registry import distillable
     from genbench.quality.training_curve import Curve, distilled
     from genbench.records.protocols import find_protocol
     from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.progress_bars import ProgressBars
 
-    begin = distillation_of(model)
+    family = distillable(model)
     weights = named_weights(teacher, res)
     curve = Curve(every=fd_every, samples=fd_samples, protocol=find_protocol(protocol))
     with joined_world(trains=True) as world:
         run = DistillRun(
             config=config, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
             world=world, device=device_of(device, world),
-            reporter=ConsoleReporter(leads=world.leads),
+            reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip
-        path = distilled(begin, run, model, curve)
+        path = distilled(family.distill, run, model, curve)
         if world.leads:
             print(f"distilled {model}: {path}", file=sys.stderr)
 
@@ -96,7 +96,7 @@ def convert(
     Options of the family follow the same way: hit has --weights ema|generator and --patches.
     """
     from genbench.models.optional import ConvertRun
-    from genbench.models.registry import converter_of
+    from genbench.models.registry import convertible
 
     run = ConvertRun(source=source, out=out, options=free_options(ctx))
-    print(converter_of(model)(run), file=sys.stderr)
+    print(convertible(model).convert(run), file=sys.stderr)

@@ -27,16 +27,21 @@ def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> Ima
     if (part := _SLICE.match(spec)) and not _exists(spec):
         whole = open_image_set(part["spec"], crop=crop, resolution=resolution)
         return _part_of(whole, spec, part["start"], part["stop"])
-    found = _open_whole(spec, crop, resolution)
-    if resolution and found.size != (resolution, resolution):
-        height, width = found.size
-        if crop == "none":
-            raise GenbenchError(
-                f"{spec} holds images of {width}x{height}, not {resolution}x{resolution}: pass "
-                "--crop adm or --crop resize to bring them to it"
-            )
-        found = Resized(found, crop, resolution)
-    return found
+    return brought_to(_open_whole(spec, crop, resolution), crop, resolution)
+
+
+def brought_to(images: ImageSet, crop: str, resolution: int) -> ImageSet:
+    """A set's images at a resolution (0: as they are). Raises GenbenchError when they have another
+    and nothing is said of how they come to it."""
+    if not resolution or images.size == (resolution, resolution):
+        return images
+    height, width = images.size
+    if crop == "none":
+        raise GenbenchError(
+            f"{images.name} holds images of {width}x{height}, not {resolution}x{resolution}: pass "
+            "--crop adm or --crop resize to bring them to it"
+        )
+    return Resized(images, crop, resolution)
 
 
 def _exists(spec: str) -> bool:

@@ -1,107 +1,192 @@
-"""What each metric is (name, unit, direction, source) as data, and the estimate that all return."""
+"""What each metric is: name, unit, direction, source, what it needs, and how it is computed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from genbench.errors import UsageError, suggestion
-
-Layer = Literal["pool", "spatial", "logits"]
+from genbench.metrics.estimate import Estimate
+from genbench.metrics.evidence import Evidence
+from genbench.metrics.settings import (
+    Choices,
+    FrechetSettings,
+    KernelSettings,
+    Layer,
+    MetricSettings,
+    NeighbourSettings,
+    ScoreSettings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric, described; a record names it `key` only when the detector is Inception."""
+    """One metric; a record names it `key` only when the detector is Inception.
+
+    layer: of the detector's outputs. compares: what it needs of the reference: nothing, the moments
+    of its features (which a file may bring), or the features themselves. least: fewest samples and,
+    where features are compared, references. settings: what a protocol chose for it. compute: its
+    value; torch is imported no earlier, so that names come at once.
+    """
 
     key: str
     title: str
     unit: str
     higher_is_better: bool
-    layer: Layer  # of the detector's outputs
-    needs_reference: bool
+    layer: Layer
+    compares: Literal["nothing", "moments", "features"]
     generic_key: str  # with any other detector
     generic_title: str
     source: str
+    settings: Callable[[Choices], MetricSettings]
+    least: Callable[[Choices], int]
+    compute: Callable[[Evidence], Estimate]
+    needs_shuffled: bool = False  # whether samples in the order of their classes spoil it
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether there must be a reference."""
+        return self.compares != "nothing"
 
 
-def _distance(
-    key: str, title: str, generic_key: str, generic_title: str, *, layer: Layer, source: str
-) -> Metric:
+def _frechet(key: str, title: str, generic: str, generic_title: str, layer: Layer,
+             source: str) -> Metric:  # fmt: skip
+    def compute(evidence: Evidence) -> Estimate:
+        from genbench.metrics.frechet import frechet_distance, frechet_interval
+
+        samples, reference = evidence.moments(layer), evidence.reference_moments(layer)
+        value = frechet_distance(samples, reference)
+        found = Estimate(value)
+        if evidence.interval:
+            found = frechet_interval(evidence.chunks(layer), samples, reference, value)
+        return replace(found, singular=evidence.count <= len(samples.mean))
+
     return Metric(
         key=key,
         title=title,
         unit="squared distance",
         higher_is_better=False,
         layer=layer,
-        needs_reference=True,
-        generic_key=generic_key,
+        compares="moments",
+        generic_key=generic,
         generic_title=generic_title,
         source=source,
+        settings=lambda _: FrechetSettings(layer=layer),
+        least=lambda _: 2,
+        compute=compute,
     )
 
 
-def _neighbours(key: str, unit: str, source: str) -> Metric:
+def _score(evidence: Evidence) -> Estimate:
+    from genbench.metrics.inception_score import inception_score
+
+    choices = evidence.choices
+    return inception_score(
+        evidence.rows("logits"),
+        splits=choices.is_splits,
+        split_size=choices.is_split_size,
+        shuffle=choices.is_shuffle,
+        interval=evidence.interval,
+    )
+
+
+def _score_settings(choices: Choices) -> ScoreSettings:
+    return ScoreSettings(
+        splits=choices.is_splits,
+        split_size=0 if choices.is_splits else choices.is_split_size,
+        shuffle=choices.is_shuffle,
+    )
+
+
+def _kernel(evidence: Evidence) -> Estimate:
+    from genbench.metrics.kernel_distance import kernel_distance
+
+    choices = evidence.choices
+    return kernel_distance(
+        evidence.rows("pool"),
+        evidence.reference_rows("pool"),
+        subsets=choices.kid_subsets,
+        subset_size=choices.kid_subset_size,
+        seed=choices.kid_seed,
+        interval=evidence.interval,
+    )
+
+
+def _neighbours(
+    key: Literal["precision", "recall", "density", "coverage"], unit: str, source: str,
+    neighbours: Callable[[Choices], int],
+) -> Metric:  # fmt: skip
+    def compute(evidence: Evidence) -> Estimate:
+        found: Estimate = getattr(evidence.neighbours(), key)
+        return found
+
     return Metric(
         key=key,
         title=key.capitalize(),
         unit=unit,
         higher_is_better=True,
         layer="pool",
-        needs_reference=True,
+        compares="features",
         generic_key=key,
         generic_title=key.capitalize(),
         source=source,
+        settings=lambda choices: NeighbourSettings(
+            neighbours=neighbours(choices), half=choices.pr_half
+        ),
+        least=lambda choices: max(choices.pr_neighbours, choices.dc_neighbours) + 1,
+        compute=compute,
     )
 
 
 _IMPROVED = "Kynkäänniemi et al. 2019, arXiv:1904.06991; constants of the ADM evaluator"
 _RELIABLE = "Naeem et al. 2020, arXiv:2002.09797"
-_SCORE = Metric(
-    key="is",
-    title="Inception Score",
-    unit="classes",  # the exponential of a mutual information: an effective number of classes
-    higher_is_better=True,
-    layer="logits",
-    needs_reference=False,
-    generic_key="cs",
-    generic_title="Classifier score",
-    source="Salimans et al. 2016, arXiv:1606.03498",
-)
+
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
-        _distance(
-            "fid",
-            "FID",
-            "fd",
-            "Fréchet distance",
-            layer="pool",
-            source="Heusel et al. 2017, arXiv:1706.08500",
+        _frechet("fid", "FID", "fd", "Fréchet distance", "pool",
+                 "Heusel et al. 2017, arXiv:1706.08500"),
+        _frechet("sfid", "sFID", "sfd", "Spatial Fréchet distance", "spatial",
+                 "Nash et al. 2021, arXiv:2103.03841; layer of the ADM evaluator"),
+        Metric(
+            key="is",
+            title="Inception Score",
+            unit="classes",  # the exponential of a mutual information: an effective number of them
+            higher_is_better=True,
+            layer="logits",
+            compares="nothing",
+            generic_key="cs",
+            generic_title="Classifier score",
+            source="Salimans et al. 2016, arXiv:1606.03498",
+            settings=_score_settings,
+            least=lambda choices: max(choices.is_splits, 1),
+            compute=_score,
+            needs_shuffled=True,
         ),
-        _distance(
-            "sfid",
-            "sFID",
-            "sfd",
-            "Spatial Fréchet distance",
-            layer="spatial",
-            source="Nash et al. 2021, arXiv:2103.03841; layer of the ADM evaluator",
-        ),
-        _SCORE,
-        _distance(
-            "kid",
-            "KID",
-            "kd",
-            "Kernel distance",
+        Metric(
+            key="kid",
+            title="KID",
+            unit="squared distance",
+            higher_is_better=False,
             layer="pool",
+            compares="features",
+            generic_key="kd",
+            generic_title="Kernel distance",
             source="Bińkowski et al. 2018, arXiv:1801.01401",
+            settings=lambda choices: KernelSettings(
+                subsets=choices.kid_subsets, subset_size=choices.kid_subset_size,
+                seed=choices.kid_seed,
+            ),
+            least=lambda choices: choices.kid_subset_size,
+            compute=_kernel,
         ),
-        _neighbours("precision", "fraction", _IMPROVED),
-        _neighbours("recall", "fraction", _IMPROVED),
-        _neighbours("density", "ratio", _RELIABLE),
-        _neighbours("coverage", "fraction", _RELIABLE),
+        _neighbours("precision", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours),
+        _neighbours("recall", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours),
+        _neighbours("density", "ratio", _RELIABLE, lambda choices: choices.dc_neighbours),
+        _neighbours("coverage", "fraction", _RELIABLE, lambda choices: choices.dc_neighbours),
     )
-}
+}  # fmt: skip
 
 
 def metric_named(key: str) -> Metric:

@@ -10,12 +10,16 @@ NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, and where asked for its 95% interval [low, high]."""
+    """A figure, and where asked for its 95% interval [low, high].
+
+    singular: whether the samples were too few for a covariance of full rank.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     interval: str = ""  # the method and what it holds fixed; or why there is no interval
+    singular: bool = False
 
 
 def normal_interval(value: float, variance: float, held: str) -> Estimate:

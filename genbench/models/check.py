@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.models.contract import Adapter
-from genbench.models.opening import ModelRequest, open_model
+from genbench.models.opening import ModelRequest, open_model, resolve
+from genbench.models.optional_checks import offered, optional_rules
 from genbench.models.options import adapter_options
 from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.models.source import ModelSource
@@ -41,7 +41,8 @@ def check_adapter(request: ModelRequest, device: torch.device) -> Iterator[Check
     yield _result("options have a type, a default and a help text", lambda: _options(adapter))
     yield _result("cards say resolution, classes and licence", lambda: _cards(adapter))
     try:
-        source = open_model(request, device)
+        model = resolve(request)
+        source = open_model(model, device)
         whole = _draw(source, 0, _COUNT, _COUNT)
     except GenbenchError as error:
         yield CheckResult("loads and samples uint8 [N, 3, H, W]", False, str(error))
@@ -57,6 +58,10 @@ def check_adapter(request: ModelRequest, device: torch.device) -> Iterator[Check
     ]
     for rule, check in rules:
         yield _result(rule, check)
+    told = ", ".join(offered(model.adapter, source.generator)) or "nothing further"
+    yield CheckResult("offers beyond sampling", True, told)
+    for rule, check in optional_rules(model, source):
+        yield _result(rule, check)
 
 
 def _result(rule: str, check: Callable[[], str]) -> CheckResult:
@@ -64,6 +69,8 @@ def _result(rule: str, check: Callable[[], str]) -> CheckResult:
         problem = check()
     except GenbenchError as error:
         problem = str(error)
+    except Exception as error:  # whatever a stranger's code raises
+        problem = f"{type(error).__name__}: {error}"
     return CheckResult(rule, not problem, problem)
 
 
@@ -86,9 +93,8 @@ def _cards(adapter: type[Adapter]) -> str:
 
 
 def _draw(source: ModelSource, start: int, stop: int, batch_size: int) -> Tensor:
-    resized = ModelSource(source.generator, source.spec, source.card, batch_size=batch_size)
-    resized.device = source.device
-    return torch.cat(list(resized.images(start, stop)))
+    asked = source.asked_otherwise(batch_size=batch_size)
+    return torch.cat(list(asked.images(start, stop)))
 
 
 def _repeats(source: ModelSource, whole: Tensor) -> str:
@@ -109,9 +115,7 @@ def _batches(source: ModelSource, whole: Tensor) -> str:
 
 
 def _seeds(source: ModelSource, whole: Tensor) -> str:
-    spec = dataclasses.replace(source.spec, seed=source.spec.seed + 1)
-    other = ModelSource(source.generator, spec, source.card, batch_size=_COUNT)
-    other.device = source.device
+    other = source.asked_otherwise(batch_size=_COUNT, seed=source.spec.seed + 1)
     same = torch.equal(torch.cat(list(other.images(0, _COUNT))), whole)
     return "the images of two seeds are equal: `noise` is not used" if same else ""
 

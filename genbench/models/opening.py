@@ -1,4 +1,4 @@
-"""Models as sources of images: an adapter, its checkpoint and a seed, as one indexable stream."""
+"""Models opened: a request resolved once to adapter, card and options, then loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -15,13 +15,23 @@ from genbench.models.checkpoints import find_checkpoint
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
 from genbench.models.optional import RandomInit
-from genbench.models.options import make_adapter
-from genbench.models.registry import choose_card, code_digest, find_adapter, load_adapter_class
-from genbench.models.source import ModelSource, SampleSpec, _blaming
-from genbench.records.measurement import WeightKind
+from genbench.models.options import adapter_options, make_adapter
+from genbench.models.registry import (
+    choose_card,
+    code_digest,
+    find_adapter,
+    load_adapter_class,
+)
+from genbench.models.source import ModelSource, SampleSpec, blaming
+from genbench.records.measurement import Scalar, WeightKind
+from genbench.runtime.arithmetic import (
+    Arithmetic,
+    arithmetic_named,
+    check_arithmetic,
+    pinned,
+    switches,
+)
 from genbench.runtime.digests import file_sha256
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,45 +45,72 @@ class ModelRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     labels: str = "uniform"
-    dtype: str = ""  # empty: the card's
+    dtype: str = ""  # an arithmetic's name; empty: the card's
     batch_size: int | None = None  # None: `_batch_size`
 
 
-def open_model(request: ModelRequest, device: torch.device) -> ModelSource:
-    """Find, configure and load a model. Raises GenbenchError or UsageError with the remedy."""
-    adapter, card = chosen(request)
-    checkpoint, kind = find_checkpoint(type(adapter), card, request.checkpoint)
-    return _opened(request, adapter, card, checkpoint, kind, device)
+@dataclass(frozen=True, kw_only=True)
+class ResolvedModel:
+    """What a request comes down to. options: the names of all that the family has; unknown: those
+    asked for that it does not have, left out."""
+
+    request: ModelRequest
+    adapter: Adapter
+    card: ModelCard
+    arithmetic: Arithmetic
+    options: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
-def open_random_model(request: ModelRequest, device: torch.device) -> ModelSource:
-    """`open_model` with random weights, for families that can (`optional.RandomInit`): what
-    it draws is noise, at the speed of the real thing. Raises UsageError for a family that cannot.
+def resolve(request: ModelRequest, *, lenient: bool = False) -> ResolvedModel:
+    """Find and configure the adapter of a request, once; nothing is loaded.
+
+    lenient: options that the family does not have are told, not refused. Raises GenbenchError for
+    a broken adapter, UsageError for a bad name, variant, resolution, option or dtype.
     """
-    adapter, card = chosen(request)
-    if not callable(getattr(adapter, "load_random", None)):
-        raise UsageError(
-            f"model {request.name} cannot be measured without its weights: pass --checkpoint PATH"
-        )
-    return _opened(request, adapter, card, None, "random-init", device)
-
-
-def chosen(request: ModelRequest) -> tuple[Adapter, ModelCard]:
-    """The configured adapter and the card that a request comes down to."""
-    if request.dtype and request.dtype not in DTYPES:
-        raise UsageError(f"unknown --dtype {request.dtype}: one of {', '.join(DTYPES)}")
     if request.batch_size is not None and request.batch_size < 1:
         raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
-    adapter_class = load_adapter_class(find_adapter(request.name))
-    adapter = make_adapter(adapter_class, request.name, request.options)
-    return adapter, choose_card(adapter.cards, request.name, request.variant, request.resolution)
+    family = load_adapter_class(find_adapter(request.name))
+    own = adapter_options(family)
+    unknown = [key for key in request.options if key.replace("-", "_") not in own]
+    known = {key: text for key, text in request.options.items() if key not in unknown}
+    adapter = make_adapter(family, request.name, known if lenient else request.options)
+    card = choose_card(adapter.cards, request.name, request.variant, request.resolution)
+    return ResolvedModel(
+        request=request,
+        adapter=adapter,
+        card=card,
+        arithmetic=arithmetic_named(request.dtype or card.dtype),
+        options=tuple(own),
+        unknown=tuple(unknown),
+    )
+
+
+def open_model(model: ResolvedModel, device: torch.device) -> ModelSource:
+    """Load a model with its weights. Raises GenbenchError or UsageError with the remedy."""
+    checkpoint, kind = find_checkpoint(type(model.adapter), model.card, model.request.checkpoint)
+    return _opened(model, checkpoint, kind, device)
+
+
+def open_random_model(model: ResolvedModel, device: torch.device) -> ModelSource:
+    """`open_model` with random weights, for families that can (`optional.RandomInit`): what it
+    draws is noise, at the speed of the real thing. Raises UsageError for a family that cannot.
+    """
+    if not isinstance(model.adapter, RandomInit):
+        raise UsageError(
+            f"model {model.request.name} cannot be measured without its weights: pass --checkpoint "
+            "PATH"
+        )
+    return _opened(model, None, "random-init", device)
 
 
 def _opened(
-    request: ModelRequest, adapter: Adapter, card: ModelCard, checkpoint: Path | None,
-    kind: WeightKind, device: torch.device,
-) -> ModelSource:  # fmt: skip
-    dtype = request.dtype or card.dtype
+    model: ResolvedModel, checkpoint: Path | None, kind: WeightKind, device: torch.device
+) -> ModelSource:
+    request, card = model.request, model.card
+    check_arithmetic(model.arithmetic, device)
+    with pinned(model.arithmetic):
+        stand = switches(device)
     spec = SampleSpec(
         model=request.name,
         card=card.name,
@@ -81,21 +118,21 @@ def _opened(
         checkpoint_digest=file_sha256(checkpoint) if checkpoint else "",
         config_digest=_config_digest(checkpoint),
         weight_kind=kind,
-        options=_options(adapter),
+        options=_options(model.adapter),
         seed=request.seed,
         labels=request.labels,
-        dtype=dtype,
+        dtype=model.arithmetic.name,
+        switches=stand,
         device_type=device.type,
-        code_digest=code_digest(type(adapter)),
+        code_digest=code_digest(type(model.adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _load(adapter, spec, card, checkpoint, device)
-    batch_size = request.batch_size or _batch_size(device)
-    source = ModelSource(generator, spec, card, batch_size=batch_size)
-    source.device = device
-    source.checkpoint = checkpoint.name if checkpoint else ""
-    return source
+    return ModelSource(
+        _loaded(model, kind, checkpoint, device), spec, card, device,
+        batch_size=request.batch_size or _batch_size(device),
+        checkpoint=checkpoint.name if checkpoint else "",
+    )  # fmt: skip
 
 
 def _batch_size(device: torch.device) -> int:
@@ -103,27 +140,17 @@ def _batch_size(device: torch.device) -> int:
     return 32 if device.type == "cpu" else 64
 
 
-def model_resolution(request: ModelRequest) -> int:
-    """The resolution the request comes down to, without loading any weights."""
-    adapter = load_adapter_class(find_adapter(request.name))
-    return choose_card(adapter.cards, request.name, request.variant, request.resolution).resolution
-
-
-def _load(
-    adapter: Adapter,
-    spec: SampleSpec,
-    card: ModelCard,
-    checkpoint: Path | None,
-    device: torch.device,
+def _loaded(
+    model: ResolvedModel, kind: WeightKind, checkpoint: Path | None, device: torch.device
 ) -> Generator:
-    dtype = DTYPES[spec.dtype]
-    with _blaming(spec.model, "could not be loaded"):
-        if spec.weight_kind == "random-init":
-            return cast(RandomInit, adapter).load_random(card, device, dtype)
-        return adapter.load(card, checkpoint, device, dtype)
+    adapter, dtype = model.adapter, model.arithmetic.dtype
+    with blaming(model.request.name, "could not be loaded"):
+        if kind == "random-init" and isinstance(adapter, RandomInit):
+            return adapter.load_random(model.card, device, dtype)
+        return adapter.load(model.card, checkpoint, device, dtype)
 
 
-def _options(adapter: Adapter) -> dict[str, Any]:
+def _options(adapter: Adapter) -> dict[str, Scalar]:
     """The adapter's options, ready for JSON, which has no infinity; of a file its digest, since its
     name does not decide the images."""
     options: dict[str, Any] = asdict(adapter) if is_dataclass(adapter) else {}

@@ -1,11 +1,15 @@
-"""What a family may offer beyond sampling: all optional."""
+"""What a family may offer beyond sampling. All of it is optional, and `genbench check` tests it.
+
+Of an adapter: Trainable, Distillable, Convertible, RandomInit, CountableNetworks, TimedTraining.
+Of a generator: CountsEvaluations, CountsGuidance, Repeating, Compilable.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from genbench.models.contract import Generator, ModelCard
 
@@ -16,18 +20,48 @@ if TYPE_CHECKING:
     from genbench.runtime.distributed import World
     from genbench.runtime.progress import Reporter
 
+Evaluation = tuple[Callable[[], object], int]  # a network call, and how often a sampler makes it
 
-class CountingGenerator(Generator, Protocol):
-    """A further optional contract: a generator that counts its network calls as it makes them.
+
+@runtime_checkable
+class CountsEvaluations(Protocol):
+    """A generator that counts its network calls as it makes them.
 
     evaluations: calls of the networks that make the image, for one sample, in the last `sample`:
         a denoiser's, an upsampler's, a GAN's one.
-    guide_evaluations: calls of those that only steer it there, such as a classifier, whose forward
-        and backward pass are one; may be left out when there are none.
     """
 
     evaluations: int
+
+
+@runtime_checkable
+class CountsGuidance(Protocol):
+    """A generator that counts calls of networks that only steer it, such as a classifier, whose
+    forward and backward pass are one."""
+
     guide_evaluations: int
+
+
+@runtime_checkable
+class Repeating(Protocol):
+    """A generator whose sampler calls the same networks many times over."""
+
+    def repeated(self, labels: torch.Tensor | None, noise: NoiseStream) -> Sequence[Evaluation]:
+        """One call of each network as `sample(labels, noise)` makes them, and how often it does,
+        so that the work of a long trajectory can be counted in one of its steps.
+
+        labels: int64 [N] or None. A call's result is not looked at.
+        """
+        ...
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A generator that can hand its networks to torch.compile."""
+
+    def compile(self) -> None:
+        """Compile the networks in place; the next calls pay for it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +85,30 @@ class TrainRun(RecipeRun):
     crop: str = "none"
 
 
+@runtime_checkable
+class Trainable(Protocol):
+    """A family that brings its training recipe."""
+
+    def train(self, run: TrainRun) -> Path:
+        """Train, or go on where a killed run stopped; returns the finished weights' path."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class DistillRun(RecipeRun):
     """A distillation, which needs no images but a teacher."""
 
     teacher: Path  # weights of a diffusion model
     resolution: int = 0  # pixels, of a teacher whose file does not tell; 0: it does
+
+
+@runtime_checkable
+class Distillable(Protocol):
+    """A family whose models are distilled from others."""
+
+    def distill(self, run: DistillRun) -> Path:
+        """Distil, or go on where a killed run stopped; returns the finished weights' path."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,38 +120,18 @@ class ConvertRun:
     options: Mapping[str, str]
 
 
+@runtime_checkable
 class Convertible(Protocol):
-    """A further optional contract: a family that reads an official format no loader should."""
+    """A family that reads an official format no loader should."""
 
-    @staticmethod
-    def convert(run: ConvertRun) -> str:
+    def convert(self, run: ConvertRun) -> str:
         """Write `run.out` from `run.source`; returns one line that says what it holds."""
         ...
 
 
-class Distillable(Protocol):
-    """A further optional contract: a family whose models are distilled from others."""
-
-    @staticmethod
-    def distill(run: DistillRun) -> Path:
-        """Distil, or go on where a killed run stopped; returns the finished weights' path."""
-        ...
-
-
-class Trainable(Protocol):
-    """The optional second contract: a family that brings its training recipe."""
-
-    @staticmethod
-    def train(run: TrainRun) -> Path:
-        """Train, or go on where a killed run stopped; returns the finished weights' path."""
-        ...
-
-
-Evaluation = tuple[Callable[[], object], int]  # a network call, and how often a sampler makes it
-
-
+@runtime_checkable
 class RandomInit(Protocol):
-    """A family whose networks can be built without a checkpoint; an adapter's method."""
+    """A family whose networks can be built without a checkpoint."""
 
     def load_random(self, card: ModelCard, device: torch.device, dtype: torch.dtype) -> Generator:
         """The generator `load` gives, with random weights, none of them zero throughout: what is
@@ -107,40 +139,30 @@ class RandomInit(Protocol):
         ...
 
 
-class Repeating(Protocol):
-    """A generator whose sampler calls the same networks many times over."""
-
-    def repeated(self, labels: torch.Tensor | None, noise: NoiseStream) -> Sequence[Evaluation]:
-        """One call of each network as `sample(labels, noise)` makes them, and how often it does,
-        so that the work of a long trajectory can be counted in one of its steps."""
-        ...
-
-
-class Compilable(Protocol):
-    """A generator that can hand its networks to torch.compile."""
-
-    def compile(self) -> None:
-        """Compile the networks in place; the next calls pay for it."""
-        ...
-
-
-class Forward(Protocol):
+@runtime_checkable
+class CountableNetworks(Protocol):
     """A family whose published networks can be counted without memory for them."""
 
-    @staticmethod
-    def network_forward(network: str) -> Callable[[], object]:
+    def network_forward(self, network: str) -> Callable[[], object]:
         """One forward pass at batch 1 of the named network, on torch's meta device."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingForm:
-    """One way a family can run an optimiser step: the same mathematics, another implementation."""
+    """One way a family can run an optimiser step: the same mathematics, another implementation.
 
-    network: str  # as `network_forward` names it, or the card's name
+    network: as `network_forward` names it, or the card's name. published_batch: the paper's a GPU;
+    0 where none is. passes: forward passes of the network that a step counts for; 0: the step's
+    FLOPs are counted while it runs.
+    """
+
+    network: str
     resolution: int
     name: str  # "recipe", "naive", "optimised"
     note: str  # what this form does
+    published_batch: int = 0
+    passes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +175,14 @@ class StepSetting:
     compile: bool
 
 
+@runtime_checkable
 class TimedTraining(Protocol):
     """A family whose training step can be timed, on synthetic images that lie on the device."""
 
-    @staticmethod
-    def training_forms(resolution: int) -> Sequence[TrainingForm]:
+    def training_forms(self, resolution: int) -> Sequence[TrainingForm]:
         """The forms at a resolution; none where the family has no recipe for it."""
         ...
 
-    @staticmethod
-    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
+    def training_step(self, form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
         """A whole optimiser step as a function of its number, ready to be called."""
         ...

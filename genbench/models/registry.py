@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.code_digest import source_digest
 from genbench.models.contract import Adapter, ModelCard
-from genbench.models.optional import ConvertRun, DistillRun, TrainRun
+from genbench.models.optional import Convertible, Distillable, Trainable
+from genbench.models.options import make_adapter
 
 GROUP = "genbench.adapters"
 
@@ -76,32 +75,35 @@ def load_adapter_class(entry: AdapterEntry) -> type[Adapter]:
     return typing.cast(type[Adapter], found)
 
 
-def training_of(name: str) -> Callable[[TrainRun], Path]:
-    """A family's recipe (`optional.Trainable`). Raises UsageError for one without."""
-    recipe: Callable[[TrainRun], Path] = _offered(name, "train", "brings no training recipe")
-    return recipe
+def trainable(name: str) -> Trainable:
+    """A family that brings its training recipe. Raises UsageError for one without."""
+    family = with_defaults(name)
+    if isinstance(family, Trainable):
+        return family
+    raise UsageError(f"model {name} brings no training recipe")
 
 
-def distillation_of(name: str) -> Callable[[DistillRun], Path]:
-    """A family's distillation (`optional.Distillable`). Raises UsageError for one without."""
-    lack = "is not distilled from another: use genbench train, or genbench distill emd"
-    begin: Callable[[DistillRun], Path] = _offered(name, "distill", lack)
-    return begin
+def distillable(name: str) -> Distillable:
+    """A family that is distilled from another. Raises UsageError for one that is not."""
+    family = with_defaults(name)
+    if isinstance(family, Distillable):
+        return family
+    raise UsageError(
+        f"model {name} is not distilled from another: use genbench train, or genbench distill emd"
+    )
 
 
-def converter_of(name: str) -> Callable[[ConvertRun], str]:
-    """A family's converter (`optional.Convertible`). Raises UsageError for one without."""
-    lack = "has nothing to convert: --checkpoint takes its files"
-    converter: Callable[[ConvertRun], str] = _offered(name, "convert", lack)
-    return converter
+def convertible(name: str) -> Convertible:
+    """A family with a converter of official files. Raises UsageError for one without."""
+    family = with_defaults(name)
+    if isinstance(family, Convertible):
+        return family
+    raise UsageError(f"model {name} has nothing to convert: --checkpoint takes its files")
 
 
-def _offered(name: str, method: str, lack: str) -> Any:
-    """What a family offers beyond the adapter contract."""
-    found = getattr(load_adapter_class(find_adapter(name)), method, None)
-    if found is None:
-        raise UsageError(f"model {name} {lack}")
-    return found
+def with_defaults(name: str) -> Adapter:
+    """The adapter of a family with every option at its default."""
+    return make_adapter(load_adapter_class(find_adapter(name)), name, {})
 
 
 def _shape_problem(found: object) -> str:
@@ -111,13 +113,23 @@ def _shape_problem(found: object) -> str:
     if not isinstance(cards, Sequence) or not cards:
         return "has no cards"
     if not all(isinstance(card, ModelCard) for card in cards):
-        return "has cards that are not genbench.models.contract.ModelCard"
+        return "has cards that are not genbench.ModelCard"
     names = [card.name for card in cards]
     if len(set(names)) != len(names):
         return f"has two cards of one name in {names}"
     if not callable(getattr(found, "load", None)):
         return "has no load method"
     return ""
+
+
+class NoVariantError(UsageError):
+    """The family has no variant of that resolution. sizes: those it has."""
+
+    def __init__(self, name: str, resolution: int, cards: Sequence[ModelCard]) -> None:
+        self.sizes = ", ".join(str(size) for size in sorted({card.resolution for card in cards}))
+        super().__init__(
+            f"model {name} has no variant at resolution {resolution}; it has {self.sizes}"
+        )
 
 
 def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: int) -> ModelCard:
@@ -130,8 +142,7 @@ def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: 
         raise UsageError(f"model {name} has no variant {wanted}; {known}")
     fitting = [card for card in cards if resolution in (0, card.resolution)]
     if not fitting:
-        sizes = ", ".join(str(size) for size in sorted({card.resolution for card in cards}))
-        raise UsageError(f"model {name} has no variant at resolution {resolution}; it has {sizes}")
+        raise NoVariantError(name, resolution, cards)
     return fitting[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,18 @@ from genbench.errors import GenbenchError
 from genbench.models import noise
 from genbench.models.contract import Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
-from genbench.records.measurement import WeightKind
+from genbench.models.optional import CountsEvaluations, CountsGuidance
+from genbench.records.measurement import Scalar, Subject, WeightKind
+from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSpec:
-    """Everything that decides which images a model draws; sample i depends on (seed, i) alone."""
+    """Everything that decides which images a model draws; sample i depends on (seed, i) alone.
+
+    dtype: the arithmetic of the networks, by name; switches: how torch's stand while they run.
+    """
 
     model: str
     card: str
@@ -30,30 +35,42 @@ class SampleSpec:
     checkpoint_digest: str = ""
     config_digest: str = ""  # of the configuration file beside the weights, if there is one
     weight_kind: WeightKind = "none"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Scalar] = field(default_factory=dict)
     seed: int = 0
     labels: str = "uniform"  # a schedule of `noise.scheduled_labels`
     dtype: str = "float32"
+    switches: Switches | None = None
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources
 
 
 class ModelSource:
-    """Images of a generator by index: image i depends on (seed, i), never on how they are asked."""
+    """Images of a generator by index: image i depends on (seed, i), never on how they are asked.
+
+    checkpoint: file name of the weights; empty for a model without any.
+    """
+
+    count: int | None = None  # as many as wanted
 
     def __init__(
-        self, generator: Generator, spec: SampleSpec, card: ModelCard, *, batch_size: int = 64
-    ) -> None:
-        self.generator = generator
-        self.spec = spec
-        self.card = card
-        self.batch_size = batch_size
-        self.name = spec.model
-        self.checkpoint = ""  # file name of the weights; empty for a model without any
-        self.count: int | None = None  # as many as wanted
-        self.device = torch.device(spec.device_type)
-        self.counts_evaluations = hasattr(generator, "evaluations")
+        self, generator: Generator, spec: SampleSpec, card: ModelCard, device: torch.device, *,
+        batch_size: int, checkpoint: str = "",
+    ) -> None:  # fmt: skip
+        self.generator, self.spec, self.card, self.device = generator, spec, card, device
+        self.batch_size, self.checkpoint = batch_size, checkpoint
+        self.name, self.resolution = spec.model, card.resolution
+        self.counts_evaluations = isinstance(generator, CountsEvaluations)
         self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
+
+    def asked_otherwise(
+        self, *, batch_size: int | None = None, seed: int | None = None
+    ) -> ModelSource:
+        """The same loaded generator at another batch size or seed."""
+        spec = self.spec if seed is None else replace(self.spec, seed=seed)
+        return ModelSource(
+            self.generator, spec, self.card, self.device,
+            batch_size=batch_size or self.batch_size, checkpoint=self.checkpoint,
+        )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
@@ -62,6 +79,17 @@ class ModelSource:
     def digest(self) -> str:
         """SHA-256 (hex) of `identity`."""
         return canonical_digest(self.identity())
+
+    def subject(self) -> Subject:
+        """What a record says of the model and its settings."""
+        spec = self.spec
+        return Subject(
+            model=spec.model, resolution=spec.resolution, card=spec.card,
+            checkpoint=self.checkpoint, checkpoint_digest=spec.checkpoint_digest,
+            weight_kind=spec.weight_kind, options=spec.options, arithmetic=spec.dtype,
+            labels=spec.labels if self.card.classes else "", seed=spec.seed,
+            code_digest=spec.code_digest,
+        )  # fmt: skip
 
     def labels(self, start: int, stop: int) -> Tensor | None:
         """Labels int64 [stop - start] of samples start … stop-1; None without classes."""
@@ -78,18 +106,22 @@ class ModelSource:
             yield self.sample_with(self.labels(first, last), first, last).cpu()
 
     def draw(self, first: int, last: int) -> Tensor:
-        """Labels, noise and the generator's call for samples first … last-1, nothing checked: what
-        a speed measurement times. Lets torch's OutOfMemoryError through."""
+        """Labels, noise and the generator's call for samples first … last-1: uint8 [n, 3, H, W].
+
+        Nothing is checked or pinned: what a speed measurement times. Lets torch's OutOfMemoryError
+        through.
+        """
         return self._call(self.labels(first, last), first, last)
 
     def _call(self, labels: Tensor | None, first: int, last: int) -> Tensor:
-        with _blaming(self.name, "failed while sampling"), torch.inference_mode():
+        with blaming(self.name, "failed while sampling"), torch.inference_mode():
             return self.generator.sample(labels, self.noise(first, last))
 
     def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
         """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
         try:
-            images = self._call(labels, first, last)
+            with pinned(arithmetic_named(self.spec.dtype)):
+                images = self._call(labels, first, last)
         except torch.OutOfMemoryError as error:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at batch size {last - first}: "
@@ -100,14 +132,15 @@ class ModelSource:
 
     def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
         """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
-        that make the image and of those that guide (see optional.CountingGenerator)."""
+        that make the image and of those that guide (see `optional.CountsEvaluations`)."""
         return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
 
     def _count(self, first: int, last: int) -> None:
-        if not self.counts_evaluations:
-            return
-        made = getattr(self.generator, "evaluations", 0)
-        guided = getattr(self.generator, "guide_evaluations", 0)
+        made = guided = 0
+        if isinstance(self.generator, CountsEvaluations):
+            made = self.generator.evaluations
+        if isinstance(self.generator, CountsGuidance):
+            guided = self.generator.guide_evaluations
         for count in (made, guided):
             if not isinstance(count, int) or count < 0:
                 raise GenbenchError(
@@ -129,19 +162,20 @@ class ModelSource:
             return images
         raise GenbenchError(
             f"model {self.name} returned {problem} where uint8 {wanted} is wanted: "
-            "convert with genbench.images.rounding.to_uint8 in the adapter"
+            "convert with genbench.to_uint8 in the adapter"
         )
 
 
 @contextmanager
-def _blaming(model: str, what: str) -> Iterator[None]:
-    """Turn whatever a stranger's code raises into one line that names the model."""
+def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into one line that names the model. remedy: None for
+    that of an installed family."""
     try:
         yield
     except (GenbenchError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        told = f"; `genbench check {model}` tells more" if remedy is None else remedy
         raise GenbenchError(
-            f"model {model} {what}: {type(error).__name__}: {error}; `genbench check {model}` "
-            "tells more"
+            f"model {model} {what}: {type(error).__name__}: {error}{told}"
         ) from error

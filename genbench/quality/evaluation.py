@@ -1,9 +1,9 @@
-"""The quality job: samples and a reference in, measurements out; resumable and distributed."""
+"""The quality job: samples and a reference in, records out; resumable and distributed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,22 +13,21 @@ from genbench.detectors.published_weights import detector_weight, fetch_weights
 from genbench.detectors.registry import create_detector, detector_status
 from genbench.errors import UsageError
 from genbench.images.opening import open_image_set
+from genbench.images.sets import ImageSet
 from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
-from genbench.models.opening import ModelRequest, open_model
-from genbench.models.source import ModelSource
-from genbench.quality.features import ArrayFeatures, FeatureSet, SetSource, Source, extract_features
-from genbench.quality.figures_to_measurements import (
-    describe_source,
-    recorded,
-    run_template,
-    with_evaluations,
-)
-from genbench.quality.metric_values import Figure, FigureJob, Reference, labels_are_sorted
+from genbench.models.opening import ResolvedModel, open_model
+from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
+from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
+from genbench.quality.metric_values import MetricJob, MetricValue, Reference
 from genbench.quality.references import OpenedReference, open_reference, published_layers
 from genbench.quality.reuse import figures_on_record
+from genbench.quality.source import SetSource, Source, in_blocks
 from genbench.quality.statistics_files import read_features
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record
+from genbench.records.measurement import Environment, Subject
 from genbench.records.protocols import EvalProtocol
+from genbench.records.provenance import describe_environment
+from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
 from genbench.runtime.folders import cache_folder
@@ -40,20 +39,23 @@ OWN_FEATURES = "features"  # the detector's name when the user brings the featur
 
 @dataclass(frozen=True, kw_only=True)
 class QualityRequest:
-    """What the user asked to measure. One of samples, model and features names the samples."""
+    """What to measure. One of samples, model and features names the samples.
+
+    samples: an image-set spec, or a source that is open already. reference: a spec, or a set.
+    """
 
     protocol: EvalProtocol
-    samples: str = ""
-    model: ModelRequest | None = None
+    samples: str | Source = ""
+    model: ResolvedModel | None = None
     features: Path | None = None
-    reference: str = ""  # empty: the protocol's
+    reference: str | ImageSet = ""  # empty: the protocol's
     reference_features: Path | None = None
     counts: tuple[int, ...] = ()  # empty: the protocol's, or all there is
     metrics: tuple[str, ...] = ()  # empty: the protocol's, as far as they can be had
     detector_weights: Path | None = None
     interval: bool = False
     cache: Path | None = None
-    known: tuple[Measurement, ...] = ()  # figures that need no computing where all is as it was
+    known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
 
 
 @dataclass
@@ -66,16 +68,16 @@ class _Job:
 
 def evaluate(
     request: QualityRequest, *, world: World, device: torch.device, reporter: Reporter
-) -> list[Measurement]:
+) -> list[QualityRecord]:
     """Measure samples against a reference under a protocol.
 
-    Returns the measurements on rank 0 and an empty list on the other ranks. Raises GenbenchError
-    or UsageError with the remedy; features computed so far stay in the cache.
+    Returns the records on rank 0 and an empty list on the other ranks. Raises GenbenchError or
+    UsageError with the remedy; features computed so far stay in the cache.
     """
     _check_words(request)
     job = _Job(request, world, device, reporter)
     if request.features is not None:
-        return _evaluate_features(job)
+        return _evaluate_features(job, request.features)
     metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
     source = _open_source(job)
     counts = _counts(request, source.count, reporter)
@@ -102,30 +104,32 @@ def evaluate(
     samples = _extract(job, source, detector, list(detector.layers), max(counts))
     if not world.leads:
         return []
-    _warn_of_sorted_labels(job, source, metrics)
-    figures = _figures(job, samples, reference, metrics, counts, frozenset(detector.layers))
-    run = _run(job, samples, detector.name, dict(detector.identity))
-    run = replace(run, notes=_weights_note(request))
-    measured = recorded(describe_source(run, source), figures, reference)
+    _warn_of_blocks(job, source, metrics, max(counts))
+    values = _values(job, samples, reference, metrics, counts, frozenset(detector.layers))
+    run = run_template(
+        source.subject(), request.protocol, samples_digest=samples.digest, detector=detector.name,
+        identity=detector.identity, environment=_environment(job, source.subject()),
+        notes=_weights_note(request),
+    )  # fmt: skip
+    measured = recorded(run, values, reference)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
 def _check_words(request: QualityRequest) -> None:
-    named = [bool(request.samples), request.model is not None, request.features is not None]
-    if sum(named) != 1:
+    given = [request.samples != "", request.model is not None, request.features is not None]
+    if sum(given) != 1:
         raise UsageError("name the samples by exactly one of --samples, --model and --features")
     if request.features is None and request.reference_features is not None:
         raise UsageError("--ref-features goes with --features; images are compared with --ref")
-    if request.features is not None and request.reference:
+    if request.features is not None and request.reference != "":
         raise UsageError("--ref holds images; compare --features with --ref-features")
 
 
-def _evaluate_features(job: _Job) -> list[Measurement]:
+def _evaluate_features(job: _Job, path: Path) -> list[QualityRecord]:
     request = job.request
     if not job.world.leads:
         return []
-    assert request.features is not None
-    samples = _feature_file(request.features)
+    samples = _feature_file(path)
     reference = None
     if request.reference_features is not None:
         features = _feature_file(request.reference_features)
@@ -133,19 +137,21 @@ def _evaluate_features(job: _Job) -> list[Measurement]:
     metrics = [metric_named(name) for name in request.metrics or tuple(METRICS)]
     counts = _counts(request, samples.count, job.reporter)
     layers = frozenset(samples.arrays)
-    figures = _figures(job, samples, reference, metrics, counts, layers)
-    return recorded(_run(job, samples, OWN_FEATURES, {}), figures, reference)
+    values = _values(job, samples, reference, metrics, counts, layers)
+    subject = Subject(model=samples.name, resolution=0)
+    run = run_template(
+        subject, request.protocol, samples_digest=samples.digest, detector=OWN_FEATURES,
+        identity={}, environment=_environment(job, subject),
+    )  # fmt: skip
+    return recorded(run, values, reference)
 
 
-def _run(job: _Job, samples: FeatureSet, detector: str, identity: Mapping[str, str]) -> Measurement:
-    return run_template(
-        samples,
-        job.request.protocol,
-        detector=detector,
-        identity=identity,
-        device=job.device,
-        world=job.world,
-    )
+def _environment(job: _Job, subject: Subject) -> Environment:
+    """Where it was computed, with the switches that were pinned while the images were drawn; an
+    image set's only met the detector, which computes in float32."""
+    drawn_in = arithmetic_named(subject.arithmetic) if subject.arithmetic else FLOAT32
+    with pinned(drawn_in):
+        return describe_environment(job.device, job.world.size)
 
 
 def _feature_file(path: Path) -> ArrayFeatures:
@@ -155,10 +161,11 @@ def _feature_file(path: Path) -> ArrayFeatures:
 
 
 def _open_source(job: _Job) -> Source:
-    request = job.request
+    request, protocol = job.request, job.request.protocol
     if request.model is not None:
         return open_model(request.model, job.device)
-    protocol = request.protocol
+    if not isinstance(request.samples, str):
+        return request.samples
     return SetSource(
         open_image_set(request.samples, crop=protocol.crop, resolution=protocol.resolution)
     )
@@ -187,19 +194,13 @@ def _weights_note(request: QualityRequest) -> tuple[str, ...]:
 
 def _open_reference(job: _Job, source: Source) -> OpenedReference:
     protocol = job.request.protocol
-    spec = job.request.reference or protocol.reference
-    if not spec:
+    wanted = job.request.reference or protocol.reference
+    if not wanted:
         raise UsageError(
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
-    resolution = protocol.resolution
-    if isinstance(source, ModelSource):
-        resolution = source.card.resolution
-    elif isinstance(source, SetSource):
-        height, width = source.set.size
-        resolution = height if height == width else 0
     opened = open_reference(
-        spec, detector=protocol.detector, crop=protocol.crop, resolution=resolution
+        wanted, detector=protocol.detector, crop=protocol.crop, resolution=source.resolution
     )
     if opened.statistics_note:
         job.reporter.note(opened.statistics_note)
@@ -216,7 +217,7 @@ def _reference(
         for metric in metrics
         if metric.needs_reference
         and metric.layer in detector.layers
-        and not (metric.key in ("fid", "sfid") and metric.layer in known)
+        and not (metric.compares == "moments" and metric.layer in known)
     }
     features: FeatureSet | None = None
     if opened.images is not None and needed:
@@ -259,17 +260,17 @@ def _counts(request: QualityRequest, have: int | None, reporter: Reporter) -> tu
     return (*usual, have)
 
 
-def _figures(
+def _values(
     job: _Job,
     samples: FeatureSet,
     reference: Reference | None,
     metrics: Sequence[Metric],
     counts: Sequence[int],
     layers: frozenset[str],
-) -> list[Figure]:
+) -> list[MetricValue]:
     request = job.request
     detector = OWN_FEATURES if request.features else request.protocol.detector
-    work = FigureJob(
+    work = MetricJob(
         samples, reference, request.protocol, detector, job.reporter, request.interval, layers
     )
     possible: list[Metric] = []
@@ -287,10 +288,10 @@ def _figures(
     return work.compute(possible, counts)
 
 
-def _warn_of_sorted_labels(job: _Job, source: Source, metrics: Sequence[Metric]) -> None:
-    if not isinstance(source, SetSource) or job.request.protocol.is_shuffle:
+def _warn_of_blocks(job: _Job, source: Source, metrics: Sequence[Metric], count: int) -> None:
+    if job.request.protocol.is_shuffle or not any(metric.needs_shuffled for metric in metrics):
         return
-    if METRICS["is"] in metrics and labels_are_sorted(source.set.labels):
+    if in_blocks(source.labels(0, count)):
         job.reporter.note(
             f"{source.name} is sorted by class and this protocol does not shuffle: its Inception "
             "Score is far too low; shuffle the samples before you cite it"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
-from genbench.images.sets import ImageSet, batches
+from genbench.quality.source import Source
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
@@ -28,58 +28,6 @@ from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
 DETECTOR_BATCH = 50  # divides SHARD_ROWS
 _FORMAT = 1  # changes when the meaning of a shard changes
-
-
-class Source(Protocol):
-    """Images by index."""
-
-    name: str
-    count: int | None  # None: as many as wanted
-    counts_evaluations: bool  # whether `evaluations` answers
-
-    def identity(self) -> Mapping[str, Any]:
-        """Everything the images depend on, ready for JSON."""
-        ...
-
-    def digest(self) -> str:
-        """SHA-256 (hex) that names the images."""
-        ...
-
-    def images(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Images start … stop-1 in order, in batches uint8 [n, 3, H, W] of any size, on the CPU."""
-        ...
-
-    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Network calls float32 [n, 2] of images that `images` gave, by those that make the image
-        and those that guide."""
-        ...
-
-
-class SetSource:
-    """An image set as a source; decoding runs ahead of the detector."""
-
-    counts_evaluations = False
-
-    def __init__(self, images: ImageSet) -> None:
-        self.set = images
-        self.name = images.name
-        self.count: int | None = len(images)
-
-    def identity(self) -> dict[str, Any]:
-        """The content of the set, wherever it lies."""
-        return {"kind": "images", "content": self.set.digest()}
-
-    def digest(self) -> str:
-        """Digest of the set's content."""
-        return self.set.digest()
-
-    def images(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Batches uint8 [n, 3, H, W] of the images start … stop-1."""
-        return batches(self.set, start, stop, DETECTOR_BATCH)
-
-    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
-        """None of any network of ours."""
-        return np.zeros((stop - start, 2), np.float32)
 
 
 class FeatureSet(Protocol):

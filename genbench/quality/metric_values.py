@@ -1,28 +1,27 @@
-"""Features to figures: every metric of a protocol at every sample count, from one pass."""
+"""Features to values: every metric of a protocol at every sample count, from one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
 from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import Metric, reported_key
 from genbench.metrics.estimate import Estimate
-from genbench.metrics.frechet import frechet_distance, frechet_interval
-from genbench.metrics.inception_score import inception_score
-from genbench.metrics.kernel_distance import kernel_distance
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
+from genbench.metrics.settings import Layer, MetricSettings
 from genbench.quality.features import FeatureSet, rows
 from genbench.quality.references import published_layers
 from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.progress import Reporter, in_percent
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,19 +52,19 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricValue:
     """One number of one metric at one sample count."""
 
     metric: Metric
     count: int
     estimate: Estimate
-    settings: Mapping[str, Any]
+    settings: MetricSettings
     notes: tuple[str, ...] = ()
 
 
 @dataclass
-class FigureJob:
-    """The figures of one set of features under one protocol."""
+class MetricJob:
+    """The metrics of one set of features under one protocol."""
 
     samples: FeatureSet
     reference: Reference | None
@@ -74,128 +73,115 @@ class FigureJob:
     reporter: Reporter
     interval: bool = False
     layers: frozenset[str] = frozenset({"pool", "spatial", "logits"})  # what the samples hold
-    _neighbours: dict[int, NeighbourFigures] = field(default_factory=dict)
-    _moments: dict[str, dict[int, Moments]] = field(default_factory=dict)
-    _reference_moments: dict[str, Moments] = field(default_factory=dict)
 
-    def compute(self, metrics: Sequence[Metric], counts: Sequence[int]) -> list[Figure]:
+    def compute(self, metrics: Sequence[Metric], counts: Sequence[int]) -> list[MetricValue]:
         """Every metric at every count, in the order given."""
-        figures = []
+        shared = _Shared(self, tuple(counts))
+        values = []
         with self.reporter.task("figures", len(metrics) * len(counts)) as advance:
             for count in counts:
+                evidence = _AtCount(shared, count)
                 for metric in metrics:
-                    figures.append(self._figure(metric, count, counts))
+                    values.append(self._value(metric, evidence))
                     advance(1)
-        return figures
+        return values
 
     def why_not(self, metric: Metric, count: int) -> str:
         """Why a metric cannot be had at this sample count; empty when it can."""
         if metric.layer not in self.layers:
             return f"{self.detector} gives no {metric.layer} features"
-        if not metric.needs_reference:
-            return ""
-        if self.reference is None:
+        least, reference = metric.least(self.protocol), self.reference
+        if metric.needs_reference and reference is None:
             return "it needs a reference: pass --ref"
-        if metric.key in ("fid", "sfid"):
-            if count < 2:
-                return "it needs at least 2 samples"
-            known = self.reference.has_moments(metric.layer)
-            return "" if known else f"{self.reference.name} has no {metric.layer} statistics"
-        if self.reference.features is None:
-            return f"{self.reference.name} has statistics but no images (arr_0)"
-        least = self._least_rows(metric)
-        have = min(count, self.reference.features.count)
-        return "" if have >= least else f"it needs at least {least} samples and references"
+        if metric.compares == "features" and reference is not None:
+            if reference.features is None:
+                return f"{reference.name} has statistics but no images (arr_0)"
+            have = min(count, reference.features.count)
+            return "" if have >= least else f"it needs at least {least} samples and references"
+        if count < least:
+            return f"it needs at least {least} samples"
+        if metric.compares == "moments" and reference is not None:
+            known = reference.has_moments(metric.layer)
+            return "" if known else f"{reference.name} has no {metric.layer} statistics"
+        return ""
 
-    def _least_rows(self, metric: Metric) -> int:
-        if metric.key == "kid":
-            return self.protocol.kid_subset_size
-        return max(self.protocol.pr_neighbours, self.protocol.dc_neighbours) + 1
-
-    def _figure(self, metric: Metric, count: int, counts: Sequence[int]) -> Figure:
-        compute: Mapping[str, Callable[[Metric, int, Sequence[int]], Figure]] = {
-            "fid": self._frechet,
-            "sfid": self._frechet,
-            "is": self._score,
-            "kid": self._kernel,
-        }
-        return compute.get(metric.key, self._neighbour)(metric, count, counts)
-
-    def _frechet(self, metric: Metric, count: int, counts: Sequence[int]) -> Figure:
-        assert self.reference is not None
-        layer = metric.layer
-        if layer not in self._moments:
-            self._moments[layer] = stream_moments(self.samples.chunks(layer, max(counts)), counts)
-            self._reference_moments[layer] = self.reference.moments(layer)
-        moments, reference = self._moments[layer][count], self._reference_moments[layer]
-        value = frechet_distance(moments, reference)
-        estimate = Estimate(value)
-        if self.interval:
-            chunks = self.samples.chunks(layer, count)
-            estimate = frechet_interval(chunks, moments, reference, value)
-        width = moments.mean.shape[0]
+    def _value(self, metric: Metric, evidence: _AtCount) -> MetricValue:
+        estimate = metric.compute(evidence)
         notes: tuple[str, ...] = ()
-        if count <= width:
-            name = reported_key(metric, self.detector)
+        if estimate.singular:
+            width = len(evidence.moments(metric.layer).mean)
             notes = (
-                f"{count} samples for {width} features: the covariance is singular and {name} is "
-                "biased upwards; compare it only with figures at the same count",
+                f"{evidence.count} samples for {width} features: the covariance is singular and "
+                f"{reported_key(metric, self.detector)} is biased upwards; compare it only with "
+                "figures at the same count",
             )
             self.reporter.note(notes[0])
-        return Figure(metric, count, estimate, {"layer": layer}, notes)
+        settings = metric.settings(self.protocol)
+        return MetricValue(metric, evidence.count, estimate, settings, notes)
 
-    def _score(self, metric: Metric, count: int, counts: Sequence[int]) -> Figure:
-        settings = {
-            "splits": self.protocol.is_splits,
-            "split_size": 0 if self.protocol.is_splits else self.protocol.is_split_size,
-            "shuffle": self.protocol.is_shuffle,
-        }
-        estimate = inception_score(
-            rows(self.samples, metric.layer, count),
-            splits=self.protocol.is_splits,
-            split_size=self.protocol.is_split_size,
-            shuffle=self.protocol.is_shuffle,
-            interval=self.interval,
-        )
-        return Figure(metric, count, estimate, settings)
 
-    def _kernel(self, metric: Metric, count: int, counts: Sequence[int]) -> Figure:
-        settings = {
-            "subsets": self.protocol.kid_subsets,
-            "subset_size": self.protocol.kid_subset_size,
-            "seed": self.protocol.kid_seed,
-        }
-        estimate = kernel_distance(
-            rows(self.samples, metric.layer, count), self._reference_rows, **settings,
-            interval=self.interval,
-        )  # fmt: skip
-        return Figure(metric, count, estimate, settings)
+@dataclass
+class _Shared:
+    """What several metrics or counts have in common, computed when it is first asked for."""
 
-    def _neighbour(self, metric: Metric, count: int, counts: Sequence[int]) -> Figure:
-        if count not in self._neighbours:
-            with self.reporter.task("nearest neighbours, percent", 100) as advance:
-                self._neighbours[count] = neighbour_figures(
-                    rows(self.samples, metric.layer, count),
-                    self._reference_rows,
-                    pr_neighbours=self.protocol.pr_neighbours,
-                    dc_neighbours=self.protocol.dc_neighbours,
-                    half=self.protocol.pr_half,
-                    interval=self.interval,
-                    progress=in_percent(advance),
-                )
-        estimate: Estimate = getattr(self._neighbours[count], metric.key)
-        settings: dict[str, Any] = {"neighbours": self.protocol.dc_neighbours}
-        if metric.key in ("precision", "recall"):
-            settings = {"neighbours": self.protocol.pr_neighbours, "half": self.protocol.pr_half}
-        return Figure(metric, count, estimate, settings)
+    job: MetricJob
+    counts: tuple[int, ...]
+    moments: dict[str, dict[int, Moments]] = field(default_factory=dict)
+    reference_moments: dict[str, Moments] = field(default_factory=dict)
+    reference_rows: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> Reference:
+        """The reference, which `why_not` has seen to."""
+        assert self.job.reference is not None
+        return self.job.reference
+
+
+class _AtCount:
+    """The evidence (genbench.metrics.evidence.Evidence) at one sample count."""
+
+    def __init__(self, shared: _Shared, count: int) -> None:
+        self._shared, self.count = shared, count
+        self.interval, self.choices = shared.job.interval, shared.job.protocol
+
+    def rows(self, layer: Layer) -> Tensor:
+        return rows(self._shared.job.samples, layer, self.count)
+
+    def chunks(self, layer: Layer) -> Iterator[Tensor]:
+        return self._shared.job.samples.chunks(layer, self.count)
+
+    def moments(self, layer: Layer) -> Moments:
+        known, counts = self._shared.moments, self._shared.counts
+        if layer not in known:
+            chunks = self._shared.job.samples.chunks(layer, max(counts))
+            known[layer] = stream_moments(chunks, counts)
+        return known[layer][self.count]
+
+    def reference_rows(self, layer: Layer) -> Tensor:
+        known, features = self._shared.reference_rows, self._shared.reference.features
+        if layer not in known:
+            assert features is not None
+            known[layer] = rows(features, layer)
+        return known[layer]
+
+    def reference_moments(self, layer: Layer) -> Moments:
+        known = self._shared.reference_moments
+        if layer not in known:
+            known[layer] = self._shared.reference.moments(layer)
+        return known[layer]
+
+    def neighbours(self) -> NeighbourFigures:
+        return self._neighbours
 
     @cached_property
-    def _reference_rows(self) -> Tensor:
-        assert self.reference is not None
-        assert self.reference.features is not None
-        return rows(self.reference.features, "pool")
-
-
-def labels_are_sorted(labels: np.ndarray[Any, Any] | None) -> bool:
-    """Whether class labels come in blocks, which an unshuffled Inception Score cannot stand."""
-    return labels is not None and len(labels) > 1 and bool(np.all(np.diff(labels) >= 0))
+    def _neighbours(self) -> NeighbourFigures:
+        with self._shared.job.reporter.task("nearest neighbours, percent", 100) as advance:
+            return neighbour_figures(
+                self.rows("pool"),
+                self.reference_rows("pool"),
+                pr_neighbours=self.choices.pr_neighbours,
+                dc_neighbours=self.choices.dc_neighbours,
+                half=self.choices.pr_half,
+                interval=self.interval,
+                progress=in_percent(advance),
+            )

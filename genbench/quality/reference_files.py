@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import genbench
 from genbench.detectors.contract import Detector
 from genbench.images.npz_writing import write_reference
 from genbench.images.sets import ImageSet
 from genbench.metrics.moments import stream_moments
-from genbench.quality.features import SetSource, extract_features
+from genbench.quality.features import extract_features
+from genbench.quality.source import SetSource
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
+from genbench.version import __version__
 
 
 def export_reference(
@@ -42,6 +43,6 @@ def export_reference(
         "identity": dict(detector.identity),
         "count": len(images),
         "images_digest": images.digest(),
-        "genbench": genbench.__version__,
+        "genbench": __version__,
     }
     write_reference(out, images, statistics, meta)

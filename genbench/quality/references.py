@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError
-from genbench.images.opening import open_image_set
+from genbench.images.opening import brought_to, open_image_set
 from genbench.images.sets import ImageSet
 from genbench.quality.statistics_files import (
     ReferenceStatistics,
@@ -53,8 +53,13 @@ def reference_path(spec: str) -> str:
     )
 
 
-def open_reference(spec: str, *, detector: str, crop: str, resolution: int) -> OpenedReference:
+def open_reference(
+    spec: str | ImageSet, *, detector: str, crop: str, resolution: int
+) -> OpenedReference:
     """Open an image set or a reference file; statistics of another detector are left aside."""
+    if not isinstance(spec, str):
+        images = brought_to(spec, crop, resolution)
+        return OpenedReference(images.name, images.digest(), images, None)
     path = reference_path(spec)
     if not path.endswith(".npz"):
         images = open_image_set(path, crop=crop, resolution=resolution)

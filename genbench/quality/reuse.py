@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import genbench
 from genbench.detectors.contract import Detector
 from genbench.metrics.catalogue import Metric, reported_key
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.records.provenance import package_versions
+from genbench.version import __version__
 
 
 def figures_on_record(
-    records: Sequence[Measurement],
+    records: Sequence[Record],
     *,
     samples_digest: str,
     reference_digest: str,
@@ -22,7 +22,7 @@ def figures_on_record(
     metrics: Sequence[Metric],
     counts: Sequence[int],
     interval: bool,
-) -> list[Measurement]:
+) -> list[QualityRecord]:
     """The latest record of every metric at every count, or nothing when one of them is lacking.
 
     A record counts when all that decides its figure is the same: the samples' digest (model,
@@ -30,15 +30,17 @@ def figures_on_record(
     weights, and the versions of genbench and of the libraries. interval: it must have one. Metrics
     that the detector or so few samples cannot give are not waited for.
     """
-    versions = {"genbench": genbench.__version__, **package_versions()}
-    found: dict[tuple[str, int], Measurement] = {}
+    found: dict[tuple[str, int], QualityRecord] = {}
     for record in records:
+        if not isinstance(record, QualityRecord):
+            continue
         same = (
             record.samples_digest == samples_digest
             and record.protocol_digest == protocol.digest()
             and record.reference_digest in ("", reference_digest)
             and dict(record.detector_identity) == dict(detector.identity)
-            and all(record.environment.get(name) == value for name, value in versions.items())
+            and record.environment.genbench == __version__
+            and dict(record.environment.packages) == package_versions()
         )
         if same and (record.interval or not interval):
             found[record.metric, record.samples] = record
@@ -46,7 +48,6 @@ def figures_on_record(
         (reported_key(metric, protocol.detector), count)
         for count in counts
         for metric in metrics
-        if metric.layer in detector.layers
-        and (metric.key != "kid" or min(counts) >= protocol.kid_subset_size)
+        if metric.layer in detector.layers and min(counts) >= metric.least(protocol)
     ]
     return [found[key] for key in wanted] if all(key in found for key in wanted) else []

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genbench.errors import UsageError
-from genbench.models.opening import ModelRequest
+from genbench.models.opening import ModelRequest, resolve
 from genbench.models.optional import DistillRun
 from genbench.quality.evaluation import QualityRequest, evaluate
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.files import replacing
 
@@ -67,10 +67,10 @@ def _recipe_steps(config: Path) -> int:
         ) from error
 
 
-def _measured(weights: Path, run: DistillRun, model: str, curve: Curve) -> list[Measurement]:
+def _measured(weights: Path, run: DistillRun, model: str, curve: Curve) -> list[QualityRecord]:
     request = QualityRequest(
         protocol=curve.protocol,
-        model=ModelRequest(name=model, resolution=run.resolution, checkpoint=str(weights)),
+        model=resolve(ModelRequest(name=model, resolution=run.resolution, checkpoint=str(weights))),
         counts=(curve.samples,),
         metrics=_METRICS,
     )

@@ -1,68 +1,107 @@
-"""One number with everything needed to cite it and to compute it again."""
+"""What every record holds: one number, what it was measured of, how, and where."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
-
-from genbench.errors import GenbenchError
+from dataclasses import dataclass, field
+from typing import Literal
 
 # "given": a file that the user named, of which no more is known
 WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
+Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One number with everything needed to cite it and to compute it again."""
+class Subject:
+    """What was measured: a model with its settings, or an image set.
 
-    model: str  # model or, for image sets, the name of the samples
+    model: the model or, for image sets, the name of the samples. resolution: side in pixels, 0 for
+    images that are not square. arithmetic: what the networks computed in ("float32", "tf32",
+    "float16", "bfloat16"). labels: the schedule; empty without classes. code_digest: of the
+    adapter's sources.
+    """
+
+    model: str
     resolution: int
+    card: str = ""
+    checkpoint: str = ""  # file name of the weights
+    checkpoint_digest: str = ""
+    weight_kind: WeightKind = "none"
+    options: Mapping[str, Scalar] = field(default_factory=dict)  # the family's own
+    arithmetic: str = ""
+    labels: str = ""
+    seed: int | None = None
+    code_digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuFacts:
+    """What identifies a GPU; what NVML does not tell is None."""
+
+    name: str
+    capability: str
+    memory_bytes: int
+    processors: int
+    count: int  # GPUs of the machine
+    alike: int  # of this type
+    cudnn: int | None = None
+    cublas_workspace: str = ""
+    driver: str | None = None
+    power_limit_watts: float | None = None
+    max_sm_clock_mhz: int | None = None
+    persistence: bool | None = None
+    mig: bool | None = None
+    ecc: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a figure was computed, and how torch's switches stood while it was.
+
+    packages: installed versions of the libraries that can change a figure. tf32, autotuned,
+    deterministic: see genbench.runtime.arithmetic.Switches; None in records of format 1, which did
+    not tell. load_average: of the machine, when a speed measurement began.
+    """
+
+    genbench: str = ""
+    git: str = ""
+    python: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    device: str = "an unnamed device"  # as its maker calls it
+    device_type: str = ""
+    cuda: str = ""
+    threads: int | None = None
+    processors: int | None = None
+    processes: int = 1
+    tf32: bool | None = None
+    autotuned: bool | None = None
+    deterministic: bool | None = None
+    command: tuple[str, ...] = ()
+    gpu: GpuFacts | None = None
+    load_average: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Subject):
+    """One number with everything needed to cite it and to compute it again.
+
+    A quality or a speed record (genbench.records.kinds): the base alone is never written. samples:
+    images behind the number. interval: how [low, high] was computed. notes: for people; what a
+    program must know is a field.
+    """
+
     metric: str  # "fid" only when the detector is Inception, else "fd", ...
     value: float
     unit: str
     samples: int
-    detector: str
     protocol: str
     protocol_digest: str
-    checkpoint: str
-    seed: int | None
     run: str
-    environment: Mapping[str, Any]
+    environment: Environment
     low: float | None = None
     high: float | None = None
-    interval: str = ""  # how [low, high] was computed
-    card: str = ""
-    checkpoint_digest: str = ""
-    weight_kind: WeightKind = "none"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    labels: str = ""
-    nfe: float | None = None  # network evaluations of one sample, counted; None: nobody counted
-    nfe_guidance: float | None = None  # of networks that only steer, such as a classifier
-    samples_digest: str = ""
-    reference: str = ""
-    reference_digest: str = ""
-    reference_samples: int = 0
-    detector_identity: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # k, splits, ... of this metric
-    notes: tuple[str, ...] = ()
+    interval: str = ""
     trials: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
     created: str = ""
-
-    def to_json(self) -> str:
-        """One line of JSON, every digit kept."""
-        return json.dumps(asdict(self), allow_nan=False, default=str)
-
-    @classmethod
-    def from_json(cls, line: str) -> Measurement:
-        """Inverse of `to_json`; unknown keys (of a newer genbench) are an error."""
-        values = json.loads(line)
-        known = {item.name for item in fields(cls)}
-        if unknown := set(values) - known:
-            raise GenbenchError(
-                f"record has unknown keys {sorted(unknown)}: written by a newer genbench?"
-            )
-        for name in ("notes", "trials"):
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)

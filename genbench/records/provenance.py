@@ -9,11 +9,12 @@ import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import genbench
+from genbench.records.measurement import Environment
+from genbench.runtime.arithmetic import switches
+from genbench.version import __version__
 
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pillow")
 
@@ -32,7 +33,7 @@ def package_versions() -> dict[str, str]:
 @cache
 def git_revision() -> str:
     """Commit of the genbench checkout, "+changes" when it has uncommitted ones, "" when none."""
-    folder = Path(genbench.__file__).parent.parent
+    folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return ""
 
@@ -65,20 +66,24 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
-def describe_environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
-    """A JSON-ready description of where a figure is computed."""
-    return {
-        "genbench": genbench.__version__,
-        "git": git_revision(),
-        "python": platform.python_version(),
-        **package_versions(),
-        "platform": platform.platform(),
-        "device": device_name(device),
-        "device_type": device.type,
-        "cuda": torch.version.cuda or "" if device.type == "cuda" else "",
-        "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),
-        "processes": world_size,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
+def describe_environment(device: torch.device, world_size: int = 1) -> Environment:
+    """Where a figure is computed, and how torch's switches stand now: call it while they are pinned
+    as they were for the figure (genbench.runtime.arithmetic.pinned)."""
+    stand = switches(device)
+    return Environment(
+        genbench=__version__,
+        git=git_revision(),
+        python=platform.python_version(),
+        packages=package_versions(),
+        platform=platform.platform(),
+        device=device_name(device),
+        device_type=device.type,
+        cuda=torch.version.cuda or "" if device.type == "cuda" else "",
+        threads=torch.get_num_threads(),
+        processors=os.cpu_count(),
+        processes=world_size,
+        tf32=stand.tf32,
+        autotuned=stand.autotuned,
+        deterministic=stand.deterministic,
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+    )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 
 FRECHET = ("fid", "fd")
-_NOT_OPTIONS = {"code", "compile"}  # equal images, drawn by another revision or faster
+_NOT_OPTIONS = {"compile"}  # equal images, drawn faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,8 @@ class SpeedPoint:
     """One model's Fréchet distance beside its sampling speed."""
 
     model: str
-    quality: Measurement
-    speed: Measurement
+    quality: QualityRecord
+    speed: SpeedRecord
     on_front: bool = False  # no other point of the plot is both better and faster
 
 
@@ -46,7 +46,7 @@ class CountCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class OptionSweep:
     """Precision and recall of one model over one of its options."""
 
     model: str
@@ -63,7 +63,7 @@ class EvaluationPoint:
 
     model: str
     evaluations: float
-    quality: Measurement
+    quality: QualityRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,23 +100,21 @@ def extrapolated(counts: Sequence[int], values: Sequence[float]) -> tuple[float,
     return mean_y - slope * mean_x, slope
 
 
-def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
+def speed_plots(records: Sequence[Record]) -> list[SpeedPlot]:
     """Quality against speed, one plot a protocol and device, at the largest sample count.
 
     Of several records of one model with one set of options the latest counts.
     """
     label = labels_of(records)
-    quality: dict[tuple[Any, ...], Measurement] = {}
-    speeds: dict[tuple[Any, ...], Measurement] = {}
+    quality: dict[tuple[Any, ...], QualityRecord] = {}
+    speeds: dict[tuple[Any, ...], SpeedRecord] = {}
     for record in records:
-        settings = record.settings
-        if record.metric in FRECHET:
+        if isinstance(record, SpeedRecord):
+            if record.metric == "throughput" and record.mode == "sample":
+                speeds[record.environment.device, _sampler(record)] = record
+        elif record.metric in FRECHET:
             same = (record.metric, record.protocol_digest, record.reference_digest)
             quality[(*same, record.samples, _sampler(record))] = record
-        elif record.metric == "throughput" and (settings.get("mode"), settings.get("tier")) == (
-            "sample", "measured",
-        ):  # fmt: skip
-            speeds[device_of(record), _sampler(record)] = record
     most: dict[tuple[Any, ...], int] = {}  # of each comparison only the largest count is plotted
     for *compared, samples, _ in quality:
         most[tuple(compared)] = max(samples, most.get(tuple(compared), 0))
@@ -131,21 +129,21 @@ def speed_plots(records: Sequence[Measurement]) -> list[SpeedPlot]:
             metric=points[0].quality.metric,
             protocol=points[0].quality.protocol,
             samples=points[0].quality.samples,
-            device=device_of(points[0].speed),
+            device=points[0].speed.environment.device,
             points=tuple(pareto_front(points)),
         )
         for points in plots.values()
     ]
 
 
-def evaluation_plots(records: Sequence[Measurement]) -> list[EvaluationPlot]:
+def evaluation_plots(records: Sequence[Record]) -> list[EvaluationPlot]:
     """Quality against counted network evaluations, where they differ.
 
     Of one protocol's sample counts the one with most points is plotted, of those the largest; of
     several records of one model with one set of options the latest counts.
     """
-    found: dict[tuple[Any, ...], dict[tuple[Any, ...], Measurement]] = {}
-    for record in records:
+    found: dict[tuple[Any, ...], dict[tuple[Any, ...], QualityRecord]] = {}
+    for record in quality_records(records):
         if record.metric in FRECHET and record.nfe is not None:
             same = (record.metric, record.protocol_digest, record.reference_digest)
             found.setdefault((*same, record.samples), {})[_sampler(record)] = record
@@ -178,16 +176,15 @@ def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:
         )
 
 
-def count_curves(records: Sequence[Measurement]) -> list[CountCurve]:
+def count_curves(records: Sequence[Record]) -> list[CountCurve]:
     """Fréchet distances at two counts or more of the same samples against the same reference.
 
     Figures of a singular covariance are left out: there the bias does not fall as 1/n.
     """
     label = labels_of(records)
     found: dict[tuple[Any, ...], dict[int, float]] = {}
-    for record in records:
-        singular = any("singular" in note for note in record.notes)
-        if record.metric in FRECHET and record.samples_digest and not singular:
+    for record in quality_records(records):
+        if record.metric in FRECHET and record.samples_digest and not record.singular:
             compared = (record.protocol_digest, record.reference_digest, record.samples_digest)
             key = (label(record), record.metric, *compared)
             found.setdefault(key, {})[record.samples] = record.value
@@ -206,10 +203,10 @@ def count_curves(records: Sequence[Measurement]) -> list[CountCurve]:
     return curves
 
 
-def sweeps(records: Iterable[Measurement]) -> list[Sweep]:
+def sweeps(records: Iterable[Record]) -> list[OptionSweep]:
     """Precision and recall over every numeric option that was tried at two settings or more."""
     found: dict[tuple[Any, ...], dict[Any, dict[str, float]]] = {}
-    for record in records:
+    for record in quality_records(records):
         if record.metric not in ("precision", "recall") or not record.card:
             continue
         options = _options(record)
@@ -225,7 +222,7 @@ def sweeps(records: Iterable[Measurement]) -> list[Sweep]:
         order = sorted(whole, key=lambda value: (value is None, value))
         if len(order) > 1:
             curves.append(
-                Sweep(
+                OptionSweep(
                     model=model, option=option, samples=samples,
                     settings=tuple("default" if key is None else f"{key:g}" for key in order),
                     precision=tuple(whole[key]["precision"] for key in order),
@@ -235,19 +232,18 @@ def sweeps(records: Iterable[Measurement]) -> list[Sweep]:
     return curves
 
 
-def batch_curves(records: Sequence[Measurement]) -> list[BatchCurve]:
+def batch_curves(records: Sequence[Record]) -> list[BatchCurve]:
     """Measured images a second over the batch size: sweeps, and single sizes taken together."""
     label = labels_of(records)
     found: dict[tuple[str, str], dict[int, float]] = {}
     for record in records:
-        settings = record.settings
-        if record.metric != "throughput" or settings.get("tier") != "measured":
+        if not isinstance(record, SpeedRecord) or record.metric != "throughput":
             continue
-        points = found.setdefault((label(record), device_of(record)), {})
-        for batch, rate, *_ in settings.get("sweep") or []:
-            points[int(batch)] = float(rate)
-        if settings.get("batch"):
-            points[int(settings["batch"])] = record.value
+        points = found.setdefault((label(record), record.environment.device), {})
+        for point in record.sweep.points if record.sweep else ():
+            points[point.batch] = point.rate
+        if record.batch:
+            points[record.batch] = record.value
     return [
         BatchCurve(
             model=model,
@@ -260,19 +256,19 @@ def batch_curves(records: Sequence[Measurement]) -> list[BatchCurve]:
     ]
 
 
-def device_of(record: Measurement) -> str:
-    """The device's name as its maker gives it."""
-    return str(record.environment.get("device", "an unnamed device"))
+def quality_records(records: Iterable[Record]) -> Iterator[QualityRecord]:
+    """The records of quality among them."""
+    return (record for record in records if isinstance(record, QualityRecord))
 
 
-def labels_of(records: Iterable[Measurement]) -> Callable[[Measurement], str]:
+def labels_of(records: Iterable[Record]) -> Callable[[Record], str]:
     """Names for records: the model, with those options that its records do not all share."""
     tried: dict[str, dict[str, set[str]]] = {}
     for record in records:
         for name, value in _options(record).items():
             tried.setdefault(record.model, {}).setdefault(name, set()).add(str(value))
 
-    def label(record: Measurement) -> str:
+    def label(record: Record) -> str:
         told = [
             f"{name.replace('_', ' ')} {value}"
             for name, value in _options(record).items()
@@ -283,11 +279,12 @@ def labels_of(records: Iterable[Measurement]) -> Callable[[Measurement], str]:
     return label
 
 
-def _options(record: Measurement) -> Mapping[str, Any]:
-    return {key: value for key, value in record.options.items() if key not in _NOT_OPTIONS}
+def _options(record: Record) -> Mapping[str, Any]:
+    told = {key: value for key, value in record.options.items() if key not in _NOT_OPTIONS}
+    return told | ({"dtype": record.arithmetic} if record.arithmetic else {})
 
 
-def _sampler(record: Measurement) -> tuple[Any, ...]:
+def _sampler(record: Record) -> tuple[Any, ...]:
     """What draws the images: two records of one sampler may stand in one point."""
     options = tuple(sorted((key, str(value)) for key, value in _options(record).items()))
     return (record.model, record.card, record.resolution, options)

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record
 from genbench.report.curves import (
     batch_curves,
     count_curves,
-    device_of,
     evaluation_plots,
     labels_of,
+    quality_records,
     speed_plots,
     sweeps,
 )
 from genbench.report.plots import (
-    batch_figure,
-    count_figure,
-    evaluation_figure,
+    draw_batches,
+    draw_counts,
+    draw_evaluations,
+    draw_speed,
+    draw_sweeps,
     inline_svg,
-    speed_figure,
-    sweep_figure,
 )
+from genbench.report.provenance import provenance_html, shown_interval, shown_number
 from genbench.report.samples import COLUMNS, Pairs, pairs_of
 from genbench.tables.build import Table
 from genbench.tables.html import rows_to_html, table_to_fragment
 from genbench.tables.html_page import page
 
-Records = Sequence[Measurement]
+Records = Sequence[Record]
 Rows = Sequence[Sequence[str]]
 
 _FID = "genbench fid --model MODEL --res 32"
@@ -55,7 +56,7 @@ def report_html(records: Records, tables: Sequence[Table], *, cache: Path) -> st
         "evaluations": ("Quality against network evaluations", _evaluations(records)),
         "samples": ("Samples and their nearest references", _samples(records, cache)),
         "batches": ("Throughput against batch size", _batches(records)),
-        "provenance": ("Environment and provenance", _provenance(records)),
+        "provenance": ("Environment and provenance", provenance_html(records)),
     }  # fmt: skip
     body = "".join(
         f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>\n{text}</section>\n'
@@ -81,16 +82,6 @@ def _missing(name: str, what: str) -> str:
     )
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
-
-
-def _interval(record: Measurement) -> str:
-    if record.low is None or record.high is None:
-        return "–"
-    return f"{record.low:.6g} … {record.high:.6g}"
-
-
 def _speed(records: Records) -> str:
     plots = speed_plots(records)
     if not plots:
@@ -101,8 +92,8 @@ def _speed(records: Records) -> str:
         header = ["model", metric, "95% interval", "images/s", "interval", "on the Pareto front"]
         rows = [
             [
-                *(point.model, _number(point.quality.value), _interval(point.quality)),
-                *(_number(point.speed.value), _interval(point.speed)),
+                *(point.model, shown_number(point.quality.value), shown_interval(point.quality)),
+                *(shown_number(point.speed.value), shown_interval(point.speed)),
                 "yes" if point.on_front else "no",
             ]
             for point in plot.points
@@ -111,7 +102,7 @@ def _speed(records: Records) -> str:
             f"{metric} at {plot.samples:,} samples against images per second on {plot.device}; "
             "dashed: no model is both better and faster than those on this line."
         )
-        text += _figure(speed_figure(plot), f"speed{number}", caption, header, rows)
+        text += _figure(draw_speed(plot), f"speed{number}", caption, header, rows)
     return text
 
 
@@ -120,7 +111,13 @@ def _counts(records: Records) -> str:
     if not curves:
         return _missing("counts", "No samples were measured at two counts or more.")
     rows = [
-        [curve.model, curve.metric.upper(), f"{count:,}", _number(value), _number(curve.limit)]
+        [
+            curve.model,
+            curve.metric.upper(),
+            f"{count:,}",
+            shown_number(value),
+            shown_number(curve.limit),
+        ]
         for curve in curves
         for count, value in zip(curve.counts, curve.values, strict=True)
     ]
@@ -129,7 +126,7 @@ def _counts(records: Records) -> str:
         "Fréchet distance against the number of samples. Fewer samples make it too high; the line "
         "fits a constant plus a multiple of 1/n, and the constant is free of that bias."
     )
-    return _figure(count_figure(curves), "counts", caption, header, rows)
+    return _figure(draw_counts(curves), "counts", caption, header, rows)
 
 
 def _sweeps(records: Records) -> str:
@@ -150,13 +147,17 @@ def _sweeps(records: Records) -> str:
     for number, samples in enumerate(sorted({curve.samples for curve in found})):
         curves = [curve for curve in found if curve.samples == samples]
         rows = [
-            [curve.model, f"{curve.option.replace('_', ' ')} {setting}", *map(_number, figures)]
+            [
+                curve.model,
+                f"{curve.option.replace('_', ' ')} {setting}",
+                *map(shown_number, figures),
+            ]
             for curve in curves
             for setting, *figures in zip(curve.settings, curve.precision, curve.recall, strict=True)
         ]
         caption = f"Precision against recall at {samples:,} samples, over an option of each model."
         header = ["model", "setting", "precision", "recall"]
-        text += _figure(sweep_figure(curves), f"sweeps{number}", caption, header, rows)
+        text += _figure(draw_sweeps(curves), f"sweeps{number}", caption, header, rows)
     return text
 
 
@@ -168,7 +169,7 @@ def _evaluations(records: Records) -> str:
     for number, plot in enumerate(plots):
         metric = plot.metric.upper()
         rows = [
-            [point.model, f"{point.evaluations:g}", _number(point.quality.value)]
+            [point.model, f"{point.evaluations:g}", shown_number(point.quality.value)]
             for point in plot.points
         ]
         caption = (
@@ -176,7 +177,7 @@ def _evaluations(records: Records) -> str:
             "as counted while sampling; those of a guiding classifier come on top."
         )
         header = ["model", "evaluations", metric]
-        text += _figure(evaluation_figure(plot), f"evaluations{number}", caption, header, rows)
+        text += _figure(draw_evaluations(plot), f"evaluations{number}", caption, header, rows)
     return text
 
 
@@ -185,22 +186,22 @@ def _batches(records: Records) -> str:
     if not curves:
         return _missing("batches", "No throughput was measured at two batch sizes or more.")
     rows = [
-        [curve.model, curve.device, str(batch), _number(rate)]
+        [curve.model, curve.device, str(batch), shown_number(rate)]
         for curve in curves
         for batch, rate in zip(curve.batches, curve.rates, strict=True)
     ]
     header = ["model", "device", "batch size", "images/s"]
     caption = "Images per second against batch size."
-    return _figure(batch_figure(curves), "batches", caption, header, rows)
+    return _figure(draw_batches(curves), "batches", caption, header, rows)
 
 
 def _samples(records: Records, cache: Path) -> str:
     drawn = {
         (record.model, record.card, record.samples_digest): record
-        for record in records
+        for record in quality_records(records)
         if record.card and record.samples_digest and record.reference
     }
-    pictures: dict[tuple[str, str], tuple[Measurement, Pairs | None]] = {}
+    pictures: dict[tuple[str, str], tuple[QualityRecord, Pairs | None]] = {}
     for (model, card, _), record in drawn.items():  # one picture a model: of what is in the cache
         if pictures.get((model, card), (record, None))[1] is None:
             pictures[model, card] = (record, pairs_of(record, cache))
@@ -242,51 +243,3 @@ def _samples(records: Records, cache: Path) -> str:
             f"<pre><code>{commands}</code></pre>\n"
         )
     return text or "<p>No model is on record yet.</p>\n"
-
-
-def _provenance(records: Records) -> str:
-    if not records:
-        return "<p>There are no records yet.</p>\n"
-    runs = {record.run: record for record in records}
-    described = [[run, *_origin(record)] for run, record in runs.items()]
-    header = ["run", "model", "weights", "drawn with", "protocol", "detector", "machine",
-              "software", "command"]  # fmt: skip
-    figures = [
-        [record.run, record.model, record.metric, _number(record.value), record.unit,
-         _interval(record), f"{record.samples:,}", record.reference, record.interval,
-         "; ".join(record.notes)]
-        for record in records
-    ]  # fmt: skip
-    columns = ["run", "model", "metric", "value", "unit", "95% interval", "samples", "reference",
-               "how the interval was computed", "notes"]  # fmt: skip
-    return (
-        rows_to_html("Runs: what was measured, with what and where", header, described)
-        + f"<details><summary>Every number on record ({len(figures):,})</summary>\n"
-        + rows_to_html("Every number on record", columns, figures)
-        + "</details>\n"
-    )
-
-
-def _origin(record: Measurement) -> Iterator[str]:
-    """The texts that say where a run's figures come from."""
-    environment = record.environment
-
-    def told(*names: str) -> str:
-        return ", ".join(f"{name} {environment[name]}" for name in names if environment.get(name))
-
-    yield _joined(record.model, record.card if record.card != record.model else "")
-    digest = f"SHA-256 {record.checkpoint_digest[:12]}" if record.checkpoint_digest else ""
-    yield _joined(record.weight_kind, record.checkpoint, digest)
-    options = ", ".join(f"{name} {value}" for name, value in record.options.items())
-    seed = "" if record.seed is None else f"seed {record.seed}"
-    samples = f"samples {record.samples_digest[:12]}" if record.samples_digest else ""
-    yield _joined(seed, f"labels {record.labels}" if record.labels else "", options, samples)
-    yield f"{record.protocol} [{record.protocol_digest}]"
-    yield record.detector
-    yield _joined(device_of(record), told("platform", "threads", "processors", "processes"))
-    yield _joined(told("genbench", "git", "torch", "numpy", "cuda"), record.created)
-    yield " ".join(map(str, environment.get("command", [])))
-
-
-def _joined(*texts: str) -> str:
-    return ", ".join(text for text in texts if text)

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
-from genbench.report.curves import BatchCurve, CountCurve, EvaluationPlot, SpeedPlot, Sweep
+from genbench.report.curves import BatchCurve, CountCurve, EvaluationPlot, OptionSweep, SpeedPlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def speed_figure(plot: SpeedPlot) -> str:
+def draw_speed(plot: SpeedPlot) -> str:
     """Fréchet distance over images a second, both logarithmic, with the Pareto front."""
     with _figure() as (axes, save):
         front = [point for point in plot.points if point.on_front]
@@ -62,7 +62,7 @@ def speed_figure(plot: SpeedPlot) -> str:
         )
 
 
-def count_figure(curves: Sequence[CountCurve]) -> str:
+def draw_counts(curves: Sequence[CountCurve]) -> str:
     """Fréchet distance over the sample count with the fitted 1/n line and its limit."""
     with _figure() as (axes, save):
         names = "/".join(sorted({curve.metric.upper() for curve in curves}))
@@ -86,7 +86,7 @@ def count_figure(curves: Sequence[CountCurve]) -> str:
         )
 
 
-def sweep_figure(curves: Sequence[Sweep]) -> str:
+def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
     """Precision over recall, a line a model, each point at one setting of its option."""
     with _figure() as (axes, save):
         for number, curve in enumerate(curves):
@@ -106,7 +106,7 @@ def sweep_figure(curves: Sequence[Sweep]) -> str:
         )
 
 
-def evaluation_figure(plot: EvaluationPlot) -> str:
+def draw_evaluations(plot: EvaluationPlot) -> str:
     """Fréchet distance over network evaluations, both logarithmic, a line a model."""
     with _figure() as (axes, save):
         models = list(dict.fromkeys(point.model for point in plot.points))
@@ -128,7 +128,7 @@ def evaluation_figure(plot: EvaluationPlot) -> str:
         return save(f"{plot.metric.upper()} against network evaluations", f"{told}.")
 
 
-def batch_figure(curves: Sequence[BatchCurve]) -> str:
+def draw_batches(curves: Sequence[BatchCurve]) -> str:
     """Images a second over the batch size, both logarithmic."""
     with _figure() as (axes, save):
         for number, curve in enumerate(curves):

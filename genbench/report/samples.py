@@ -18,7 +18,7 @@ from genbench.errors import GenbenchError
 from genbench.images.opening import open_image_set
 from genbench.images.png_writing import image_grid
 from genbench.quality.samples import LAYER
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
 
@@ -35,7 +35,7 @@ class Pairs:
     distances: tuple[float, ...]  # Euclidean, between the detector's pool features
 
 
-def pairs_of(record: Measurement, cache: Path) -> Pairs | None:
+def pairs_of(record: QualityRecord, cache: Path) -> Pairs | None:
     """Samples of a record's model with their nearest references; None when none are in the cache.
 
     Without cached features, or with a reference whose images are not here, the samples alone.
@@ -54,7 +54,7 @@ def pairs_of(record: Measurement, cache: Path) -> Pairs | None:
     return Pairs(image_grid(torch.cat(rows), COLUMNS), nearest, distances)
 
 
-def _samples(record: Measurement, cache: Path) -> Tensor | None:
+def _samples(record: QualityRecord, cache: Path) -> Tensor | None:
     for folder, key in _folders(cache / "samples"):
         if canonical_digest(key["source"]) == record.samples_digest:
             drawn = folder.read(0, LAYER, 1)
@@ -64,7 +64,7 @@ def _samples(record: Measurement, cache: Path) -> Tensor | None:
 
 
 def _nearest(
-    record: Measurement, count: int, cache: Path
+    record: QualityRecord, count: int, cache: Path
 ) -> tuple[tuple[int, ...], tuple[float, ...], Tensor] | None:
     own = other = None
     for folder, key in _folders(cache / "features"):

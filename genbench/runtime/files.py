@@ -1,15 +1,20 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and held against other processes."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from genbench.errors import GenbenchError
+
+if sys.platform != "win32":
+    import fcntl
 
 TEMPORARY = ".tmp"  # suffix of files that are still being written
 
@@ -43,3 +48,18 @@ def write_error(path: Path, error: OSError) -> GenbenchError:
         )
     reason = error.strerror or str(error)
     return GenbenchError(f"cannot write {path}: {reason}; choose a folder that can be written")
+
+
+def lock(file: IO[Any]) -> bool:
+    """Hold an open file against other processes until it is closed, waiting for it if need be.
+
+    The kernel drops the lock when its holder dies. False where the system, or a network file
+    system, has no locks.
+    """
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True

@@ -1,31 +1,29 @@
-"""ADM's Table 7 as printed, and what it derives from counted FLOPs."""
+"""ADM's Table 7 as printed, with what it derives its theoretical column from."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from genbench.errors import GenbenchError, UsageError
-from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.runtime.folders import tables_folder
-from genbench.speed.flops import flops_of
+from genbench.runtime.validated import read_toml, validated
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedStep:
-    """One implementation in a row of ADM's Table 7: images a V100-second, batch a GPU."""
+    """One implementation in a row of the table: images a V100-second, per cent of the peak."""
 
-    batch: int
     throughput: float
     utilisation: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputRow:
-    """One row of ADM's Table 7."""
+    """One row of the table."""
 
     name: str
     network: str
@@ -35,54 +33,30 @@ class ThroughputRow:
     optimised: PublishedStep
 
 
+@dataclass(frozen=True, kw_only=True)
+class ThroughputTable:
+    """The table. passes: forward passes that a training step counts for."""
+
+    title: str
+    source: str
+    note: str
+    model: str
+    peak_tflops: float
+    passes: int
+    rows: tuple[ThroughputRow, ...]
+
+
+def audited(name: str, kind: type[T]) -> T:
+    """One table of tables/audits.toml. Raises GenbenchError naming what is wrong in it."""
+    return validated(_tables()[name], kind, name=f"{tables_folder() / 'audits.toml'}: {name}")
+
+
 @cache
 def _tables() -> Mapping[str, Any]:
-    path = tables_folder() / "audits.toml"
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise GenbenchError(f"{path} cannot be read ({error}): reinstall genbench") from error
+    return read_toml(tables_folder() / "audits.toml")
 
 
 @cache
-def adm_table7() -> tuple[ThroughputRow, ...]:
-    """ADM's Table 7 as printed."""
-    return tuple(
-        ThroughputRow(
-            **{
-                **row,
-                "naive": PublishedStep(**row["naive"]),
-                "optimised": PublishedStep(**row["optimised"]),
-            }
-        )
-        for row in _tables()["adm-table7"]["rows"]
-    )
-
-
-def paper_peak() -> float:
-    """The peak in FLOP/s of ADM's theoretical V100."""
-    return float(_tables()["adm-table7"]["peak_tflops"]) * 1e12
-
-
-def training_passes() -> int:
-    """Forward passes that a training step counts for in ADM's theoretical throughput."""
-    return int(_tables()["adm-table7"]["passes"])
-
-
-@cache
-def network_flops(model: str, network: str) -> int:
-    """FLOPs of one forward pass at batch 1, counted on shapes alone; nothing is computed.
-
-    Raises UsageError for a family without `genbench.models.optional.Forward`.
-    """
-    adapter = load_adapter_class(find_adapter(model))
-    forward: Callable[[str], Callable[[], object]] | None
-    forward = getattr(adapter, "network_forward", None)
-    if forward is None:
-        raise UsageError(f"model {model} does not say how its networks are counted")
-    return flops_of(forward(network))
-
-
-def theoretical_throughput(flops: float, *, peak: float, passes: int = 1) -> float:
-    """Images a second of a device at 100% of `peak` FLOP/s: peak / (passes x FLOPs)."""
-    return peak / (passes * flops)
+def adm_table7() -> ThroughputTable:
+    """The table."""
+    return audited("adm-table7", ThroughputTable)

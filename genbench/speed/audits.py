@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from genbench.errors import UsageError, suggestion
-from genbench.speed.adm_table7 import (
-    _tables,
-    adm_table7,
-    network_flops,
-    paper_peak,
-    theoretical_throughput,
-    training_passes,
-)
+from genbench.models.optional import CountableNetworks
+from genbench.models.registry import with_defaults
+from genbench.speed.adm_table7 import ThroughputTable, adm_table7, audited
+from genbench.speed.flops import network_flops, theoretical_throughput
 
 _DAY = 86_400  # seconds
 _UNIT = 0.1  # of the theoretical column; two counters of FLOPs differ by less
@@ -55,22 +51,83 @@ class Audit:
         return all(row.agrees for row in self.rows)
 
 
+class Stage(NamedTuple):
+    """Thousands of iterations at a batch size, at the rate of a row of Table 7."""
+
+    thousands: float
+    batch: int
+    rate: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeRow:
+    """One row of ADM's Table 10: the generator's V100-days, and the stages of its training."""
+
+    name: str
+    published: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedRow:
+    """What another paper says its training took, and what Table 10 makes of it: from … to."""
+
+    name: str
+    published: tuple[float, float]
+    amount: tuple[float, float]
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """V100-days for each unit of an amount."""
+
+    title: str
+    factor: float
+    source: str
+    note: str
+    rows: tuple[ConvertedRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeTable:
+    """ADM's Table 10."""
+
+    title: str
+    source: str
+    note: str
+    rows: tuple[ComputeRow, ...]
+    conversions: Mapping[str, Conversion]
+
+
 def audit(name: str) -> Audit:
     """The audit of that name. Raises UsageError with the nearest for an unknown one."""
     if name not in AUDITS:
         raise UsageError(f"no audit is named {name}; {suggestion(name, AUDITS)}")
-    table = _tables()[name]
-    return Audit(table["title"], table["source"], table["note"], tuple(AUDITS[name](table)))
+    return AUDITS[name]()
 
 
-def _table7_rows(table: Mapping[str, Any]) -> Iterator[AuditRow]:
-    for row in adm_table7():
-        flops = network_flops(table["model"], row.network)
-        ideal = theoretical_throughput(flops, peak=paper_peak(), passes=training_passes())
+def _table7() -> Audit:
+    table = adm_table7()
+    return Audit(table.title, table.source, table.note, tuple(_table7_rows(table)))
+
+
+def _table10() -> Audit:
+    table = audited("adm-table10", ComputeTable)
+    return Audit(table.title, table.source, table.note, tuple(_table10_rows(table)))
+
+
+def _table7_rows(table: ThroughputTable) -> Iterator[AuditRow]:
+    family = with_defaults(table.model)
+    if not isinstance(family, CountableNetworks):
+        raise UsageError(f"model {table.model} does not say how its networks are counted")
+    for row in table.rows:
+        flops = network_flops(family, row.network)
+        ideal = theoretical_throughput(flops, peak=table.peak_tflops * 1e12, passes=table.passes)
         yield AuditRow(
             row=row.name, quantity="theoretical images/V100-s", recomputed=ideal,
             least=ideal, most=ideal, published=row.theoretical, tolerance=_UNIT,
-            how=f"{table['peak_tflops']:g}e12 / ({training_passes()} x {flops / 1e9:.3f} GFLOP)",
+            how=f"{table.peak_tflops:g}e12 / ({table.passes} x {flops / 1e9:.3f} GFLOP)",
         )  # fmt: skip
         for form, step in (("naive", row.naive), ("optimised", row.optimised)):
             share = 100 / ideal
@@ -84,45 +141,42 @@ def _table7_rows(table: Mapping[str, Any]) -> Iterator[AuditRow]:
             )  # fmt: skip
 
 
-def _table10_rows(table: Mapping[str, Any]) -> Iterator[AuditRow]:
-    rates = {row.name: row.optimised.throughput for row in adm_table7()}
-    for row in table["rows"]:
+def _table10_rows(table: ComputeTable) -> Iterator[AuditRow]:
+    rates = {row.name: row.optimised.throughput for row in adm_table7().rows}
+    for row in table.rows:
 
-        def days(shift: float, stages: list[tuple[float, int, str]] = row["stages"]) -> float:
+        def days(shift: float, stages: tuple[Stage, ...] = row.stages) -> float:
             return sum(
-                thousands * 1000 * batch / (rates[rate] + shift) / _DAY
-                for thousands, batch, rate in stages
+                stage.thousands * 1000 * stage.batch / (rates[stage.rate] + shift) / _DAY
+                for stage in stages
             )
 
         yield AuditRow(
-            row=row["name"], quantity="generator, V100-days", recomputed=days(0),
-            least=days(_ROUNDED), most=days(-_ROUNDED), published=row["published"], tolerance=0.5,
+            row=row.name, quantity="generator, V100-days", recomputed=days(0),
+            least=days(_ROUNDED), most=days(-_ROUNDED), published=row.published, tolerance=0.5,
             how=" + ".join(
-                f"{thousands}K x {batch} / {rates[rate]} / {_DAY}"
-                for thousands, batch, rate in row["stages"]
+                f"{stage.thousands:g}K x {stage.batch} / {rates[stage.rate]} / {_DAY}"
+                for stage in row.stages
             ),
         )  # fmt: skip
-    for conversion in table["conversions"].values():
+    for conversion in table.conversions.values():
         yield from _converted_rows(conversion)
 
 
-def _converted_rows(conversion: Mapping[str, Any]) -> Iterator[AuditRow]:
-    factor = float(conversion["factor"])
-    for row in conversion["rows"]:
-        ends = zip(("from", "to"), row["amount"], row["published"], strict=True)
+def _converted_rows(conversion: Conversion) -> Iterator[AuditRow]:
+    factor = conversion.factor
+    for row in conversion.rows:
+        ends = zip(("from", "to"), row.amount, row.published, strict=True)
         for end, amount, published in dict.fromkeys(ends):
-            days = amount * factor
-            if end == "to" and row["amount"][0] == row["amount"][1]:
+            if end == "to" and row.amount[0] == row.amount[1]:
                 continue
-            words = f"{end} " if row["amount"][0] != row["amount"][1] else ""
+            days = amount * factor
+            words = f"{end} " if row.amount[0] != row.amount[1] else ""
             yield AuditRow(
-                row=row["name"], quantity=f"{words}V100-days", recomputed=days, least=days,
+                row=row.name, quantity=f"{words}V100-days", recomputed=days, least=days,
                 most=days, published=published, tolerance=0.5,
-                how=f"{row['how']}: {amount} x {factor:.4g}, {conversion['title']}",
+                how=f"{row.how}: {amount:g} x {factor:.4g}, {conversion.title}",
             )  # fmt: skip
 
 
-AUDITS: dict[str, Callable[[Mapping[str, Any]], Iterator[AuditRow]]] = {
-    "adm-table7": _table7_rows,
-    "adm-table10": _table10_rows,
-}
+AUDITS: dict[str, Callable[[], Audit]] = {"adm-table7": _table7, "adm-table10": _table10}

@@ -22,7 +22,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class BatchSweep:
     """Every point tried, the batch size chosen, and why the sweep ended."""
 
     points: tuple[Point, ...]
@@ -37,7 +37,7 @@ def sweep(
     longest: float = float("inf"),
     room: Callable[[], float] = lambda: float("inf"),
     time_left: Callable[[], float] = lambda: float("inf"),
-) -> Sweep:
+) -> BatchSweep:
     """Double the batch size from 1. measure: raises OutOfMemoryAt where a size does not fit.
 
     longest: seconds that one call may take. room: bytes that a peak may reach, for devices that
@@ -71,7 +71,7 @@ def sweep(
             ended = "time for the sweep"
             break
         batch *= 2
-    return Sweep(points=tuple(points), batch=_best(points), ended=ended)
+    return BatchSweep(points=tuple(points), batch=_best(points), ended=ended)
 
 
 def _best(points: list[Point]) -> int:

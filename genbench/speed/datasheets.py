@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
-from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 from genbench.runtime.folders import tables_folder
+from genbench.runtime.validated import read_toml, validated
 
 DTYPE_COLUMNS = ("float16", "bfloat16", "tf32", "float32")
-_CELLS = (*DTYPE_COLUMNS, "bandwidth")
-_TEXTS = ("title", "capability")
-_LISTS = ("match", "aliases")
 
 
-@dataclass(frozen=True)
-class Cell:
+class SheetValue(NamedTuple):
     """A datasheet value, whether it was read ("seen") or is from memory ("recalled"), and where."""
 
     value: float
-    confidence: str
+    confidence: Literal["seen", "recalled"]
     source: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One device. peaks: dense TFLOP/s by dtype. bandwidth: GB/s of its memory.
+    """One device. float16 … float32: dense peaks in TFLOP/s. bandwidth: GB/s of its memory.
 
     match: what occurs in the name the driver reports. capability: CUDA compute capability.
+    convention: TFLOP/s that published seconds of this GPU are counted against, where that is not
+    the datasheet's peak.
     """
 
     name: str
     title: str
     capability: str
     match: tuple[str, ...]
-    bandwidth: Cell
-    peaks: Mapping[str, Cell]
-    aliases: tuple[str, ...] = field(default=())
+    bandwidth: SheetValue
+    aliases: tuple[str, ...] = ()
+    float16: SheetValue | None = None
+    bfloat16: SheetValue | None = None
+    tf32: SheetValue | None = None
+    float32: SheetValue | None = None
+    convention: SheetValue | None = None
 
     @property
     def architecture(self) -> str:
@@ -55,50 +57,26 @@ class Gpu:
 
     def peak(self, dtype: str) -> float | None:
         """Dense peak in FLOP/s of a dtype; None where no cell says."""
-        return self.peaks[dtype].value * 1e12 if dtype in self.peaks else None
+        found = self.cells().get(dtype) if dtype in DTYPE_COLUMNS else None
+        return None if found is None else found.value * 1e12
 
-    def cells(self) -> dict[str, Cell]:
-        """Every cell by column."""
-        return {**self.peaks, "bandwidth": self.bandwidth}
+    def cells(self) -> dict[str, SheetValue]:
+        """Every value by column."""
+        columns = {
+            "float16": self.float16, "bfloat16": self.bfloat16, "tf32": self.tf32,
+            "float32": self.float32, "bandwidth": self.bandwidth, "convention": self.convention,
+        }  # fmt: skip
+        return {name: value for name, value in columns.items() if value is not None}
 
 
 @cache
 def known_gpus(path: Path | None = None) -> dict[str, Gpu]:
     """Every GPU of tables/gpus.toml by name. Raises GenbenchError for a broken file."""
     path = path or tables_folder() / "gpus.toml"
-    try:
-        tables = tomllib.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise GenbenchError(f"{path} is missing: reinstall genbench") from error
-    except tomllib.TOMLDecodeError as error:
-        raise GenbenchError(f"{path} is not valid TOML ({error}): correct that line") from error
-    return {name: _gpu(path, name, table) for name, table in tables.items()}
-
-
-def _gpu(path: Path, name: str, table: Mapping[str, Any]) -> Gpu:
-    if unknown := set(table) - {*_CELLS, *_TEXTS, *_LISTS}:
-        known = suggestion(sorted(unknown)[0], (*_CELLS, *_TEXTS, *_LISTS))
-        raise GenbenchError(f"{path}: [{name}] has an unknown key {sorted(unknown)[0]}; {known}")
-    try:
-        cells = {key: _cell(table[key]) for key in _CELLS if key in table}
-        return Gpu(
-            name=name,
-            title=table["title"],
-            capability=table["capability"],
-            match=tuple(table["match"]),
-            aliases=tuple(table.get("aliases", ())),
-            bandwidth=cells.pop("bandwidth"),
-            peaks=cells,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise GenbenchError(f"{path}: [{name}] is broken ({error}): correct it") from error
-
-
-def _cell(given: Any) -> Cell:
-    value, confidence, source = given
-    if confidence not in ("seen", "recalled"):
-        raise ValueError(f"confidence {confidence!r} is neither seen nor recalled")
-    return Cell(float(value), confidence, source)
+    tables = read_toml(path)
+    named = {name: {"name": name} | table if isinstance(table, dict) else table
+             for name, table in tables.items()}  # fmt: skip
+    return validated(named, dict[str, Gpu], name=path)
 
 
 def find_gpu(name: str) -> Gpu:

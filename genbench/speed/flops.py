@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.models.contract import Generator
 from genbench.models.noise import NoiseStream
-from genbench.models.optional import Evaluation
+from genbench.models.optional import CountableNetworks, Evaluation, Repeating
 
 CONVENTION = "torch.utils.flop_counter, 1 multiply-add = 2 FLOP"
 
@@ -41,10 +42,8 @@ def evaluations_of(
 ) -> Sequence[Evaluation]:
     """The network calls of one `sample` call and how often each is made; for a generator that does
     not say (`genbench.models.optional.Repeating`), the whole call, once."""
-    named = getattr(generator, "repeated", None)
-    if callable(named):
-        listed: Sequence[Evaluation] = named(labels, noise)
-        return listed
+    if isinstance(generator, Repeating):
+        return generator.repeated(labels, noise)
     return [(lambda: generator.sample(labels, noise), 1)]
 
 
@@ -55,3 +54,18 @@ def sampling_flops(evaluations: Sequence[Evaluation]) -> int:
     Not under inference mode, where torch does not split layers into the products that it counts.
     """
     return sum(times * flops_of(call) for call, times in evaluations)
+
+
+def network_flops(adapter: CountableNetworks, network: str) -> int:
+    """FLOPs of one forward pass at batch 1, counted on shapes alone; nothing is computed."""
+    return _network_flops(type(adapter), network)
+
+
+@cache
+def _network_flops(family: type[CountableNetworks], network: str) -> int:
+    return flops_of(family().network_forward(network))
+
+
+def theoretical_throughput(flops: float, *, peak: float, passes: int = 1) -> float:
+    """Images a second of a device at 100% of `peak` FLOP/s: peak / (passes x FLOPs)."""
+    return peak / (passes * flops)

@@ -1,14 +1,14 @@
-"""What a speed measurement needs of the device it runs on: stopwatch, memory, power, precision."""
+"""What a speed measurement needs of the device it runs on: stopwatch, memory, power."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.runtime.arithmetic import Arithmetic
 from genbench.speed.datasheets import Gpu, missing_architecture, recognised
 from genbench.speed.memory import MemoryMeter, meter_for
 from genbench.speed.power import PowerLog, PowerMonitor, power_monitor
@@ -18,26 +18,6 @@ _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says
 _PATIENCE = 5.0  # seconds that even the shortest measurement waits for one call
 _DRIFT = {"cuda": 0.01, "cpu": 0.05}  # a CPU is shared, its clock wanders
-
-
-@dataclass(frozen=True, kw_only=True)
-class Precision:
-    """dtype: of weights and images; tf32: whether float32 products may be rounded to it."""
-
-    name: str  # "float32", "tf32", "float16", "bfloat16": part of what is measured
-    dtype: torch.dtype
-    tf32: bool = False
-
-
-PRECISIONS = {
-    precision.name: precision
-    for precision in (
-        Precision(name="float32", dtype=torch.float32),
-        Precision(name="tf32", dtype=torch.float32, tf32=True),
-        Precision(name="float16", dtype=torch.float16),
-        Precision(name="bfloat16", dtype=torch.bfloat16),
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +31,7 @@ class Laboratory:
     gpu: Gpu | None = None
     seconds: float  # of a measured window, at least
     drift: float = 0.01
-    matmuls: dict[str, float] = field(default_factory=dict)  # FLOP/s by precision, once measured
+    matmuls: dict[str, float] = field(default_factory=dict)  # FLOP/s by arithmetic, once measured
 
     @property
     def patience(self) -> float:
@@ -67,15 +47,15 @@ class Laboratory:
         """What fills a power log while a window is measured; None without a monitor."""
         return self.monitor.watching(log) if self.monitor else None
 
-    def matmul(self, precision: Precision) -> float:
-        """FLOP/s of a large product in this precision, measured once: 2 n^3 over the median."""
-        if precision.name not in self.matmuls:
+    def matmul(self, arithmetic: Arithmetic) -> float:
+        """FLOP/s of a large product in this arithmetic, measured once: 2 n^3 over the median."""
+        if arithmetic.name not in self.matmuls:
             side = _MATMUL.get(self.device.type, 1024)
-            left = torch.randn(side, side, device=self.device).to(precision.dtype)
-            right = torch.randn(side, side, device=self.device).to(precision.dtype)
+            left = torch.randn(side, side, device=self.device).to(arithmetic.dtype)
+            right = torch.randn(side, side, device=self.device).to(arithmetic.dtype)
             timing = timed(self.stopwatch, lambda _: left @ right, 1, self.effort(0.1))
-            self.matmuls[precision.name] = 2 * side**3 / timing.median
-        return self.matmuls[precision.name]
+            self.matmuls[arithmetic.name] = 2 * side**3 / timing.median
+        return self.matmuls[arithmetic.name]
 
 
 def laboratory(device: torch.device, seconds: float) -> Laboratory:
@@ -85,41 +65,22 @@ def laboratory(device: torch.device, seconds: float) -> Laboratory:
     """
     if seconds < 0:
         raise UsageError(f"--seconds {seconds:g} is less than nothing: give a positive number")
-    gpu = None
     if device.type == "cuda":
         torch.cuda.set_device(device)  # events are recorded on the current device's stream
         capability = torch.cuda.get_device_capability(device)
         if problem := missing_architecture(capability, torch.cuda.get_arch_list()):
             raise GenbenchError(f"{torch.cuda.get_device_name(device)}: {problem}")
-        gpu = recognised(torch.cuda.get_device_name(device))
     return Laboratory(
         device=device,
         stopwatch=stopwatch_for(device),
         memory=meter_for(device),
         monitor=power_monitor(device),
-        gpu=gpu,
+        gpu=sheet_of(device),
         seconds=seconds or _SECONDS.get(device.type, 5.0),
         drift=_DRIFT.get(device.type, 0.05),
     )
 
 
-def precision_named(name: str, device: torch.device) -> Precision:
-    """The precision of a --dtype. Raises UsageError for others, and for tf32 on a CPU."""
-    if name not in PRECISIONS:
-        raise UsageError(f"unknown --dtype {name}: one of {', '.join(PRECISIONS)}")
-    if name == "tf32" and device.type != "cuda":
-        raise UsageError("--dtype tf32 is a rounding of NVIDIA GPUs: use float32 on a CPU")
-    return PRECISIONS[name]
-
-
-@contextmanager
-def precision_flags(precision: Precision) -> Iterator[None]:
-    """torch's switches for a speed measurement: TF32 as the precision says, never by default, and
-    cuDNN's search for the fastest convolution; put back afterwards."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = precision.tf32, precision.tf32, True
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+def sheet_of(device: torch.device) -> Gpu | None:
+    """The datasheet of a device; None for a CPU and for a GPU that has none here."""
+    return recognised(torch.cuda.get_device_name(device)) if device.type == "cuda" else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+
+from genbench.records.measurement import GpuFacts
 
 _PERIOD = 0.1  # seconds between samples
 # nvmlClocksEventReason*: what slows a GPU that is asked for all it has (nvml.h).
@@ -39,20 +41,15 @@ class PowerLog:
         """The slowdowns that were seen; a power cap alone is none."""
         return tuple(text for bit, text in _SLOWDOWNS.items() if self.reasons & bit)
 
-    def summary(self) -> dict[str, Any]:
-        """For a record: means, and the ends of the clock."""
-        if not self.power:
-            return {}
-        return {
-            "samples": len(self.power),
-            "mean_watts": sum(self.power) / len(self.power),
-            "sm_clock_mhz": [min(self.sm_clock), max(self.sm_clock)],
-            "memory_clock_mhz": max(self.memory_clock),
-            "temperature_c": max(self.temperature),
-            "power_capped": bool(self.reasons & _POWER_CAP),
-            "throttled": list(self.throttled),
-            "energy_joules": self.energy,
-        }
+    @property
+    def capped(self) -> bool:
+        """Whether the GPU ran at its power limit, as it should when it is asked for all it has."""
+        return bool(self.reasons & _POWER_CAP)
+
+    @property
+    def mean_watts(self) -> float | None:
+        """Mean power; None where none was sampled."""
+        return sum(self.power) / len(self.power) if self.power else None
 
 
 class PowerMonitor:
@@ -168,23 +165,21 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def gpu_facts(device: torch.device, monitor: PowerMonitor | None) -> Mapping[str, Any]:
-    """What identifies the device in a record: name, capability, memory, count, and NVML's facts."""
+def gpu_facts(device: torch.device, monitor: PowerMonitor | None) -> GpuFacts | None:
+    """What identifies a GPU in a record: name, capability, memory, count, and NVML's facts; None
+    for a CPU."""
     if device.type != "cuda":
-        return {}
+        return None
     properties = torch.cuda.get_device_properties(device)
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return {
-        "name": properties.name,
-        "capability": f"{properties.major}.{properties.minor}",
-        "memory_bytes": properties.total_memory,
-        "processors": properties.multi_processor_count,
-        "count": len(names),
-        "alike": names.count(properties.name),
-        "cudnn": torch.backends.cudnn.version(),
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "matmul_tf32": torch.backends.cuda.matmul.allow_tf32,
-        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
-        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
+    return GpuFacts(
+        name=properties.name,
+        capability=f"{properties.major}.{properties.minor}",
+        memory_bytes=properties.total_memory,
+        processors=properties.multi_processor_count,
+        count=len(names),
+        alike=names.count(properties.name),
+        cudnn=torch.backends.cudnn.version(),
+        cublas_workspace=os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
         **(monitor.facts() if monitor else {}),
-    }
+    )

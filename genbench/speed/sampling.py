@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.models.optional import Evaluation
+from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
 from genbench.runtime.progress import Reporter
-from genbench.speed.batch_sweep import Point, Sweep, sweep
+from genbench.speed.batch_sweep import BatchSweep, Point, sweep
 from genbench.speed.flops import evaluations_of, sampling_flops
 from genbench.speed.instruments import Laboratory
 from genbench.speed.memory import OutOfMemoryAt, noticing_memory
@@ -40,7 +40,7 @@ class SamplingSpeed:
     latency: tuple[float, ...]
     memory: int
     copy: float | None
-    sweep: Sweep | None
+    sweep: BatchSweep | None
     compiled: bool
     power: PowerLog = field(default_factory=PowerLog)
 
@@ -108,10 +108,9 @@ def measure_sampling(
 
 def compile_networks(source: ModelSource) -> None:
     """torch.compile the networks of a model, where its family offers that."""
-    compiles = getattr(source.generator, "compile", None)
-    if not callable(compiles):
+    if not isinstance(source.generator, Compilable):
         raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")
-    compiles()
+    source.generator.compile()
 
 
 def _work(source: ModelSource, batch: int) -> Work:
@@ -119,7 +118,7 @@ def _work(source: ModelSource, batch: int) -> Work:
     return lambda number: source.draw(number * batch, (number + 1) * batch)
 
 
-def _swept(source: ModelSource, cost: ImageCost, lab: Laboratory) -> Sweep:
+def _swept(source: ModelSource, cost: ImageCost, lab: Laboratory) -> BatchSweep:
     """Quick looks at growing batches, within three times the seconds of the measurement itself; of
     a long trajectory at one of its steps."""
     spent = 0.0
@@ -156,7 +155,7 @@ def _parts(source: ModelSource, cost: ImageCost, batch: int) -> list[tuple[Work,
 
 def _measured(
     source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int, alone: tuple[float, ...],
-    found: Sweep | None, compiled: bool,
+    found: BatchSweep | None, compiled: bool,
 ) -> SamplingSpeed:  # fmt: skip
     lab.memory.reset()
     power = PowerLog()

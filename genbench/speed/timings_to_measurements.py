@@ -1,21 +1,33 @@
-"""Speeds to measurements: rate, latency, memory, and every trial, with what decides them."""
+"""Timings to records: rate, latency, memory, and every trial, with what decides them."""
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from genbench.models.optional import TrainingForm
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import (
+    PowerFacts,
+    SpeedRecord,
+    SweepFacts,
+    SweptBatch,
+    TargetFacts,
+    TimingFacts,
+    TrainingFacts,
+    WarmUpFacts,
+    WorkFacts,
+)
+from genbench.records.measurement import Subject
 from genbench.records.provenance import describe_environment
+from genbench.runtime.arithmetic import Arithmetic
 from genbench.runtime.digests import canonical_digest
+from genbench.speed.batch_sweep import BatchSweep
 from genbench.speed.datasheets import Gpu
 from genbench.speed.flops import CONVENTION
-from genbench.speed.instruments import Laboratory, Precision
+from genbench.speed.instruments import Laboratory
 from genbench.speed.power import PowerLog, gpu_facts, warnings_of
 from genbench.speed.sampling import SamplingSpeed
 from genbench.speed.target_gpu import TargetRate, second_of, short_name
@@ -23,8 +35,6 @@ from genbench.speed.timing import INTERVAL, Timing
 from genbench.speed.training import TrainingSpeed
 
 PROTOCOL = "speed"
-# What the row of a target GPU tells of the measurement behind it.
-_TOLD = ("precision", "gpu", "mode", "batch", "flops_per_image", "network", "form")
 # What is timed: the digest that two rates must share to be compared. Raise the number with it.
 METHOD = {
     "version": 1,
@@ -37,103 +47,111 @@ METHOD = {
 }
 
 
-def speed_template(lab: Laboratory, precision: Precision) -> Measurement:
-    """A measurement without a number: what all figures of one run have in common."""
-    facts = gpu_facts(lab.device, lab.monitor)
-    load = list(os.getloadavg()) if hasattr(os, "getloadavg") else []
-    return Measurement(
-        model="", resolution=0, metric="", value=0.0, unit="", samples=0, detector="",
-        protocol=PROTOCOL, protocol_digest=canonical_digest(METHOD)[:16], checkpoint="", seed=None,
+def speed_template(lab: Laboratory, arithmetic: Arithmetic) -> SpeedRecord:
+    """A record without a number: what all figures of one run have in common. Call it while the
+    arithmetic is pinned."""
+    load = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    environment = describe_environment(lab.device)
+    return SpeedRecord(
+        model="", resolution=0, metric="", value=0.0, unit="", samples=0,
+        protocol=PROTOCOL, protocol_digest=canonical_digest(METHOD)[:16],
         run=uuid.uuid4().hex[:12],
-        environment={**describe_environment(lab.device), "gpu": facts, "load_average": load},
-        settings={
-            "precision": precision.name,
-            "gpu": lab.gpu.name if lab.gpu else "",
-            "clock": lab.stopwatch.clock,
-        },
+        environment=replace(
+            environment, gpu=gpu_facts(lab.device, lab.monitor), load_average=tuple(load)
+        ),
+        arithmetic=arithmetic.name,
+        gpu=lab.gpu.name if lab.gpu else "",
+        clock=lab.stopwatch.clock,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
+def of_subject(template: SpeedRecord, subject: Subject) -> SpeedRecord:
+    """The template with the model that is measured; the arithmetic stays the run's."""
+    told = {item.name: getattr(subject, item.name) for item in fields(Subject)}
+    return replace(template, **told | {"arithmetic": template.arithmetic})
+
+
 def sampling_records(
-    template: Measurement, speed: SamplingSpeed, lab: Laboratory, precision: Precision
-) -> list[Measurement]:
+    template: SpeedRecord, speed: SamplingSpeed, lab: Laboratory, arithmetic: Arithmetic
+) -> list[SpeedRecord]:
     """Rate, latency at batch 1, and peak memory of one model at one batch size."""
     timing = speed.timing
     base = replace(template, notes=(*template.notes, *_warnings(timing, speed.power, lab)))
-    settings = {
-        **base.settings,
-        "tier": "measured",
-        "mode": "sample",
-        "evaluations": speed.cost.evaluations,
-        "compile": speed.compiled,
-        "host_copy_seconds": speed.copy,
-        **timing_settings(timing),
-        **work_settings(timing.rate, speed.cost.flops, lab, precision),
-        **_sweep_settings(speed),
-        **_power_settings(speed.power, timing),
-    }
-    rate = rate_record(replace(base, settings=settings), "throughput", timing)
+    rate = replace(
+        rate_record(base, "throughput", timing),
+        mode="sample",
+        evaluations=speed.cost.evaluations,
+        compiled=speed.compiled,
+        host_copy_seconds=speed.copy,
+        flops_per_image=speed.cost.flops or None,
+        work=work_facts(timing.rate, speed.cost.flops, lab, arithmetic),
+        batch_rule="smallest within 1% of the best of a sweep" if speed.sweep else "given",
+        sweep=_sweep_facts(speed.sweep, speed.cost.evaluations),
+        power=_power_facts(speed.power, timing),
+    )
     middle = sorted(speed.latency)[len(speed.latency) // 2]
-    plain = {key: base.settings[key] for key in base.settings} | {"tier": "measured"}
     return [
         rate,
         replace(
             base, metric="latency", value=middle, unit="s", samples=len(speed.latency),
-            trials=speed.latency, settings={**plain, "batch": 1, "statistic": "median"},
+            trials=speed.latency, batch=1, statistic="median",
         ),
         replace(
             base, metric="peak_memory", value=float(speed.memory), unit="bytes",
-            samples=timing.batch, settings={**plain, "batch": timing.batch},
+            samples=timing.batch, batch=timing.batch,
         ),
     ]  # fmt: skip
 
 
 def training_records(
-    template: Measurement, speed: TrainingSpeed, lab: Laboratory, precision: Precision
-) -> list[Measurement]:
+    template: SpeedRecord, speed: TrainingSpeed, lab: Laboratory, arithmetic: Arithmetic
+) -> list[SpeedRecord]:
     """Rate and peak memory of one form of a training step."""
-    timing, form = speed.timing, speed.form
+    timing = speed.timing
     base = replace(
         template, notes=(*template.notes, *_warnings(timing, speed.power, lab)),
-        settings={**template.settings, **form_settings(form), "tier": "measured"},
+        training=training_facts(speed.form, speed=speed),
     )  # fmt: skip
-    settings = {
-        **base.settings,
-        "mode": "train",
-        "paper_batch": speed.paper,
-        "flops_rule": speed.rule,
-        **timing_settings(timing),
-        **work_settings(timing.rate, speed.flops, lab, precision),
-        **_power_settings(speed.power, timing),
-    }
-    memory = {**base.settings, "batch": timing.batch}
-    return [
-        rate_record(replace(base, settings=settings), "training_throughput", timing),
-        replace(base, metric="peak_memory", value=float(speed.memory), unit="bytes",
-                samples=timing.batch, settings=memory),
-    ]  # fmt: skip
+    rate = replace(
+        rate_record(base, "training_throughput", timing),
+        mode="train",
+        flops_per_image=speed.flops or None,
+        work=work_facts(timing.rate, speed.flops, lab, arithmetic),
+        power=_power_facts(speed.power, timing),
+    )
+    memory = replace(
+        base, metric="peak_memory", value=float(speed.memory), unit="bytes",
+        samples=timing.batch, batch=timing.batch,
+    )  # fmt: skip
+    return [rate, memory]
 
 
-def form_settings(form: TrainingForm) -> dict[str, str]:
-    """Which network a training record is about, and how its step was implemented."""
-    return {"network": form.network, "form": form.name, "implementation": form.note}
+def training_facts(form: TrainingForm, *, speed: TrainingSpeed | None = None) -> TrainingFacts:
+    """Which network a training record is about, and how its step was implemented and counted."""
+    return TrainingFacts(
+        network=form.network,
+        form=form.name,
+        implementation=form.note,
+        published_batch=speed.published_batch if speed else None,
+        flops_rule=speed.rule if speed else "",
+    )
 
 
-def rate_record(template: Measurement, metric: str, timing: Timing) -> Measurement:
+def rate_record(template: SpeedRecord, metric: str, timing: Timing) -> SpeedRecord:
     """Images a second of this device, with its interval and every trial."""
     low, high = timing.interval()
     return replace(
         template, metric=metric, value=timing.rate, unit="images/s", samples=timing.images,
-        low=low, high=high, interval=INTERVAL, trials=timing.trials,
+        low=low, high=high, interval=INTERVAL, trials=timing.trials, batch=timing.batch,
+        timing=timing_facts(timing),
     )  # fmt: skip
 
 
-def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measurement:
+def target_record(template: SpeedRecord, rate: TargetRate, target: Gpu) -> SpeedRecord:
     """A rate of the target GPU under the name of its tier: only a measured one is called
     throughput_v100 (or training_throughput_v100), so that no table can take another for it."""
-    training = template.settings.get("mode") == "train"
-    name = f"{'training_' * training}throughput_{short_name(target)}"
+    name = f"{'training_' * (template.mode == 'train')}throughput_{short_name(target)}"
     return replace(
         template,
         metric=name if rate.tier == "measured" else f"{name}_{rate.tier}",
@@ -144,77 +162,81 @@ def target_record(template: Measurement, rate: TargetRate, target: Gpu) -> Measu
         interval=rate.how if rate.tier == "projected" else "",
         samples=0,
         trials=(),
-        settings={
-            **{key: template.settings[key] for key in _TOLD
-               if key in template.settings},
-            "tier": rate.tier, "target": target.name, "how": rate.how,
-        },
+        tier=rate.tier,
+        target=TargetFacts(gpu=target.name, how=rate.how),
+        # The measurement behind it has records of its own.
+        clock="", timing=None, work=None, sweep=None, power=None, batch_rule="",
+        evaluations=None, compiled=None, host_copy_seconds=None,
     )  # fmt: skip
 
 
-def timing_settings(timing: Timing) -> dict[str, Any]:
+def timing_facts(timing: Timing) -> TimingFacts:
     """What a window says beside its trials."""
-    return {
-        "batch": timing.batch,
-        "calls": len(timing.trials),
-        "wall_seconds": timing.wall,
-        "processor_seconds": timing.cpu,
-        "median_seconds": timing.median,
-        "iqr_seconds": timing.spread,
-        "busy": timing.busy,
-        "host_bound": timing.host_bound,
-        "warm_up": asdict(timing.warm),
-    }
+    return TimingFacts(
+        calls=len(timing.trials),
+        wall_seconds=timing.wall,
+        processor_seconds=timing.cpu,
+        median_seconds=timing.median,
+        iqr_seconds=timing.spread,
+        busy=timing.busy,
+        host_bound=timing.host_bound,
+        warm_up=WarmUpFacts(**asdict(timing.warm)),
+    )
 
 
-def work_settings(
-    rate: float, flops: float, lab: Laboratory, precision: Precision
-) -> dict[str, Any]:
-    """FLOPs of an image, FLOP/s reached, and the shares of the datasheet and of a large product;
-    nothing for a model without a product to count."""
+def work_facts(
+    rate: float, flops: float, lab: Laboratory, arithmetic: Arithmetic
+) -> WorkFacts | None:
+    """FLOP/s reached, and the shares of the datasheet and of a large product; None for a model
+    without a product to count."""
     if not flops:
-        return {}
+        return None
     reached = rate * flops
-    peak = lab.gpu.peak(precision.name) if lab.gpu else None
-    product = lab.matmul(precision)
-    return {
-        "flops_per_image": flops,
-        "flops_convention": CONVENTION,
-        "achieved_flops": reached,
-        "datasheet_flops": peak,
-        "utilisation_datasheet": reached / peak if peak else None,
-        "matmul_flops": product,
-        "utilisation_matmul": reached / product,
-    }
+    peak = lab.gpu.peak(arithmetic.name) if lab.gpu else None
+    product = lab.matmul(arithmetic)
+    return WorkFacts(
+        convention=CONVENTION,
+        achieved_flops=reached,
+        datasheet_flops=peak,
+        utilisation_datasheet=reached / peak if peak else None,
+        matmul_flops=product,
+        utilisation_matmul=reached / product,
+    )
 
 
-def _sweep_settings(speed: SamplingSpeed) -> Mapping[str, Any]:
-    if speed.sweep is None:
-        return {"batch_rule": "given"}
-    return {
-        "batch_rule": "smallest within 1% of the best of a sweep",
-        "sweep": [[point.batch, point.rate, point.memory] for point in speed.sweep.points],
-        "sweep_ended": speed.sweep.ended,
-        "sweep_of": "single evaluations" if speed.cost.evaluations > 1 else "whole calls",
-    }
+def _sweep_facts(swept: BatchSweep | None, evaluations: int) -> SweepFacts | None:
+    if swept is None:
+        return None
+    return SweepFacts(
+        points=tuple(SweptBatch(point.batch, point.rate, point.memory) for point in swept.points),
+        ended=swept.ended,
+        of="single evaluations" if evaluations > 1 else "whole calls",
+    )
 
 
-def _power_settings(log: PowerLog, timing: Timing) -> Mapping[str, Any]:
-    summary = log.summary()
-    if not summary:
-        return {}
-    joules = summary["mean_watts"] * timing.wall if log.energy is None else log.energy
-    return {
-        "power": summary,
-        "joules_per_image": joules / timing.images,
-        "energy_from": "mean power" if log.energy is None else "energy counter",
-    }
+def _power_facts(log: PowerLog, timing: Timing) -> PowerFacts | None:
+    watts = log.mean_watts
+    if watts is None:
+        return None
+    joules = watts * timing.wall if log.energy is None else log.energy
+    return PowerFacts(
+        samples=len(log.power),
+        mean_watts=watts,
+        sm_clock_mhz=(min(log.sm_clock), max(log.sm_clock)),
+        memory_clock_mhz=max(log.memory_clock),
+        temperature_c=max(log.temperature),
+        power_capped=log.capped,
+        throttled=log.throttled,
+        energy_joules=log.energy,
+        joules_per_image=joules / timing.images,
+        energy_from="mean power" if log.energy is None else "energy counter",
+    )
 
 
 def _warnings(timing: Timing, log: PowerLog, lab: Laboratory) -> Sequence[str]:
     others = lab.monitor.other_processes() if lab.monitor else 0
-    alike = int(gpu_facts(lab.device, None).get("alike", 1))
-    found = list(warnings_of(log, others, alike))
+    facts = gpu_facts(lab.device, None)
+    found = list(warnings_of(log, others, facts.alike if facts else 1))
     if not timing.warm.steady:
         found.append("times were not steady when the measurement began")
     if timing.host_bound:

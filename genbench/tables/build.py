@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import METRICS, reported_key
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol
 from genbench.tables.published import QUALITY, PublishedValue, find_published
 from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
@@ -18,7 +18,7 @@ class Cell:
     """One cell: what the paper prints, what was measured here, and what would fill the gap."""
 
     published: PublishedValue | None = None
-    measured: Measurement | None = None
+    measured: Record | None = None
     value: float | None = None  # the measured number
     command: str = ""  # makes the missing record; empty: measured, or nothing can
     best_published: bool = False
@@ -90,7 +90,7 @@ class Table:
 def build_table(
     spec: TableSpec,
     published: Sequence[PublishedValue],
-    records: Sequence[Measurement],
+    records: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
 ) -> Table:
     """Fill a spec. Of several records that fit a cell the latest counts.
@@ -126,7 +126,7 @@ def _cell(
     row: Row,
     column: Column,
     published: Sequence[PublishedValue],
-    latest: Sequence[Measurement],
+    latest: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
 ) -> Cell:
     printed = find_published(published, row.published, column.published)
@@ -146,19 +146,19 @@ def _cell(
 def _fitting(
     wanted: MeasuredSelector,
     column: Column,
-    latest: Sequence[Measurement],
+    latest: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
-) -> list[Measurement]:
+) -> list[Record]:
     protocol = _protocol(wanted, column, protocols)
     return [record for record in latest if wanted.admits(record, column, protocol)]
 
 
 def _at_best(
     wanted: MeasuredSelector,
-    fitting: Sequence[Measurement],
-    latest: Sequence[Measurement],
+    fitting: Sequence[Record],
+    latest: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
-) -> list[Measurement]:
+) -> list[Record]:
     """Of records over a sweep those at its best setting; none before two settings were tried."""
     tried = {
         record.options.get(wanted.sweep): record.value

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record
 from genbench.records.store import read_records
 
-Run = Sequence[Measurement]
+Run = Sequence[Record]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,8 @@ def compare_runs(first: Run, second: Run) -> list[Comparison]:
             f"{_figures(second)}; measure both at one -n"
         )
     for a, b in pairs:
+        if not (isinstance(a, QualityRecord) and isinstance(b, QualityRecord)):
+            continue
         if a.reference_digest != b.reference_digest:
             raise UsageError(
                 f"the runs do not compare: {a.metric} against reference {a.reference} "
@@ -92,7 +94,7 @@ def compare_runs(first: Run, second: Run) -> list[Comparison]:
     return [_compared(a, b) for a, b in pairs]
 
 
-def _compared(a: Measurement, b: Measurement) -> Comparison:
+def _compared(a: Record, b: Record) -> Comparison:
     difference = b.value - a.value
     uncertainty = None
     if None not in (a.low, a.high, b.low, b.high):
@@ -108,7 +110,7 @@ def _compared(a: Measurement, b: Measurement) -> Comparison:
     )  # fmt: skip
 
 
-def _reach(record: Measurement, towards: float) -> float:
+def _reach(record: Record, towards: float) -> float:
     """How far the interval reaches towards another value: Wilson's is wider on one side."""
     assert record.low is not None
     assert record.high is not None

@@ -9,6 +9,7 @@ from itertools import groupby
 from genbench.tables.build import Table
 from genbench.tables.html_page import page
 from genbench.tables.layout import Entry, Grid, Heading, lay_out
+from genbench.tables.listings import Listing
 
 
 def table_to_html(table: Table) -> str:
@@ -53,6 +54,14 @@ def rows_to_html(caption: str, header: Sequence[str], rows: Sequence[Sequence[st
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}">\n<table>\n'
         f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}</tbody>\n</table>\n</div>\n"
+    )
+
+
+def listing_to_fragment(listing: Listing) -> str:
+    """A listing under its title, and its notes."""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in listing.notes)
+    return rows_to_html(listing.title, listing.columns, listing.rows) + (
+        f'<ul class="notes">{notes}</ul>\n' if notes else ""
     )
 
 

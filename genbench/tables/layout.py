@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record, SpeedRecord
 from genbench.tables.build import Cell, Table
 from genbench.tables.specs import Column
 
@@ -156,17 +156,16 @@ def _published(cell: Cell, marks: _Marks) -> Entry:
     return Entry(value.value, cell.best_published, given)
 
 
-def _remarks(record: Measurement, column: Column) -> Iterator[tuple[str, str]]:
+def _remarks(record: Record, column: Column) -> Iterator[tuple[str, str]]:
     """What a reader must know of a measured figure, each with a mark of its own or none."""
-    tier = record.settings.get("tier", "measured")
-    if tier != "measured":
-        yield f"an estimate, not a measurement ({tier})", ESTIMATE
+    if isinstance(record, SpeedRecord) and record.tier != "measured":
+        yield f"an estimate, not a measurement ({record.tier})", ESTIMATE
     if column.value != "value":  # such as NFE: what stands beside the figure, not the figure
         return
     if record.weight_kind in _ORIGINS:
         symbol = RANDOM if record.weight_kind == "random-init" else ""
         yield _ORIGINS[record.weight_kind], symbol
     if not column.is_quality:
-        yield f"on {record.environment.get('device', 'an unnamed device')}", ""
+        yield f"on {record.environment.device}", ""
     for note in record.notes:
         yield note, ""

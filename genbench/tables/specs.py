@@ -11,7 +11,7 @@ from typing import Any
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, reported_key
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.folders import tables_folder
 from genbench.tables.published import PublishedSelector
@@ -36,7 +36,7 @@ class Column:
     unit: str = ""
     digits: int = 2  # decimals shown
     better: str = ""  # "lower", "higher", or empty: the metric's own, or no best
-    value: str = "value"  # path into the record: "settings.nfe"
+    value: str = "value"  # path into the record: "work.utilisation_datasheet"
     scale: int = 1  # what the record's value is multiplied by: 100 makes a fraction per cent
     where: Conditions = field(default_factory=dict)
     command: str = FID_COMMAND
@@ -74,7 +74,7 @@ class MeasuredSelector:
     sweep: str = ""  # an option that was tried at several values; its best by `best_of` counts
     best_of: str = ""  # a column's metric
 
-    def admits(self, record: Measurement, column: Column, protocol: EvalProtocol | None) -> bool:
+    def admits(self, record: Record, column: Column, protocol: EvalProtocol | None) -> bool:
         """Whether a record may stand in this row and column."""
         if (record.model, record.resolution) != (self.model, self.resolution):
             return False
@@ -88,7 +88,7 @@ class MeasuredSelector:
         if not column.is_quality:
             return record.metric == column.metric
         assert protocol is not None
-        return (
+        return isinstance(record, QualityRecord) and (
             record.metric == reported_key(METRICS[column.metric], protocol.detector)
             and record.protocol_digest == protocol.digest()
             and record.samples == self.samples
@@ -225,15 +225,15 @@ def _conditions(values: Mapping[str, Any]) -> Conditions:
     }
 
 
-def record_value(record: Measurement, path: str) -> Any:
-    """What stands at a dotted path of a record ("settings.tier"); None when nothing does."""
+def record_value(record: Record, path: str) -> Any:
+    """What stands at a dotted path of a record ("training.network"); None when nothing does."""
     value: Any = record
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return value
 
 
-def _admitted(record: Measurement, where: Conditions) -> list[bool]:
+def _admitted(record: Record, where: Conditions) -> list[bool]:
     return [_equal(record_value(record, path), wanted) for path, wanted in where.items()]
 
 

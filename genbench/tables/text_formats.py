@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from genbench.records.kinds import SpeedRecord
 from genbench.tables.build import Table
 from genbench.tables.layout import Entry, Grid, Heading, Line, lay_out
 
@@ -168,7 +169,8 @@ def table_to_csv(table: Table) -> str:
                    if paper else [""] * 5)
                 + [cell.value, *cell.bounds, cell.difference]
                 + ([found.samples or "", found.protocol, found.protocol_digest, found.weight_kind,
-                    found.settings.get("tier", ""), found.environment.get("device", ""), found.run]
+                    found.tier if isinstance(found, SpeedRecord) else "",
+                    found.environment.device, found.run]
                    if found else [""] * 7)
                 + ["; ".join(notes), cell.command]
             )  # fmt: skip

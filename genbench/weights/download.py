@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from genbench import __version__
 from genbench.errors import GenbenchError
-from genbench.runtime.files import write_error
+from genbench.runtime.files import lock, write_error
+from genbench.version import __version__
 
 CONNECT_SECONDS = 3.0  # name look-up and TCP connection together; offline must show in under 5 s
 STALL_SECONDS = 30.0  # no byte for so long: the connection is taken for dead
@@ -56,23 +56,12 @@ def download(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Hold `lock` against other processes; yields False where the system has no file locks.
-
-    The kernel drops the lock when its holder dies, so a killed download never blocks the next.
+def _alone(lock_file: Path) -> Iterator[bool]:
+    """Hold a file against other processes; yields False where the system has no file locks, and
+    each process then writes a part file of its own.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows: each process then writes a part file of its own
-        yield False
-        return
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # a network file system without locks
-            yield False
-            return
-        yield True
+    with lock_file.open("a") as file:
+        yield lock(file)
 
 
 @dataclass

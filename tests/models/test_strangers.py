@@ -28,7 +28,8 @@ def test_a_strangers_model_is_listed_and_samples(tmp_path: Path) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
     check = genbench("check", "plain", path=tmp_path / "site")
     assert check.returncode == 0, check.stdout
-    assert check.stdout.count("✓") == 10
+    assert check.stdout.count("✓") == 11
+    assert "offers beyond sampling: nothing further" in check.stdout
 
 
 def test_a_broken_model_says_why_and_hides_nobody(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ def test_the_mean_over_the_samples_survives_lost_shards(tmp_path: Path) -> None:
             path.write_bytes(b"damaged")
         detector = Means()
         features = extract_features(
-            ModelSource(Growing(), spec, card, batch_size=100), detector, ["pool"], 600,
+            ModelSource(Growing(), spec, card, torch.device("cpu"), batch_size=100), detector,
+            ["pool"], 600,
             root=tmp_path, world=World(), reporter=SilentReporter(),
         )  # fmt: skip
         assert detector.seen == drawn

@@ -53,7 +53,7 @@ def test_a_record_has_what_a_citation_needs(cache: Path) -> None:
         assert record["reference_samples"] == 60
         assert record["low"] <= record["value"] <= record["high"]
         assert "95%" in record["interval"]
-        assert record["environment"]["torch"]
+        assert record["environment"]["packages"]["torch"]
         assert record["detector_identity"]
     assert "singular" in records[0]["notes"][0]
     kept = (cache / "records.jsonl").read_text().splitlines()

@@ -57,7 +57,7 @@ def test_slips_in_the_file_are_named(text: str, expected: str, tmp_path: Path) -
 def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
     assert choose_protocol("", model_resolution=32).name == "bundled"
     assert choose_protocol("", model_resolution=128).name == "adm-imagenet128"
-    assert choose_protocol("", model_resolution=128, reference="mine").name == "standard"
+    assert choose_protocol("", model_resolution=128, referenced=True).name == "standard"
     assert choose_protocol("", model_resolution=16).name == "standard"
     assert choose_protocol("").name == "standard"
     changed = choose_protocol("bundled", detector="vgg16")

@@ -1,29 +1,37 @@
-"""Records and shards: append-only, atomic, and sure to notice damage."""
+"""Records: append-only, all or none, read in every format there has been."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
+import json
 import multiprocessing
-import os
 from pathlib import Path
 
-import numpy as np
 import pytest
+from appending import append_many, measurement
+from made_records import made, speed
+from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError
-from genbench.records.measurement import Measurement
+from genbench.metrics.settings import FrechetSettings, NeighbourSettings
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord, SweepFacts, SweptBatch
+from genbench.records.lines import FORMAT, from_line, record_schema, to_line
 from genbench.records.store import append_records, read_records
-from genbench.runtime import files
-from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
 
-
-def measurement(value: float = 1.0, run: str = "r") -> Measurement:
-    return Measurement(
-        model="toy", resolution=32, metric="fd", value=value, unit="", samples=10,
-        detector="efficientnet-lite0", protocol="bundled", protocol_digest="0", checkpoint="",
-        seed=0, run=run, environment={"torch": "x"}, notes=("n",), low=0.1,
-    )  # fmt: skip
+# A line as genbench wrote it before records had kinds, with what decides how it is read.
+OLD: dict[str, object] = {
+    "model": "hit", "resolution": 32, "metric": "fd", "value": 96.55160122500888,
+    "unit": "squared distance", "samples": 10000, "detector": "efficientnet-lite0",
+    "protocol": "bundled", "protocol_digest": "722d89005aabfa4d",
+    "checkpoint": "model.safetensors", "seed": 0, "run": "cd30e6978f8a",
+    "environment": {
+        "genbench": "0.1.0", "git": "008c868", "python": "3.11.7", "torch": "2.14.1",
+        "numpy": "2.4.6", "device": "AMD EPYC", "device_type": "cpu", "cuda": "", "threads": 2,
+        "processors": 2, "processes": 1, "tf32": True, "command": ["genbench", "fid"],
+    },
+    "options": {"plain": False, "dtype": "float32", "code": "4047d4b6884a4ee7"},
+    "settings": {"layer": "pool"}, "notes": [], "trials": [],
+}  # fmt: skip
 
 
 def test_records_come_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -35,35 +43,109 @@ def test_records_come_back_to_the_last_bit(tmp_path: Path) -> None:
     assert read_records(tmp_path / "none.jsonl") == []
 
 
-def test_a_torn_last_line_is_dropped_and_a_foreign_one_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "record",
+    [
+        made("a", "fd", 1.5, settings=FrechetSettings(layer="pool"), singular=True, nfe=25.0),
+        made("a", "recall", 0.5, settings=NeighbourSettings(neighbours=3), options={"s": None}),
+        speed("a", 7.0, batch=4, trials=(0.5, 0.25), sweep=SweepFacts(
+            points=(SweptBatch(1, 2.0, 3),), ended="time", of="whole calls")),
+    ],
+)  # fmt: skip
+def test_every_kind_of_field_comes_back(record: Record) -> None:
+    assert from_line(to_line(record)) == record
+
+
+def test_lines_of_the_first_format_are_read() -> None:
+    found = from_line(json.dumps(OLD))
+    assert isinstance(found, QualityRecord)
+    assert (found.value, found.arithmetic, found.code_digest) == (
+        96.55160122500888, "float32", "4047d4b6884a4ee7",
+    )  # fmt: skip
+    assert found.options == {"plain": False}
+    assert found.settings == FrechetSettings(layer="pool")
+    assert found.environment.packages == {"torch": "2.14.1", "numpy": "2.4.6"}
+    assert found.environment.tf32 is None  # of a GPU that was not there
+    assert not found.singular
+    note = "500 samples for 1280 features: the covariance is singular and fd is biased upwards"
+    few = from_line(json.dumps(OLD | {"notes": [note]}))
+    assert isinstance(few, QualityRecord)
+    assert few.singular
+
+
+def test_speeds_of_the_first_format_are_read() -> None:
+    settings = {
+        "precision": "bfloat16", "gpu": "", "clock": "c", "tier": "measured", "mode": "sample",
+        "evaluations": 50, "compile": False, "host_copy_seconds": None, "batch": 32, "calls": 5,
+        "wall_seconds": 8.5, "processor_seconds": 17.0, "median_seconds": 1.5, "iqr_seconds": 0.5,
+        "busy": 1.0, "host_bound": False,
+        "warm_up": {"calls": 1, "seconds": 2.0, "first": 2.0, "typical": 2.0, "steady": False},
+        "batch_rule": "given", "sweep": [[1, 5.5, 7], [2, 8.5, 9]], "sweep_ended": "time",
+        "sweep_of": "single evaluations",
+    }  # fmt: skip
+    line = json.dumps(OLD | {"metric": "throughput", "protocol": "speed", "detector": "",
+                             "settings": settings})  # fmt: skip
+    found = from_line(line)
+    assert isinstance(found, SpeedRecord)
+    assert (found.arithmetic, found.batch, found.evaluations) == ("bfloat16", 32, 50)
+    assert found.timing is not None
+    assert found.timing.warm_up.seconds == 2.0
+    assert found.sweep is not None
+    assert found.sweep.points[1] == SweptBatch(2, 8.5, 9)
+
+
+def test_a_torn_last_line_is_dropped_however_long_it_is(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     append_records(path, [measurement()])
     whole = path.read_text()
-    path.write_text(whole + whole[:40])
+    path.write_text(whole + "x" * 10_000)
     append_records(path, [measurement(2.0)])
     assert [item.value for item in read_records(path)] == [1.0, 2.0]
-    path.write_text(whole + '{"model": "x", "colour": 1}\n')
-    with pytest.raises(GenbenchError, match="colour"):
+    path.write_text("torn from the beginning")
+    append_records(path, [measurement(3.0)])
+    assert [item.value for item in read_records(path)] == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("what", "is not a genbench record"),
+        ("[1, 2]", "is not a genbench record"),
+        ('{"model": "x", "colour": 1}', "colour"),
+        (json.dumps({"format": FORMAT + 1, "kind": "quality"}), "newer genbench"),
+        (json.dumps({"format": FORMAT, "kind": "sound"}), "no known kind"),
+        (json.dumps({"format": FORMAT, "kind": "speed"}), "lacks model"),
+        (to_line(made("a", "fd", 1.0)).replace('"samples": 10000', '"samples": "many"'),
+         "samples 'many' is not a whole number"),
+        (to_line(made("a", "fd", 1.0)).replace('"singular"', '"singulr"'),
+         "did you mean singular?"),
+    ],
+)  # fmt: skip
+def test_what_is_no_record_is_named_by_file_and_line(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, [measurement()])
+    path.write_text(f"{path.read_text()}{line}\n")
+    with pytest.raises(GenbenchError, match="line 2") as told:
         read_records(path)
-    path.write_text(whole + "what\n")
-    with pytest.raises(GenbenchError, match="line 2"):
-        read_records(path)
+    assert str(path) in str(told.value)
+    assert said in str(told.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "is no record file" in error_line(genbench("table", "bundled", "--records", path))
 
 
 def test_a_nan_is_never_recorded() -> None:
     with pytest.raises(ValueError, match="Out of range"):
-        dataclasses.replace(measurement(), value=float("nan")).to_json()
-
-
-def _append_many(path: str, name: str) -> None:
-    for number in range(50):
-        append_records(Path(path), [measurement(float(number), name)])
+        to_line(dataclasses.replace(measurement(), value=float("nan")))
 
 
 def test_two_runs_append_to_one_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_append_many, args=(str(path), name)) for name in "ab"]
+    writers = [context.Process(target=append_many, args=(str(path), name)) for name in "ab"]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -71,76 +153,18 @@ def test_two_runs_append_to_one_file_at_once(tmp_path: Path) -> None:
     assert len(read_records(path)) == 100
 
 
-def test_shards_keep_their_arrays_by_key_and_layer(tmp_path: Path) -> None:
-    data = np.random.default_rng(0).normal(size=(SHARD_ROWS, 3)).astype(np.float32)
-    folder = ShardFolder(tmp_path, {"seed": 0})
-    folder.write(0, {"pool": data})
-    again = ShardFolder(tmp_path, {"seed": 0}).read(0, "pool", 7)
-    assert again is not None
-    assert np.array_equal(again, data[:7])
-    assert ShardFolder(tmp_path, {"seed": 1}).read(0, "pool", 7) is None
-    assert folder.read(0, "spatial", 7) is None
-    assert folder.read(1, "pool", 7) is None
+def test_the_schema_describes_what_is_written() -> None:
+    schema = record_schema()
+    kinds = schema["$defs"]
+    for record in (made("a", "fd", 1.0), speed("a", 1.0)):
+        described = kinds[type(record).__name__]
+        line = json.loads(to_line(record))
+        assert set(line) == set(described["properties"])
+        assert set(described["required"]) <= set(line)
+    assert kinds["QualityRecord"]["properties"]["format"] == {"const": FORMAT}
 
 
-def test_a_short_shard_is_absent_when_more_rows_are_wanted(tmp_path: Path) -> None:
-    folder = ShardFolder(tmp_path, {})
-    folder.write(0, {"pool": np.zeros((5, 2), np.float32)})
-    assert folder.holds(0, ["pool"], 5)
-    assert not folder.holds(0, ["pool"], 6)
-    assert shard_spans(SHARD_ROWS + 3) == [(0, SHARD_ROWS), (SHARD_ROWS, SHARD_ROWS + 3)]
-
-
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
-def test_a_damaged_shard_is_noticed_and_removed(tmp_path: Path, damage: str) -> None:
-    folder = ShardFolder(tmp_path, {})
-    folder.write(0, {"pool": np.ones((5, 64), np.float32)})
-    path = next(folder.path.glob("*.npz"))
-    content = bytearray(path.read_bytes())
-    if damage == "truncate":
-        del content[len(content) // 2 :]
-    elif damage == "flip":
-        content[len(content) // 2] ^= 0x10
-    else:
-        content = bytearray(b"" if damage == "empty" else b"hello")
-    path.write_bytes(content)
-    assert folder.read(0, "pool", 5) is None
-    assert folder.corrupt == [path]
-    assert not path.exists()
-
-
-def test_a_full_disk_is_one_line_and_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "kept.txt"
-    path.write_text("old")
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with (
-        pytest.raises(GenbenchError, match=r"no space left.*kept\.txt"),
-        files.replacing(path) as temporary,
-    ):
-        temporary.write_text("new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["kept.txt"]
-
-
-def test_an_error_while_writing_leaves_no_trace(tmp_path: Path) -> None:
-    path = tmp_path / "new.txt"
-    with pytest.raises(ZeroDivisionError), files.replacing(path) as temporary:
-        temporary.write_text(f"half {1 // 0}")
-    assert os.listdir(tmp_path) == []
-
-
-def test_leftovers_of_killed_runs_are_tidied_once_old(tmp_path: Path) -> None:
-    folder = ShardFolder(tmp_path, {})
-    old, young = folder.path / ".a.tmp", folder.path / ".b.tmp"
-    old.write_text("x")
-    young.write_text("x")
-    os.utime(old, (0, 0))
-    ShardFolder(tmp_path, {})
-    assert not old.exists()
-    assert young.exists()
+def test_the_command_prints_the_schema() -> None:
+    run = genbench("schema")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == json.loads(json.dumps(record_schema()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_records import made, speed
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record, SweepFacts, SweptBatch
 from genbench.report.curves import (
     batch_curves,
     count_curves,
@@ -16,7 +16,7 @@ from genbench.report.curves import (
 )
 
 
-def point(model: str, quality: float, rate: float, **more: object) -> list[Measurement]:
+def point(model: str, quality: float, rate: float, **more: object) -> list[Record]:
     return [
         made(model, "fd", quality, card=f"{model}-32"),
         speed(model, rate, card=f"{model}-32", **more),  # type: ignore[arg-type]
@@ -53,12 +53,21 @@ def test_estimates_and_other_settings_are_no_speed_of_a_model() -> None:
     quality = made("a", "fd", 10.0, options={"truncation": 0.5})
     assert not speed_plots([quality, speed("a", 5.0, options={"truncation": 1.0})])
     assert not speed_plots(
-        [quality, speed("a", 5.0, tier="projected", options={"truncation": 0.5})]
+        [
+            quality,
+            speed(
+                "a",
+                5.0,
+                metric="throughput_v100_projected",
+                tier="projected",
+                options={"truncation": 0.5},
+            ),
+        ]
     )
     assert not speed_plots(
-        [quality, speed("a", 5.0, options={"truncation": 0.5, "dtype": "float16"})]
+        [quality, speed("a", 5.0, options={"truncation": 0.5}, arithmetic="float16")]
     )
-    assert speed_plots([quality, speed("a", 5.0, options={"truncation": 0.5, "code": "other"})])
+    assert speed_plots([quality, speed("a", 5.0, options={"truncation": 0.5}, code_digest="other")])
 
 
 def test_the_latest_of_several_records_is_plotted() -> None:
@@ -90,7 +99,7 @@ def test_extrapolation_recovers_a_bias_of_first_order() -> None:
     assert slope == pytest.approx(3e4)
 
 
-def counted(count: int, value: float, **more: object) -> Measurement:
+def counted(count: int, value: float, **more: object) -> QualityRecord:
     fields: dict[str, object] = {"samples_digest": "s", "card": "a-32", **more}
     return made("a", "fd", value, samples=count, **fields)  # type: ignore[arg-type]
 
@@ -99,7 +108,7 @@ def test_a_count_curve_is_of_the_same_samples() -> None:
     records = [
         counted(5000, 12.0),
         counted(10_000, 11.0),
-        counted(500, 99.0, notes=("the covariance is singular",)),
+        counted(500, 99.0, singular=True),
         counted(2000, 30.0, samples_digest="another seed"),
     ]
     (curve,) = count_curves(records)
@@ -107,7 +116,7 @@ def test_a_count_curve_is_of_the_same_samples() -> None:
     assert curve.limit == pytest.approx(10.0)
 
 
-def swept(truncation: object, metric: str, value: float, **more: object) -> Measurement:
+def swept(truncation: object, metric: str, value: float, **more: object) -> QualityRecord:
     fields: dict[str, object] = {"card": "a-32", "options": {"truncation": truncation}, **more}
     return made("a", metric, value, **fields)  # type: ignore[arg-type]
 
@@ -133,11 +142,13 @@ def test_an_option_left_to_the_model_is_a_setting_too() -> None:
 
 
 def test_batch_sizes_come_from_sweeps_and_single_runs() -> None:
+    points = (SweptBatch(1, 9.0, 0), SweptBatch(4, 30.0, 0))
+    tried = SweepFacts(points=points, ended="time", of="whole calls")
     records = [
-        speed("a", 40.0, settings={"batch": 8, "sweep": [[1, 9.0, 0], [4, 30.0, 0]]}),
-        speed("a", 50.0, settings={"batch": 16}),
-        speed("b", 1.0, settings={"batch": 1}),  # one size is no curve
-        speed("a", 400.0, tier="projected", settings={"batch": 32}),
+        speed("a", 40.0, batch=8, sweep=tried),
+        speed("a", 50.0, batch=16),
+        speed("b", 1.0, batch=1),  # one size is no curve
+        speed("a", 400.0, metric="throughput_v100_projected", tier="projected", batch=32),
     ]
     (curve,) = batch_curves(records)
     assert dict(zip(curve.batches, curve.rates, strict=True)) == {1: 9, 4: 30, 8: 40, 16: 50}

@@ -15,17 +15,17 @@ import pytest
 from made_records import made, speed
 from strangers import error_line, genbench
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record, SweepFacts, SweptBatch
 from genbench.records.store import append_records
 from genbench.report.curves import speed_plots
-from genbench.report.plots import inline_svg, speed_figure
+from genbench.report.plots import draw_speed, inline_svg
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def records() -> list[Measurement]:
-    found = []
+def records() -> list[Record]:
+    found: list[Record] = []
     for number, model in enumerate(("hit", "biggan-deep"), start=1):
         for truncation in (0.5, 1.0):
             options = {"truncation": truncation}
@@ -44,9 +44,9 @@ def records() -> list[Measurement]:
                             reference_digest="r", nfe=float(number), **shared,
                         )
                     )  # fmt: skip
-            sweep = [[1, 5.0, 0], [8, 30.0, 0]]
-            settings = {"batch": 64, "sweep": sweep}
-            found.append(speed(model, 100.0 * number, settings=settings, **shared))
+            points = (SweptBatch(1, 5.0, 0), SweptBatch(8, 30.0, 0))
+            sweep = SweepFacts(points=points, ended="time", of="whole calls")
+            found.append(speed(model, 100.0 * number, batch=64, sweep=sweep, **shared))
     return found
 
 
@@ -176,7 +176,7 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
     import numpy as np
 
     from genbench.images.opening import open_image_set
-    from genbench.quality.features import SetSource
+    from genbench.quality.source import SetSource
     from genbench.report.samples import SHOWN, pairs_of
     from genbench.runtime.shards import ShardFolder
 
@@ -204,8 +204,8 @@ def test_the_nearest_reference_is_the_nearest(tmp_path: Path) -> None:
 
 def test_equal_data_gives_equal_svg_and_ids_of_its_own() -> None:
     (plot,) = speed_plots(records())
-    svg = speed_figure(plot)
-    assert svg == speed_figure(plot)
+    svg = draw_speed(plot)
+    assert svg == draw_speed(plot)
     assert "<title id=" in svg
     assert "<desc id=" in svg
     assert "Pareto front" in svg

@@ -7,8 +7,13 @@ import json
 import pytest
 from strangers import error_line, genbench
 
-from genbench.speed.adm_table7 import adm_table7, network_flops
+from genbench.errors import UsageError
+from genbench.models.optional import CountableNetworks
+from genbench.models.registry import with_defaults
+from genbench.speed.adm_table7 import adm_table7
 from genbench.speed.audits import AuditRow, audit
+from genbench.speed.datasheets import known_gpus
+from genbench.speed.flops import network_flops
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,17 @@ def table7() -> dict[tuple[str, str], AuditRow]:
     ],
 )
 def test_flops_of_the_published_networks(network: str, gigaflops: float) -> None:
-    assert network_flops("adm-guided", network) / 1e9 == pytest.approx(gigaflops, abs=5e-4)
+    family = with_defaults("adm-guided")
+    assert isinstance(family, CountableNetworks)
+    assert network_flops(family, network) / 1e9 == pytest.approx(gigaflops, abs=5e-4)
+
+
+def test_published_v100_seconds_are_counted_against_the_papers_peak() -> None:
+    conventions = [gpu.convention for gpu in known_gpus().values() if gpu.is_v100]
+    assert len(conventions) == 3
+    for convention in conventions:
+        assert convention is not None
+        assert convention.value == adm_table7().peak_tflops
 
 
 @pytest.mark.parametrize(
@@ -54,7 +69,7 @@ def test_table_7_with_another_peak_would_not_agree(
     table7: dict[tuple[str, str], AuditRow],
 ) -> None:
     """The paper's V100 does 120 TFLOP/s; 125, the datasheet's, gives other numbers."""
-    for row in adm_table7():
+    for row in adm_table7().rows:
         found = table7[row.name, "theoretical images/V100-s"]
         assert abs(found.recomputed * 125 / 120 - row.theoretical) > found.tolerance
 
@@ -101,7 +116,7 @@ def test_the_command_prints_recomputed_beside_published() -> None:
 
 def test_unknown_names() -> None:
     assert "did you mean adm-table7?" in error_line(genbench("audit", "adm-table"))
-    with pytest.raises(Exception, match="no network adm-124; did you mean"):
-        network_flops("adm-guided", "adm-124")
-    with pytest.raises(Exception, match="does not say how"):
-        network_flops("toy", "toy-32")
+    family = with_defaults("adm-guided")
+    assert isinstance(family, CountableNetworks)
+    with pytest.raises(UsageError, match="no network adm-124; did you mean"):
+        network_flops(family, "adm-124")

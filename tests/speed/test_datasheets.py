@@ -72,7 +72,10 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
     path.write_text(
         '[x]\ntitle = "X"\ncapability = "1.0"\nmatch = ["X"]\nfloat32 = [1, "sure", ""]\n'
     )
-    with pytest.raises(GenbenchError, match=r"\[x\] is broken.*sure"):
+    with pytest.raises(GenbenchError, match=r"lacks x\.bandwidth: add what is missing"):
+        known_gpus(path)
+    path.write_text(path.read_text() + 'bandwidth = [1, "seen", ""]\n')
+    with pytest.raises(GenbenchError, match=r"x\.float32\[1\] sure is not one; did you mean seen"):
         known_gpus(path)
     path.write_text('[x]\nflaot32 = [1, "seen", ""]\n')
     with pytest.raises(GenbenchError, match=r"flaot32.*did you mean float32"):

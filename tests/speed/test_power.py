@@ -81,19 +81,19 @@ def watched(nvml: FakeNvml, seconds: float = 0.25) -> PowerLog:
 
 def test_power_clocks_and_energy_of_a_window() -> None:
     log = watched(FakeNvml())
-    summary = log.summary()
-    assert summary["samples"] >= 2
-    assert summary["mean_watts"] == 300.0
-    assert summary["sm_clock_mhz"] == [1755, 1755]
-    assert summary["memory_clock_mhz"] == 2619
-    assert 60 < summary["energy_joules"] < 300  # the counter's difference: 0.25 s at 300 W or more
-    assert not summary["power_capped"]
+    assert len(log.power) >= 2
+    assert log.mean_watts == 300.0
+    assert set(log.sm_clock) == {1755}
+    assert set(log.memory_clock) == {2619}
+    assert log.energy is not None
+    assert 60 < log.energy < 300  # the counter's difference: 0.25 s at 300 W or more
+    assert not log.capped
     assert warnings_of(log, others=0, alike=1) == ()
 
 
 def test_a_power_cap_is_told_and_a_slowdown_is_warned_of() -> None:
     capped = watched(FakeNvml(reasons=0x04), 0.0)
-    assert capped.summary()["power_capped"]
+    assert capped.capped
     assert warnings_of(capped, 0, 1) == ()  # normal at full load
     hot = watched(FakeNvml(reasons=0x40 | 0x04), 0.0)
     assert "hardware thermal slowdown" in warnings_of(hot, 0, 1)[0]
@@ -129,12 +129,12 @@ def test_what_the_gpu_does_not_tell_is_left_out() -> None:
 
 def test_the_log_stays_empty_where_nothing_can_be_read() -> None:
     log = watched(FakeNvml(missing=("nvmlDeviceGetPowerUsage",)), 0.0)
-    assert log.summary() == {}
+    assert log.mean_watts is None
 
 
 def test_a_cpu_has_no_monitor_and_no_facts() -> None:
     assert power_monitor(torch.device("cpu")) is None
-    assert gpu_facts(torch.device("cpu"), None) == {}
+    assert gpu_facts(torch.device("cpu"), None) is None
 
 
 @pytest.mark.gpu
@@ -144,5 +144,6 @@ def test_a_real_gpu_tells_its_facts() -> None:
     monitor = power_monitor(device)
     assert monitor is not None
     facts = gpu_facts(device, monitor)
-    assert facts["name"]
-    assert facts["driver"]
+    assert facts is not None
+    assert facts.name
+    assert facts.driver

@@ -16,16 +16,19 @@ from strangers import error_line, genbench
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import ModelCard
 from genbench.models.noise import NoiseStream
-from genbench.models.opening import ModelRequest, open_random_model
+from genbench.models.opening import ModelRequest, open_random_model, resolve
 from genbench.models.source import ModelSource, SampleSpec
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record, SpeedRecord, TrainingFacts
+from genbench.records.lines import from_line, to_line
+from genbench.runtime.arithmetic import ARITHMETICS
 from genbench.runtime.progress import SilentReporter
+from genbench.speed.backtests import backtests
 from genbench.speed.datasheets import Gpu, find_gpu
 from genbench.speed.flops import evaluations_of, flops_of, sampling_flops
-from genbench.speed.instruments import PRECISIONS, Laboratory, laboratory, precision_flags
+from genbench.speed.instruments import Laboratory, laboratory
 from genbench.speed.memory import HostMeter, OutOfMemoryAt, noticing_memory
 from genbench.speed.sampling import cost_of_an_image, measure_sampling
-from genbench.speed.target_gpu import backtests, projected, theoretical
+from genbench.speed.target_gpu import projected, theoretical
 from genbench.speed.throughput import SpeedRequest, sampling_throughput
 from genbench.speed.timing import HostStopwatch
 from genbench.speed.timings_to_measurements import sampling_records, speed_template
@@ -77,18 +80,19 @@ def fake_lab(generator: FakeGenerator, gpu: Gpu | None = None) -> Laboratory:
 
 def fake_source(generator: FakeGenerator) -> ModelSource:
     spec = SampleSpec(model="fake", card="fake-16", resolution=16)
-    return ModelSource(generator, spec, ModelCard(name="fake-16", resolution=16))
+    card = ModelCard(name="fake-16", resolution=16)
+    return ModelSource(generator, spec, card, CPU, batch_size=64)
 
 
 def measured(
     limit: int, batches: tuple[int, ...] = (), gpu: Gpu | None = None
-) -> list[Measurement]:
+) -> list[SpeedRecord]:
     generator = FakeGenerator(limit)
     source, lab = fake_source(generator), fake_lab(generator, gpu)
     cost = cost_of_an_image(source, lab)
     (speed,) = measure_sampling(source, cost, lab, SilentReporter(), batches=batches)
-    precision = PRECISIONS["float16"]
-    return sampling_records(speed_template(lab, precision), speed, lab, precision)
+    half = ARITHMETICS["float16"]
+    return sampling_records(speed_template(lab, half), speed, lab, half)
 
 
 def test_a_fake_device_is_measured_to_the_digit() -> None:
@@ -99,21 +103,22 @@ def test_a_fake_device_is_measured_to_the_digit() -> None:
     assert rate.samples == 880
     assert latency.value == 9 / 1024
     assert memory.value == 40_000_000
-    settings = rate.settings
-    assert settings["batch"] == 40
-    assert settings["flops_per_image"] == 1024
-    assert settings["achieved_flops"] == pytest.approx(1024 * rate.value)
-    assert settings["utilisation_matmul"] == pytest.approx(1024 * rate.value / 1e12)
-    assert settings["utilisation_datasheet"] == pytest.approx(1024 * rate.value / 989.4e12)
-    assert settings["tier"] == "measured"
-    assert Measurement.from_json(rate.to_json()) == rate
+    assert rate.batch == 40
+    assert rate.flops_per_image == 1024
+    assert rate.work is not None
+    assert rate.work.achieved_flops == pytest.approx(1024 * rate.value)
+    assert rate.work.utilisation_matmul == pytest.approx(1024 * rate.value / 1e12)
+    assert rate.work.utilisation_datasheet == pytest.approx(1024 * rate.value / 989.4e12)
+    assert rate.tier == "measured"
+    assert from_line(to_line(rate)) == rate
 
 
 def test_the_sweep_finds_the_largest_that_fits() -> None:
     rate, *_ = measured(limit=100)
-    assert rate.settings["batch"] == 64
-    assert rate.settings["sweep_ended"] == "out of memory at 128"
-    assert [batch for batch, _, _ in rate.settings["sweep"]] == [1, 2, 4, 8, 16, 32, 64]
+    assert rate.batch == 64
+    assert rate.sweep is not None
+    assert rate.sweep.ended == "out of memory at 128"
+    assert [point.batch for point in rate.sweep.points] == [1, 2, 4, 8, 16, 32, 64]
 
 
 class LongGenerator(FakeGenerator):
@@ -181,16 +186,6 @@ def test_the_hosts_memory_is_read_from_proc(tmp_path: Path) -> None:
     assert HostMeter(tmp_path / "nowhere").room() == float("inf")
 
 
-def test_precision_switches_are_put_back() -> None:
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark
-    with precision_flags(PRECISIONS["tf32"]):
-        assert torch.backends.cuda.matmul.allow_tf32
-    with precision_flags(PRECISIONS["float32"]):
-        assert not torch.backends.cuda.matmul.allow_tf32
-        assert not torch.backends.cudnn.allow_tf32
-    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark) == before
-
-
 # --- random weights and counted work of the real families ---
 
 
@@ -203,14 +198,14 @@ def test_random_weights_draw_finite_images_and_touch_no_global_state(
 ) -> None:
     state = torch.random.get_rng_state()
     request = ModelRequest(name=name, resolution=res, options=options)
-    source = open_random_model(request, CPU)
+    source = open_random_model(resolve(request), CPU)
     images = source.draw(0, 2)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert images.dtype == torch.uint8
     assert images.shape == (2, 3, res, res)
     assert images.float().std() > 1
     assert source.spec.weight_kind == "random-init"
-    again = open_random_model(request, CPU)
+    again = open_random_model(resolve(request), CPU)
     assert torch.equal(again.draw(0, 2), images)
 
 
@@ -219,11 +214,11 @@ def test_random_weights_draw_finite_images_and_touch_no_global_state(
 )
 def test_a_variant_that_only_its_file_describes_is_not_guessed(name: str, variant: str) -> None:
     with pytest.raises(UsageError, match="pass --checkpoint PATH"):
-        open_random_model(ModelRequest(name=name, variant=variant), CPU)
+        open_random_model(resolve(ModelRequest(name=name, variant=variant)), CPU)
 
 
 def test_no_layer_of_random_weights_is_zero() -> None:
-    source = open_random_model(ModelRequest(name="adm-guided", resolution=32), CPU)
+    source = open_random_model(resolve(ModelRequest(name="adm-guided", resolution=32)), CPU)
     generator: Any = source.generator
     for network in (generator.unet, generator.guidance[0]):
         assert all(parameter.any() for parameter in network.parameters())
@@ -232,7 +227,7 @@ def test_no_layer_of_random_weights_is_zero() -> None:
 def test_one_step_times_the_steps_is_the_whole_trajectory() -> None:
     """Counted over a guided trajectory of 4 steps, and by its parts."""
     request = ModelRequest(name="adm-guided", resolution=32, options={"steps": "4"})
-    source = open_random_model(request, CPU)
+    source = open_random_model(resolve(request), CPU)
     labels, noise = source.labels(0, 2), source.noise(0, 2)
     evaluations = evaluations_of(source.generator, labels, noise)
     assert [times for _, times in evaluations] == [4, 4]
@@ -248,7 +243,7 @@ def test_flops_are_two_a_multiply_add() -> None:
 
 def test_flops_of_the_official_hit() -> None:
     """28.30 GFLOP by a walk over the official TensorFlow graph; the folded form does as many."""
-    source = open_random_model(ModelRequest(name="hit", resolution=128), CPU)
+    source = open_random_model(resolve(ModelRequest(name="hit", resolution=128)), CPU)
     evaluations = evaluations_of(source.generator, None, source.noise(0, 1))
     assert sampling_flops(evaluations) / 1e9 == pytest.approx(28.30, abs=0.005)
 
@@ -288,14 +283,16 @@ def test_no_projection_without_two_datasheets() -> None:
     assert projected(1000.0, 1e9, find_gpu("v100s"), V100, "float16") is None  # it is one
 
 
-def speed_rows(gpu: Gpu | None, target: Gpu = V100) -> dict[str, Measurement]:
+def speed_rows(gpu: Gpu | None, target: Gpu = V100) -> dict[str, SpeedRecord]:
     """What the job records of a fake model on a device that is said to be `gpu`."""
     from genbench.speed import throughput as job
 
     generator = FakeGenerator(100)
     source, lab = fake_source(generator), fake_lab(generator, gpu)
-    request = SpeedRequest(models=(), precision=PRECISIONS["float16"], batches=(40,), target=target)
-    template = speed_template(lab, request.precision)
+    request = SpeedRequest(
+        models=(), arithmetic=ARITHMETICS["float16"], batches=(40,), target=target
+    )
+    template = speed_template(lab, request.arithmetic)
     found = job._of_model(source, template, request, lab, SilentReporter())
     return {record.metric: record for record in found}
 
@@ -306,8 +303,8 @@ def test_a_v100_is_measured() -> None:
     assert rows["throughput_v100"].trials == rows["throughput"].trials
     assert rows["throughput_v100"].unit == "images/V100-second"
     assert "throughput_v100_projected" not in rows
-    assert rows["throughput_v100_theoretical"].settings["tier"] == "theoretical"
-    assert speed_rows(find_gpu("v100-pcie"))["throughput_v100"].settings["tier"] == "measured"
+    assert rows["throughput_v100_theoretical"].tier == "theoretical"
+    assert speed_rows(find_gpu("v100-pcie"))["throughput_v100"].tier == "measured"
 
 
 @pytest.mark.parametrize("gpu", [H100, A100, None])
@@ -324,13 +321,16 @@ def test_another_target_has_another_name() -> None:
     assert rows["throughput_a100-sxm-80_projected"].unit == "images/A100 SXM 80 GB-second"
 
 
-def training_record(rate: float, **settings: object) -> Measurement:
+def training_record(
+    rate: float, gpu: str = "h100-sxm5", form: str = "optimised", network: str = "adm-128",
+    arithmetic: str = "float16",
+) -> Record:  # fmt: skip
     base, *_ = measured(limit=1, batches=(1,))
-    told = {
-        "gpu": "h100-sxm5", "form": "optimised", "network": "adm-128", "precision": "float16",
-        "flops_per_image": 3 * 613.855789056e9,
-    }  # fmt: skip
-    return replace(base, metric="training_throughput", value=rate, settings={**told, **settings})
+    return replace(
+        base, metric="training_throughput", value=rate, gpu=gpu, arithmetic=arithmetic,
+        flops_per_image=3 * 613.855789056e9,
+        training=TrainingFacts(network=network, form=form, implementation=""),
+    )  # fmt: skip
 
 
 def test_the_back_test_sets_projections_beside_adms_own_figures() -> None:
@@ -345,7 +345,7 @@ def test_the_back_test_sets_projections_beside_adms_own_figures() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"gpu": "a100-sxm-80"}, {"form": "naive"}, {"network": "hit-128"}, {"precision": "float32"}],
+    [{"gpu": "a100-sxm-80"}, {"form": "naive"}, {"network": "hit-128"}, {"arithmetic": "float32"}],
 )
 def test_the_back_test_takes_nothing_else(settings: dict[str, str]) -> None:
     assert backtests([training_record(150.0, **settings)], H100, V100) == []
@@ -358,6 +358,13 @@ def throughput(*words: str | Path, records: Path) -> subprocess.CompletedProcess
     return genbench("throughput", *words, "--records", records, "--device", "cpu")
 
 
+def speed_records(path: Path) -> list[SpeedRecord]:
+    found = [from_line(line) for line in path.read_text().splitlines()]
+    speeds = [record for record in found if isinstance(record, SpeedRecord)]
+    assert len(speeds) == len(found)
+    return speeds
+
+
 def test_the_command_measures_and_records(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     run = throughput(
@@ -368,19 +375,20 @@ def test_the_command_measures_and_records(tmp_path: Path) -> None:
     assert "emd is left out: no 32 pixels" in run.stderr or "emd-32" in run.stdout
     assert "nothing was measured on a V100" in run.stdout
     assert "theoretical" in run.stdout
-    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    records = speed_records(path)
     ours = {record.metric: record for record in records if record.model == "biggan-deep"}
     assert set(ours) == {"throughput", "latency", "peak_memory", "throughput_v100_theoretical"}
     rate = ours["throughput"]
     assert rate.unit == "images/s"
     assert rate.weight_kind == "trained-here"  # the bundled ones
-    assert rate.settings["batch"] == 2
-    assert rate.settings["clock"] == "monotonic host clock"
-    assert len(rate.trials) == rate.settings["calls"] >= 3
+    assert rate.batch == 2
+    assert rate.clock == "monotonic host clock"
+    assert rate.timing is not None
+    assert len(rate.trials) == rate.timing.calls >= 3
     assert rate.low is not None
     assert rate.high is not None
     assert rate.low <= rate.value <= rate.high
-    assert rate.environment["device_type"] == "cpu"
+    assert rate.environment.device_type == "cpu"
 
 
 def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
@@ -391,7 +399,7 @@ def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     rate = json.loads(run.stdout.splitlines()[0])
     assert rate["weight_kind"] in ("random-init", "trained-here")
-    assert rate["settings"]["evaluations"] == 2
+    assert rate["evaluations"] == 2
     assert rate["options"]["steps"] == 2
 
 
@@ -411,13 +419,16 @@ def test_training_steps_are_timed(tmp_path: Path) -> None:
         "32", "--batch", "2", "--seconds", "0.1", "--gpu", "v100", records=path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    records = speed_records(path)
     rates = [record for record in records if record.metric == "training_throughput"]
     assert [rate.model for rate in rates] == ["biggan-deep", "hit", "adm-guided"]
     for rate in rates:
-        assert rate.settings["form"] == "recipe"
-        assert rate.settings["flops_per_image"] > 1e6
-        assert rate.settings["utilisation_matmul"] > 0
+        assert rate.training is not None
+        assert rate.training.form == "recipe"
+        assert rate.flops_per_image is not None
+        assert rate.flops_per_image > 1e6
+        assert rate.work is not None
+        assert rate.work.utilisation_matmul > 0
     tiers = {record.metric for record in records if record.metric.endswith("theoretical")}
     assert tiers == {"training_throughput_v100_theoretical"}
 
@@ -434,7 +445,7 @@ def test_what_would_take_too_long_is_not_begun(tmp_path: Path) -> None:
 
 def test_a_family_without_random_weights_is_told_what_to_do() -> None:
     with pytest.raises(UsageError, match="cannot be measured without its weights: pass --check"):
-        open_random_model(ModelRequest(name="toy"), CPU)
+        open_random_model(resolve(ModelRequest(name="toy")), CPU)
 
 
 @pytest.mark.parametrize(
@@ -478,21 +489,21 @@ def test_a_real_gpu_is_measured(tmp_path: Path) -> None:
         "float16", "--seconds", "3", "--gpu", "v100", "--records", path, "--device", "cuda",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    records = [Measurement.from_json(line) for line in path.read_text().splitlines()]
+    records = speed_records(path)
     rates = [record for record in records if record.metric == "throughput"]
     assert len(rates) == 2
     for rate in rates:
-        assert rate.settings["clock"].startswith("CUDA events")
-        assert rate.settings["busy"] > 0.5
-        assert rate.environment["gpu"]["name"]
-        assert 0 < rate.settings["utilisation_matmul"] < 1
+        assert rate.clock.startswith("CUDA events")
+        assert rate.timing is not None
+        assert rate.timing.busy > 0.5
+        assert rate.environment.gpu is not None
+        assert rate.work is not None
+        assert 0 < rate.work.utilisation_matmul < 1
 
 
 def test_the_job_refuses_before_it_loads() -> None:
     generator = FakeGenerator(1)
-    request = SpeedRequest(
-        models=(ModelRequest(name="toy"),), precision=PRECISIONS["float32"], batches=(0,)
-    )
+    request = SpeedRequest(models=(resolve(ModelRequest(name="toy")),), batches=(0,))
     with pytest.raises(GenbenchError, match="--batch 0"):
         next(sampling_throughput(request, fake_lab(generator), SilentReporter()))
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from genbench.errors import UsageError
 from genbench.models.optional import StepSetting, TrainingForm, TrainRun
+from genbench.models.registry import with_defaults
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
-from genbench.speed.training import paper_batch, training_forms
+from genbench.speed.training import training_forms
 from genbench_adapters.adm import train_step
 from genbench_adapters.adm.network import UNetConfig
 from genbench_adapters.adm.train_step import DenoiserStep
@@ -95,9 +96,9 @@ def test_half_precision_trains_float32_weights() -> None:
 
 def test_the_forms_are_those_of_table_7_at_its_batch_sizes() -> None:
     found = {
-        (form.network, form.name): paper_batch(form)
+        (form.network, form.name): form.published_batch
         for size in (64, 128, 256, 512)
-        for form in training_forms("adm-guided", size)
+        for form in training_forms(with_defaults("adm-guided"), size)
     }
     assert found == {
         ("adm-64", "naive"): 32, ("adm-64", "optimised"): 96,
@@ -109,11 +110,11 @@ def test_the_forms_are_those_of_table_7_at_its_batch_sizes() -> None:
 
 
 def test_families_say_where_they_have_no_recipe() -> None:
-    assert training_forms("toy", 32) == []
-    assert training_forms("biggan-deep", 512) == []
-    (form,) = training_forms("biggan-deep", 128)
-    assert paper_batch(form) is None
-    assert [form.network for form in training_forms("hit", 128)] == ["hit-128"]
+    assert training_forms(with_defaults("toy"), 32) == []
+    assert training_forms(with_defaults("biggan-deep"), 512) == []
+    (form,) = training_forms(with_defaults("biggan-deep"), 128)
+    assert (form.published_batch, form.passes) == (0, 0)
+    assert [form.network for form in training_forms(with_defaults("hit"), 128)] == ["hit-128"]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,6 @@ def test_recipes_refuse_what_they_do_not_train_in(module: object, form: str) -> 
 
 
 def test_hits_second_derivatives_cannot_be_compiled() -> None:
-    (form,) = training_forms("hit", 32)
+    (form,) = training_forms(with_defaults("hit"), 32)
     with pytest.raises(UsageError, match="no second derivatives"):
         hit_step.training_step(form, setting(compiles=True))

@@ -10,13 +10,13 @@ from made_records import made
 from strangers import error_line, genbench
 
 from genbench.errors import UsageError
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord
 from genbench.records.store import append_records
 from genbench.tables.comparison import compare_runs
 
 
 def figure(run: str, value: float, reach: float | None, metric: str = "fd", **more: object
-           ) -> Measurement:  # fmt: skip
+           ) -> QualityRecord:  # fmt: skip
     bounds = {} if reach is None else {"low": value - reach, "high": value + reach}
     return made("toy", metric, value, run=run, **bounds, **more)  # type: ignore[arg-type]
 

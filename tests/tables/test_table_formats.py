@@ -14,7 +14,7 @@ from made_records import made, speed
 from rich.console import Console
 from strangers import error_line, genbench
 
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
 from genbench.records.store import append_records
 from genbench.tables.build import Table, build_table
@@ -28,7 +28,7 @@ from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_
 PUBLISHED = load_published()
 
 
-def table(name: str, *records: Measurement) -> Table:
+def table(name: str, *records: Record) -> Table:
     return build_table(load_spec(name), PUBLISHED, records, load_protocols())
 
 
@@ -73,7 +73,7 @@ def test_an_estimate_is_marked_where_a_column_admits_it() -> None:
     from dataclasses import replace
 
     spec = load_spec("bundled")
-    loose = replace(spec, columns=(replace(spec.columns[-1], where={"settings.mode": ("*",)}),))
+    loose = replace(spec, columns=(replace(spec.columns[-1], where={"mode": ("*",)}),))
     record = speed("hit", 250.0, tier="projected")
     built = build_table(loose, PUBLISHED, [record], load_protocols())
     grid = lay_out(built)
@@ -223,7 +223,7 @@ def test_one_call_writes_every_format(records: Path, tmp_path: Path) -> None:
     assert ".md, .tex" in line
 
 
-def full_records() -> list[Measurement]:
+def full_records() -> list[Record]:
     options = {
         "biggan-deep": {"truncation": 1.0},
         "adm-guided": {

@@ -12,7 +12,7 @@ from made_records import V100, made, speed
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.options import adapter_options
 from genbench.models.registry import find_adapter, load_adapter_class
-from genbench.records.measurement import Measurement
+from genbench.records.kinds import QualityRecord, Record, TrainingFacts, WorkFacts
 from genbench.records.protocols import load_protocols
 from genbench.tables.build import Cell, Table, build_table
 from genbench.tables.published import load_published
@@ -31,7 +31,7 @@ GUIDED = {
 }
 
 
-def table(name: str, *records: Measurement) -> Table:
+def table(name: str, *records: Record) -> Table:
     return build_table(load_spec(name), PUBLISHED, records, PROTOCOLS)
 
 
@@ -41,7 +41,7 @@ def cell(built: Table, label: str, column: str, group: str = "") -> Cell:
     return row.cells[titles.index(column)]
 
 
-def guided(metric: str, value: float, **more: object) -> Measurement:
+def guided(metric: str, value: float, **more: object) -> QualityRecord:
     fields = {**ADM_128, "card": "adm-128", "options": GUIDED, **more}
     return made("adm-guided", metric, value, **fields)
 
@@ -171,7 +171,7 @@ def test_the_best_of_a_group_goes_by_the_metric() -> None:
 def test_a_v100_column_takes_only_what_a_v100_measured(
     tier: str, device: str, accepted: bool
 ) -> None:
-    record = speed("hit", 50.0, tier=tier, device=device, resolution=256)
+    record = speed("hit", 50.0, metric="throughput", tier=tier, device=device, resolution=256)
     found = cell(table("hit-throughput", record), "HiT-B", "images per V100-second")
     assert (found.measured == record) is accepted
     if not accepted:
@@ -179,19 +179,20 @@ def test_a_v100_column_takes_only_what_a_v100_measured(
 
 
 def test_training_and_sampling_speeds_are_not_mixed() -> None:
-    settings = {
-        "mode": "train",
-        "network": "adm-256",
-        "form": "naive",
-        "precision": "float16",
-        "paper_batch": True,
-        "utilisation_datasheet": 0.21,
-    }
+    work = WorkFacts(
+        convention="", achieved_flops=1.0, utilisation_datasheet=0.21, matmul_flops=1.0,
+        utilisation_matmul=1.0,
+    )  # fmt: skip
 
-    def built(metric: str = "training_throughput", **other: object) -> Table:
+    def built(
+        metric: str = "training_throughput", arithmetic: str = "float16", paper: bool = True
+    ) -> Table:
+        training = TrainingFacts(
+            network="adm-256", form="naive", implementation="", published_batch=paper
+        )
         return table("adm-table7", speed(
-            "adm-guided", 12.0, metric=metric, device=V100, resolution=256,
-            settings=settings | other,
+            "adm-guided", 12.0, metric=metric, device=V100, resolution=256, mode="train",
+            arithmetic=arithmetic, training=training, work=work,
         ))  # fmt: skip
 
     column, group = "images per V100-second", "256×256"
@@ -200,11 +201,11 @@ def test_training_and_sampling_speeds_are_not_mixed() -> None:
     assert cell(built(), "naive", "utilisation, %", group).value == 21.0
     assert cell(built(), "optimised", column, group).measured is None
     assert cell(built(), "naive", column, "64 → 256").measured is None  # the upsampler's row
-    for other in ({"metric": "throughput"}, {"precision": "float32"}, {"paper_batch": False}):
-        assert cell(built(**other), "naive", column, group).measured is None
+    for other in (built(metric="throughput"), built(arithmetic="float32"), built(paper=False)):
+        assert cell(other, "naive", column, group).measured is None
 
 
-def truncated(value: float, metric: str, figure: float) -> Measurement:
+def truncated(value: float, metric: str, figure: float) -> QualityRecord:
     return made("biggan-deep", metric, figure, options={"truncation": value}, **ADM_128)
 
 
@@ -229,7 +230,7 @@ def test_the_best_of_a_sweep_fills_its_row() -> None:
 
 
 def test_the_bundled_table_names_the_offline_detector_fd() -> None:
-    records = [
+    records: list[Record] = [
         made("hit", "fd", 30.0, nfe=1.0),
         made("biggan-deep", "fd", 40.0, options={"truncation": 1.0}),
         made("biggan-deep", "fd", 90.0, options={"truncation": 0.5}),  # a sweep's, not the row's

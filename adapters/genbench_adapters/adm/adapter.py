@@ -12,7 +12,6 @@ import torch
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import CheckpointSource, ModelCard
-from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator
@@ -20,7 +19,9 @@ from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
 from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
+from genbench_adapters.training.offers import TrainsByRecipe
 
 Network = TypeVar("Network", UNet, SuperResUNet, Classifier)
 
@@ -43,7 +44,7 @@ def _card(variant: Variant) -> ModelCard:
 
 
 @dataclass(frozen=True)
-class AdmGuided:
+class AdmGuided(TrainsByRecipe):
     """ADM (Diffusion Models Beat GANs) with classifier guidance."""
 
     steps: int = field(default=0, metadata={"help": "steps kept of the 1000; 0: the variant's"})
@@ -106,8 +107,7 @@ class AdmGuided:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> AdmGenerator:
         """The generator of a card with its networks. Raises GenbenchError with the remedy."""
-        if checkpoint is None:
-            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        checkpoint = given_file(card, checkpoint)
         upsampler = self._upsampler(card) if self.upsample else None
         if upsampler is not None and self.upsampler is None:
             raise UsageError(
@@ -153,32 +153,11 @@ class AdmGuided:
         return generator
 
     @staticmethod
-    def train(run: TrainRun) -> Path:
-        """Train denoiser and classifier by a recipe file, or resume; returns the weights' path."""
-        from genbench_adapters.adm.train import train_adm
-
-        return train_adm(run)
-
-    @staticmethod
     def network_forward(network: str) -> Callable[[], object]:
         """One forward pass of a published network on the meta device, to be counted."""
         from genbench_adapters.adm.counting import network_forward
 
         return network_forward(network)
-
-    @staticmethod
-    def training_forms(resolution: int) -> list[TrainingForm]:
-        """What of a training step can be timed at a resolution."""
-        from genbench_adapters.adm.train_step import training_forms
-
-        return training_forms(resolution)
-
-    @staticmethod
-    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
-        """An optimiser step on synthetic images."""
-        from genbench_adapters.adm.train_step import training_step
-
-        return training_step(form, setting)
 
     def sampling(self, variant: Variant) -> Sampling:
         """The trajectory the options ask for. Raises UsageError for steps that cannot be kept."""

@@ -30,7 +30,7 @@ from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.training.adam import give_rate
 from genbench_adapters.training.data import TrainingImages, step_noise
-from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.loop import Pace, run_training
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Cost, Count, Rate, Share, Whole, read_recipe
 
@@ -238,7 +238,7 @@ def save_weights(training: AdmTraining, path: Path) -> None:
         temporary.write_text(json.dumps(dataclasses.asdict(training.model), indent=2) + "\n")
 
 
-def train_adm(run: TrainRun) -> Path:
+def train(run: TrainRun) -> Path:
     """Train, or resume, a guided ADM; returns the path of the finished weights."""
     recipe = read_recipe(run.config, AdmRecipe)
     if run.steps:
@@ -255,7 +255,7 @@ def train_adm(run: TrainRun) -> Path:
         "seed": run.seed,
         "data": data.images.digest(),
     }
-    train(training, run, pace, identity)
+    run_training(training, run, pace, identity)
     path = run.out / "model.safetensors"
     if run.world.leads:
         save_weights(training, path)

@@ -30,8 +30,17 @@ from genbench_adapters.training.recipes import read_recipe
 from genbench_adapters.training.synthetic_images import synthetic_images
 
 _SMALL = Path(__file__).with_name("fashion-mnist-32.toml")
-_TABLE7 = {64: ("adm-64",), 128: ("adm-128",), 256: ("adm-256", "adm-64-256"),
-           512: ("adm-128-512",)}  # fmt: skip
+# The rows of ADM's Table 7: a network, and its batch a GPU in either form.
+_TABLE7 = {
+    64: {"adm-64": {"naive": 32, "optimised": 96}},
+    128: {"adm-128": {"naive": 4, "optimised": 32}},
+    256: {
+        "adm-256": {"naive": 4, "optimised": 8},
+        "adm-64-256": {"naive": 4, "optimised": 12},
+    },
+    512: {"adm-128-512": {"naive": 2, "optimised": 2}},
+}
+_PASSES = 3  # the backward pass counts as two forward passes
 _FORMS = {
     "naive": "channels first, attention by two products, AdamW and moving average by tensor",
     "optimised": "channels last, fused attention, fused AdamW, moving average in one call",
@@ -47,10 +56,13 @@ def training_forms(resolution: int) -> list[TrainingForm]:
             TrainingForm(network="adm-guided-32", resolution=resolution, name="recipe", note=note)
         ]
     return [
-        TrainingForm(network=network, resolution=resolution, name=name, note=note)
-        for network in _TABLE7.get(resolution, ())
+        TrainingForm(
+            network=network, resolution=resolution, name=name, note=note,
+            published_batch=batches[name], passes=_PASSES,
+        )
+        for network, batches in _TABLE7.get(resolution, {}).items()
         for name, note in _FORMS.items()
-    ]
+    ]  # fmt: skip
 
 
 def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:

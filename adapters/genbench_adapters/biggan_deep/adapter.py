@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,13 @@ from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.models.noise import NoiseStream
-from genbench.models.optional import StepSetting, TrainingForm, TrainRun
 from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
+from genbench_adapters.training.offers import TrainsByRecipe
 
 _PAPER = "arXiv:1809.11096"
 
@@ -40,7 +40,7 @@ def _published(resolution: int, parameters: int) -> ModelCard:
 
 
 @dataclass(frozen=True)
-class BigGANDeepAdapter:
+class BigGANDeepAdapter(TrainsByRecipe):
     """BigGAN-deep: class-conditional, one network evaluation a sample."""
 
     truncation: float = field(
@@ -81,8 +81,7 @@ class BigGANDeepAdapter:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> BigGANGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError with the remedy."""
-        if checkpoint is None:
-            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        checkpoint = given_file(card, checkpoint)
         network = load_network(checkpoint, card)
         return BigGANGenerator(network, self, device, dtype)
 
@@ -93,27 +92,6 @@ class BigGANDeepAdapter:
         config = OFFICIAL.get(card.resolution) or _small()
         network = random_network(partial(BigGANDeep, config), device)
         return BigGANGenerator(network, self, device, dtype)
-
-    @staticmethod
-    def training_forms(resolution: int) -> list[TrainingForm]:
-        """What of a training step can be timed at a resolution."""
-        from genbench_adapters.biggan_deep.train_step import training_forms
-
-        return training_forms(resolution)
-
-    @staticmethod
-    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
-        """An optimiser step on synthetic images."""
-        from genbench_adapters.biggan_deep.train_step import training_step
-
-        return training_step(form, setting)
-
-    @staticmethod
-    def train(run: TrainRun) -> Path:
-        """Train by a recipe file, or resume; returns the finished weights' path."""
-        from genbench_adapters.biggan_deep.train import train_biggan
-
-        return train_biggan(run)
 
 
 def _small() -> BigGANConfig:

@@ -33,7 +33,7 @@ from genbench_adapters.training.batch_norm import FinalStatistics
 from genbench_adapters.training.companions import begin_with, write_beside
 from genbench_adapters.training.data import TrainingImages, step_noise
 from genbench_adapters.training.imle import ImleCost, Matches
-from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.loop import Pace, run_training
 from genbench_adapters.training.mode_seeking import VarietyReward, paired
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Count, Share, Shrinking, Whole, read_recipe
@@ -235,7 +235,7 @@ def save_weights(network: BigGANDeep, path: Path) -> None:
         temporary.write_text(json.dumps(dataclasses.asdict(network.config), indent=2) + "\n")
 
 
-def train_biggan(run: TrainRun) -> Path:
+def train(run: TrainRun) -> Path:
     """Train, or resume, BigGAN-deep; returns the path of the finished weights."""
     recipe = read_recipe(run.config, BigGANRecipe, steps=run.steps)
     data = TrainingImages.open(run, recipe.resolution)
@@ -245,7 +245,7 @@ def train_biggan(run: TrainRun) -> Path:
     )
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
-    train(training, run, pace, identity)
+    run_training(training, run, pace, identity)
     path = run.out / "model.safetensors"
     if run.world.leads:
         write_beside(run.out, discriminator=training.discriminator)

@@ -3,9 +3,6 @@ they need."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from genbench.errors import GenbenchError
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench_adapters.emd.checkpoint import IMAGENET_64
 
@@ -31,10 +28,3 @@ def small_cards(model: str, nfe: int, filename: str, hint: str) -> tuple[ModelCa
             ("64-uncond", 64, 0, "such as FFHQ and AFHQv2"),
         )
     )
-
-
-def given_file(card: ModelCard, checkpoint: Path | None) -> Path:
-    """The file of a card's weights. Raises GenbenchError with the remedy where none is."""
-    if checkpoint is None:
-        raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
-    return checkpoint

@@ -18,10 +18,11 @@ from genbench.images.rounding import to_uint8
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import ConvertRun, Evaluation
-from genbench_adapters.emd.cards import KNOWN, given_file, small_cards
+from genbench_adapters.emd.cards import KNOWN, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_network
 from genbench_adapters.emd.network import EDM, half
 from genbench_adapters.emd.sampler import EDMSampling, heun
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
 
 _HINT = (

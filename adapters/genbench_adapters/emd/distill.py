@@ -28,7 +28,7 @@ from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
 from genbench_adapters.model_files import write_model
 from genbench_adapters.training.adam import AdamRates
 from genbench_adapters.training.data import step_noise
-from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.loop import Pace, run_training
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Count, Factor, Rate, Share, Whole, read_recipe
 
@@ -212,7 +212,7 @@ def distill(run: DistillRun) -> Path:
     )
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     teacher = file_sha256(run.teacher)
-    train(training, run, pace, {"recipe": pinned, "seed": run.seed, "teacher": teacher})
+    run_training(training, run, pace, {"recipe": pinned, "seed": run.seed, "teacher": teacher})
     config = {**training.teacher.config(), "sigma": recipe.sigma, "teacher": teacher}
     state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
     path = run.out / "model.safetensors"

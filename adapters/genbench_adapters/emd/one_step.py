@@ -17,11 +17,12 @@ from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import ConvertRun, DistillRun
 from genbench_adapters.adm.network import UNet
-from genbench_adapters.emd.cards import KNOWN, given_file, small_cards
+from genbench_adapters.emd.cards import KNOWN, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator
 from genbench_adapters.emd.consistency import load_consistency
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM, half
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
 
 _DMD2 = 80.0  # sigma of random weights, which were distilled at none

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.models.noise import NoiseStream
-from genbench.models.optional import ConvertRun, StepSetting, TrainingForm, TrainRun
+from genbench.models.optional import ConvertRun
 from genbench_adapters.hit.checkpoint import convert, load_network
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import OFFICIAL, HiT, HiTConfig
 from genbench_adapters.hit.recipes import RECIPES
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
+from genbench_adapters.training.offers import TrainsByRecipe
 
 _PARAMETERS = {128: 32_866_627, 256: 46_217_670, 1024: 88_216_300}
 _DATA = {128: "ImageNet", 256: "CelebA-HQ or FFHQ", 1024: "CelebA-HQ or FFHQ"}
@@ -53,7 +53,7 @@ def _card(resolution: int) -> ModelCard:
 
 
 @dataclass(frozen=True)
-class HiTAdapter:
+class HiTAdapter(TrainsByRecipe):
     """HiT: unconditional, one network evaluation a sample, no truncation."""
 
     plain: bool = field(
@@ -81,8 +81,7 @@ class HiTAdapter:
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> HiTGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError with the remedy."""
-        if checkpoint is None:
-            raise GenbenchError(f"{card.name} needs its weights: pass --checkpoint PATH")
+        checkpoint = given_file(card, checkpoint)
         return self._generator(load_network(checkpoint, card), device, dtype)
 
     def load_random(
@@ -96,27 +95,6 @@ class HiTAdapter:
         folds = not self.plain and network.config.norm == "batch"
         form = FoldedHiT(network) if folds else network
         return HiTGenerator(form.to(device=device, dtype=dtype))
-
-    @staticmethod
-    def training_forms(resolution: int) -> list[TrainingForm]:
-        """What of a training step can be timed at a resolution."""
-        from genbench_adapters.hit.train_step import training_forms
-
-        return training_forms(resolution)
-
-    @staticmethod
-    def training_step(form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
-        """An optimiser step on synthetic images."""
-        from genbench_adapters.hit.train_step import training_step
-
-        return training_step(form, setting)
-
-    @staticmethod
-    def train(run: TrainRun) -> Path:
-        """Train by a recipe file, or resume; returns the finished weights' path."""
-        from genbench_adapters.hit.train import train_hit
-
-        return train_hit(run)
 
     @staticmethod
     def convert(run: ConvertRun) -> str:

@@ -31,7 +31,7 @@ from genbench_adapters.model_files import write_model
 from genbench_adapters.training.companions import begin_with, write_beside
 from genbench_adapters.training.data import TrainingImages, step_noise
 from genbench_adapters.training.imle import Matches
-from genbench_adapters.training.loop import Pace, train
+from genbench_adapters.training.loop import Pace, run_training
 from genbench_adapters.training.mode_seeking import paired
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import read_recipe
@@ -265,7 +265,7 @@ class HiTTraining:
         return network
 
 
-def train_hit(run: TrainRun) -> Path:
+def train(run: TrainRun) -> Path:
     """Train, or resume, a HiT; returns the path of the finished weights (float16)."""
     recipe = read_recipe(run.config, HiTRecipe, steps=run.steps)
     config = recipe.network()
@@ -276,7 +276,7 @@ def train_hit(run: TrainRun) -> Path:
     )
     pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
-    train(training, run, pace, identity)
+    run_training(training, run, pace, identity)
     path = run.out / "model.safetensors"
     if run.world.leads:
         state = {key: value.half() for key, value in training.finished().state_dict().items()}

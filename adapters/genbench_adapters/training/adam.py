@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le, Lt
 from torch import nn
 
-from genbench_adapters.training.recipes import Range, Rate, Shrinking, Whole
+from genbench_adapters.training.recipes import Rate, Shrinking, Whole
 
 
 def give_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -26,7 +27,7 @@ class AdamRates:
     noise of the judging network settles below what it should tell apart.
     """
 
-    beta_1: Annotated[float, Range(0, 1, below=True)] = 0.0
+    beta_1: Annotated[float, Ge(0), Lt(1)] = 0.0
     drop_at: Whole = 0
     drop: Shrinking = 0.25
 
@@ -48,7 +49,7 @@ class AdversarialRates(AdamRates):
 
     generator_rate: Rate = 2e-4
     discriminator_rate: Rate = 2e-4
-    discriminator_steps: Annotated[int, Range(1, 2)] = 1
+    discriminator_steps: Annotated[int, Ge(1), Le(2)] = 1
 
     def set_rates(
         self, step: int, generator: torch.optim.Optimizer, discriminator: torch.optim.Optimizer

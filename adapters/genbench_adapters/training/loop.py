@@ -51,7 +51,9 @@ class Pace:
     preview_every: int = 1000
 
 
-def train(training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]) -> None:
+def run_training(
+    training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]
+) -> None:
     """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
 
     identity: what must be the same for a run to be resumed. Raises GenbenchError when the folder

@@ -14,7 +14,7 @@ from training_runs import left_by_a_follower, silent_run
 from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.losses import HybridLoss, discretised_log_likelihood
 from genbench_adapters.adm.schedule import respaced
-from genbench_adapters.adm.train import AdmRecipe, AdmTraining, train_adm
+from genbench_adapters.adm.train import AdmRecipe, AdmTraining, train
 from genbench_adapters.training.recipes import read_recipe
 from genbench_adapters.training.synthetic_images import synthetic_images
 
@@ -59,7 +59,7 @@ def training(folder: Path, further: str) -> AdmTraining:
 
 def test_the_leading_process_alone_writes(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    assert left_by_a_follower(train_adm, tmp_path / "recipe.toml", tmp_path / "run") == []
+    assert left_by_a_follower(train, tmp_path / "recipe.toml", tmp_path / "run") == []
 
 
 def test_the_bound_is_zero_for_the_true_posterior() -> None:

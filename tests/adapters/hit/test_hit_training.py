@@ -20,7 +20,7 @@ from genbench_adapters.hit.network import OFFICIAL, ToRGB
 from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.hit.recipes import RECIPES
-from genbench_adapters.hit.train import train_hit
+from genbench_adapters.hit.train import train
 from genbench_adapters.training.recipes import read_recipe
 
 
@@ -43,7 +43,7 @@ def test_a_recipe_makes_a_model_and_resumes_to_the_same(tmp_path: Path) -> None:
 
 def test_the_leading_process_alone_writes(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(HIT_RECIPE)
-    assert left_by_a_follower(train_hit, tmp_path / "recipe.toml", tmp_path / "run") == []
+    assert left_by_a_follower(train, tmp_path / "recipe.toml", tmp_path / "run") == []
 
 
 def test_the_penalty_is_told_in_the_steps_that_have_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from genbench.models.noise import NoiseStream
 from genbench_adapters.biggan_deep.discriminator import Discriminator
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
-from genbench_adapters.biggan_deep.train import train_biggan
+from genbench_adapters.biggan_deep.train import train
 from genbench_adapters.training.minibatch_deviation import deviation
 
 
@@ -70,7 +70,7 @@ def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
 
 
 def test_the_leading_process_alone_writes(recipe: Path, tmp_path: Path) -> None:
-    assert left_by_a_follower(train_biggan, recipe, tmp_path / "run") == []
+    assert left_by_a_follower(train, recipe, tmp_path / "run") == []
 
 
 def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_other_settings_do_not_go_on_with_a_run(recipe: Path, tmp_path: Path) ->
         (("batch", "bacth"), "there is no key bacth; did you mean batch?"),
         (("batch = 8", ""), "lacks batch: add what is missing"),
         (("[[1, 2, 2], ", "["), "the layers make 16 pixels, not output_dim 32"),
-        (("= 8", "= "), "is not TOML"),
+        (("= 8", "= "), "is not valid TOML"),
         (
             ("batch = 8", "batch = 8\ndiscriminator_reduction = 9"),
             "discriminator_reduction 9 is above the least width",

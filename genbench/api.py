@@ -1,0 +1,278 @@
+"""The public door: what the command line and notebooks call, with results that show themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from genbench.errors import UsageError
+from genbench.images.arrays import Batch, images_of
+from genbench.images.opening import brought_to, open_image_set
+from genbench.images.sets import ImageSet
+from genbench.models import opening
+from genbench.models.noise import NoiseStream
+from genbench.models.opening import ModelRequest, ResolvedModel, resolve
+from genbench.models.source import ModelSource
+from genbench.quality import evaluation
+from genbench.quality.drawing import drawn_by
+from genbench.quality.evaluation import QualityRequest
+from genbench.quality.source import SetSource, Source
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.measurement import Scalar
+from genbench.records.protocols import EvalProtocol, choose_protocol
+from genbench.records.store import append_records
+from genbench.records.store import read_records as read_lines
+from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
+from genbench.runtime.distributed import World, device_of, joined_world
+from genbench.runtime.progress import Reporter
+from genbench.runtime.progress_bars import ProgressBars
+from genbench.speed.datasheets import find_gpu
+from genbench.speed.instruments import laboratory
+from genbench.speed.throughput import (
+    SpeedRequest,
+    resolve_fitting,
+    sampling_throughput,
+    training_throughput,
+)
+from genbench.tables.specs import at_count, load_spec
+from genbench.tables.views import Results, TableView, built
+
+Draw = Callable[[Tensor | None, NoiseStream], Tensor]
+Images = str | Path | ImageSet | Batch | Iterable[Batch]
+Samples = Images | ModelSource
+_BATCH = 50  # images that a function is asked for at once
+
+
+def open_images(
+    images: Images,
+    *,
+    crop: str = "none",
+    resolution: int = 0,
+    labels: Any = None,
+    name: str = "images",
+) -> ImageSet:
+    """Images as one set, indexed and read lazily.
+
+    images: what --samples takes ("folder/", "batch.npz", "bundled", "fashion-mnist:test[:500]"), a
+    uint8 tensor or array [N, 3, H, W] or [N, H, W, 3], or an iterator of batches of either. crop,
+    resolution: how they are brought to a size ("adm" or "resize"; 0: as they are). labels: int64
+    [N], name: of the set, both for images without a file. Raises GenbenchError or UsageError with
+    the remedy.
+    """
+    if isinstance(images, str | Path):
+        return open_image_set(str(images), crop=crop, resolution=resolution)
+    opened = images if isinstance(images, ImageSet) else images_of(images, name=name, labels=labels)
+    return brought_to(opened, crop, resolution)
+
+
+def open_model(
+    model: str | ResolvedModel,
+    *,
+    resolution: int = 0,
+    variant: str = "",
+    checkpoint: str | Path = "",
+    options: Mapping[str, Scalar] | None = None,
+    seed: int = 0,
+    labels: str = "uniform",
+    dtype: str = "",
+    batch_size: int | None = None,
+    device: str = "auto",
+    random_weights: bool = False,
+) -> ModelSource:
+    """A model, loaded: `images(start, stop)` gives its samples, uint8 [n, 3, H, W].
+
+    options: the family's own (`genbench ls MODEL`), such as {"truncation": 0.5}. random_weights:
+    where the family can, for looking at speed without weights. Raises GenbenchError or UsageError
+    with the remedy.
+    """
+    request = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
+                       batch_size)  # fmt: skip
+    load = opening.open_random_model if random_weights else opening.open_model
+    return load(request, device_of(device, World()))
+
+
+def evaluate(
+    model: str | ResolvedModel = "",
+    *,
+    samples: Samples | Draw = "",
+    features: Path | str | None = None,
+    reference: str | Path | ImageSet | Batch = "",
+    reference_features: Path | str | None = None,
+    protocol: str | EvalProtocol = "",
+    counts: Sequence[int] = (),
+    metrics: Sequence[str] = (),
+    ci: bool = False,
+    resolution: int = 0,
+    variant: str = "",
+    checkpoint: str | Path = "",
+    options: Mapping[str, Scalar] | None = None,
+    seed: int = 0,
+    labels: str = "uniform",
+    classes: int = 0,
+    dtype: str = "",
+    batch_size: int | None = None,
+    detector: str = "",
+    detector_weights: Path | None = None,
+    crop: str = "",
+    device: str = "auto",
+    cache: Path | None = None,
+    records: Path | None = None,
+    reuse: bool = False,
+    name: str = "",
+    reporter: Reporter | None = None,
+) -> Results[QualityRecord]:
+    """Measure a model, samples or features against a reference, under a protocol.
+
+    One of model, samples and features names what is measured. samples: what `open_images` takes, an
+    opened model, or a function `(labels, noise) -> images` that draws uint8 [n, 3, H, W] for labels
+    int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
+    the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
+    "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to. reuse:
+    compute nothing that is in `records` and unchanged. name: of samples that have none. Under
+    torchrun the processes share the work; all but the first get no results. Everything else is as
+    on the command line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
+    """
+    known = tuple(read_lines(records)) if reuse and records else ()
+    chosen = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
+                      batch_size) if model else None  # fmt: skip
+    if not isinstance(protocol, EvalProtocol):
+        protocol = choose_protocol(
+            protocol, model_resolution=chosen.card.resolution if chosen else 0,
+            referenced=not (isinstance(reference, str) and reference == ""), detector=detector,
+            crop=crop, resolution=resolution,
+        )  # fmt: skip
+    with joined_world() as world:
+        place = device_of(device, world)
+        bars = reporter or ProgressBars(leads=world.leads)
+        if callable(samples):
+            images: str | Source = drawn_by(
+                samples, max(counts or protocol.counts), device=place, classes=classes, seed=seed,
+                labels=labels, batch_size=batch_size or _BATCH, name=name, reporter=bars,
+            )  # fmt: skip
+        else:
+            images = _source(samples, protocol, name)
+        request = QualityRequest(
+            protocol=protocol, samples=images, model=chosen,
+            features=Path(features) if features else None, reference=_reference(reference),
+            reference_features=Path(reference_features) if reference_features else None,
+            counts=tuple(counts), metrics=tuple(metrics), detector_weights=detector_weights,
+            interval=ci, cache=cache, known=known,
+        )  # fmt: skip
+        measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
+        if records and world.leads:
+            append_records(records, [record for record in measured if record not in known])
+    return Results(measured)
+
+
+def throughput(
+    models: str | Sequence[str] | Sequence[ResolvedModel],
+    *,
+    resolution: int = 0,
+    variant: str = "",
+    checkpoint: str | Path = "",
+    options: Mapping[str, Scalar] | None = None,
+    dtype: str = "",
+    batches: Sequence[int] = (),
+    compile: bool = False,
+    train: bool = False,
+    gpu: str = "",
+    seconds: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+    records: Path | None = None,
+    found: Callable[[Sequence[SpeedRecord]], object] | None = None,
+    reporter: Reporter | None = None,
+) -> Results[SpeedRecord]:
+    """Measure how fast models draw, or with `train` how fast they learn; random weights serve.
+
+    batches: sizes of a call; empty: the best of a sweep. gpu: set this GPU's seconds beside
+    ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a GPU, 5 on a CPU.
+    found: called with the records of each model as soon as they are there; records: a file to
+    append them to. Raises GenbenchError or UsageError with the remedy.
+    """
+    reporter = reporter or ProgressBars(leads=True)
+    place = device_of(device, World())
+    named = [models] if isinstance(models, str) else list(models)
+    resolved = [model for model in named if isinstance(model, ResolvedModel)]
+    requests = [
+        ModelRequest(
+            name=model, resolution=0 if train else resolution, variant=variant,
+            checkpoint=str(checkpoint), options=_texts(options), seed=seed,
+        )
+        for model in named if isinstance(model, str)
+    ]  # fmt: skip
+    resolved += resolve_fitting(requests, reporter) if requests else []
+    arithmetic = arithmetic_named(dtype) if dtype else FLOAT32
+    if not dtype and len(resolved) == 1 and not train:
+        arithmetic = resolved[0].arithmetic
+    check_arithmetic(arithmetic, place)
+    request = SpeedRequest(
+        models=tuple(resolved), arithmetic=arithmetic, resolution=resolution,
+        batches=tuple(batches), compiles=compile, target=find_gpu(gpu) if gpu else None,
+    )  # fmt: skip
+    measured: list[SpeedRecord] = []
+    job = training_throughput if train else sampling_throughput
+    for new in job(request, laboratory(place, seconds), reporter):
+        if records:
+            append_records(records, new)
+        measured += new
+        if found:
+            found(new)
+    return Results(measured)
+
+
+def read_records(path: str | Path) -> Results[Record]:
+    """The records of a file, oldest first. Raises GenbenchError naming the line that is none."""
+    if not Path(path).exists():
+        raise UsageError(f"there is no record file {path}: check the path")
+    return Results(read_lines(Path(path)))
+
+
+def build_table(name: str, records: Iterable[Record] = (), *, samples: int = 0) -> TableView:
+    """A paper's table with the measured numbers beside the published ones (`genbench ls tables`).
+
+    samples: another sample count than the table's. Raises UsageError for an unknown name.
+    """
+    spec = load_spec(name)
+    return built(at_count(spec, samples) if samples else spec, list(records))
+
+
+def _source(samples: Samples, protocol: EvalProtocol, name: str) -> str | Source:
+    """Samples as the quality job takes them: a spec to open, or a source."""
+    if isinstance(samples, str | Path):
+        return str(samples)
+    if isinstance(samples, ModelSource):
+        return samples
+    images = open_images(
+        samples, crop=protocol.crop, resolution=protocol.resolution, name=name or "samples"
+    )
+    return SetSource(images)
+
+
+def _reference(given: str | Path | ImageSet | Batch) -> str | ImageSet:
+    if isinstance(given, str | Path):
+        return str(given)
+    return given if isinstance(given, ImageSet) else images_of(given, name="reference")
+
+
+def _request(
+    model: str | ResolvedModel, resolution: int, variant: str, checkpoint: str | Path,
+    options: Mapping[str, Scalar] | None, seed: int, labels: str, dtype: str,
+    batch_size: int | None,
+) -> ResolvedModel:  # fmt: skip
+    if isinstance(model, ResolvedModel):
+        return model
+    return resolve(
+        ModelRequest(
+            name=model, resolution=resolution, variant=variant, checkpoint=str(checkpoint),
+            options=_texts(options), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
+        )
+    )  # fmt: skip
+
+
+def _texts(options: Mapping[str, Scalar] | None) -> dict[str, str]:
+    """Options as the command line has them."""
+    return {key: str(value) for key, value in (options or {}).items()}

@@ -1,0 +1,52 @@
+"""What a metric may ask for: features and moments of both sides, at one sample count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from genbench.metrics.settings import Choices, Layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench.metrics.moments import Moments
+    from genbench.metrics.precision_recall import NeighbourFigures
+
+
+class Evidence(Protocol):
+    """The first `count` samples and the reference, under a protocol's choices.
+
+    interval: whether a 95% interval is wanted beside the value.
+    """
+
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def interval(self) -> bool: ...  # noqa: D102
+    @property
+    def choices(self) -> Choices: ...  # noqa: D102
+
+    def rows(self, layer: Layer) -> Tensor:
+        """The samples' features of a layer, float32 [count, D]."""
+        ...
+
+    def chunks(self, layer: Layer) -> Iterator[Tensor]:
+        """The same rows in order, in pieces float32 [n, D]."""
+        ...
+
+    def moments(self, layer: Layer) -> Moments:
+        """Their mean and scatter."""
+        ...
+
+    def reference_rows(self, layer: Layer) -> Tensor:
+        """The reference's features of a layer, float32 [M, D]."""
+        ...
+
+    def reference_moments(self, layer: Layer) -> Moments:
+        """Their mean and scatter, or those that a reference file brings."""
+        ...
+
+    def neighbours(self) -> NeighbourFigures:
+        """What the nearest neighbours tell, all of it from one pass over the pairs."""
+        ...

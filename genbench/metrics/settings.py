@@ -1,0 +1,67 @@
+"""What each metric lets a protocol choose, as the protocol says it and as a record keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Layer = Literal["pool", "spatial", "logits"]
+
+
+class Choices(Protocol):
+    """The choices of an evaluation protocol, in its own names."""
+
+    @property
+    def pr_neighbours(self) -> int: ...  # noqa: D102
+    @property
+    def pr_half(self) -> bool: ...  # noqa: D102
+    @property
+    def dc_neighbours(self) -> int: ...  # noqa: D102
+    @property
+    def is_splits(self) -> int: ...  # noqa: D102
+    @property
+    def is_split_size(self) -> int: ...  # noqa: D102
+    @property
+    def is_shuffle(self) -> bool: ...  # noqa: D102
+    @property
+    def kid_subsets(self) -> int: ...  # noqa: D102
+    @property
+    def kid_subset_size(self) -> int: ...  # noqa: D102
+    @property
+    def kid_seed(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrechetSettings:
+    """Of a Fréchet distance: the detector's layer."""
+
+    layer: Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """Of an Inception Score. splits: parts of nearly equal size; 0: parts of `split_size`."""
+
+    splits: int
+    split_size: int
+    shuffle: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings:
+    """Of a kernel distance: its random subsets."""
+
+    subsets: int
+    subset_size: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourSettings:
+    """Of precision, recall, density and coverage. half: in the float16 of ADM's evaluator."""
+
+    neighbours: int
+    half: bool = False
+
+
+MetricSettings = FrechetSettings | ScoreSettings | KernelSettings | NeighbourSettings

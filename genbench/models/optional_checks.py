@@ -1,0 +1,174 @@
+"""The tests of the optional contracts: each that a family offers must hold."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from genbench.errors import GenbenchError, UsageError
+from genbench.models.contract import Adapter, Generator
+from genbench.models.opening import ResolvedModel, open_random_model
+from genbench.models.optional import (
+    Compilable,
+    Convertible,
+    ConvertRun,
+    CountableNetworks,
+    CountsEvaluations,
+    CountsGuidance,
+    Distillable,
+    DistillRun,
+    RandomInit,
+    Repeating,
+    StepSetting,
+    TimedTraining,
+    Trainable,
+    TrainingForm,
+    TrainRun,
+)
+from genbench.models.source import ModelSource
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import SilentReporter
+
+Rule = tuple[str, Callable[[], str]]
+_ADAPTERS = (Trainable, Distillable, Convertible, RandomInit, CountableNetworks, TimedTraining)
+_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Compilable)
+_STEP = 2  # images of the optimiser step that is tried
+
+
+def offered(adapter: Adapter, generator: Generator) -> list[str]:
+    """The optional contracts that a family and its generator offer, by name."""
+    found = [contract.__name__ for contract in _ADAPTERS if isinstance(adapter, contract)]
+    return found + [kind.__name__ for kind in _GENERATORS if isinstance(generator, kind)]
+
+
+def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
+    """One rule for each contract offered; a rule returns what is wrong, or nothing."""
+    adapter, generator = model.adapter, source.generator
+    if isinstance(adapter, Trainable):
+        yield (
+            "Trainable: a missing recipe is one line",
+            lambda: _refuses(lambda folder: adapter.train(_train_run(folder, source.device))),
+        )
+    if isinstance(adapter, Distillable):
+        yield (
+            "Distillable: a missing recipe is one line",
+            lambda: _refuses(lambda folder: adapter.distill(_distil_run(folder, source.device))),
+        )
+    if isinstance(adapter, Convertible):
+        yield (
+            "Convertible: a missing file is one line",
+            lambda: _refuses(
+                lambda folder: adapter.convert(
+                    ConvertRun(source=folder / "none", out=folder / "out.safetensors", options={})
+                )
+            ),
+        )
+    if isinstance(adapter, RandomInit):
+        yield "RandomInit: draws images that are not flat", lambda: _random(model, source.device)
+    if isinstance(adapter, CountableNetworks):
+        yield (
+            "CountableNetworks: refuses unknown names",
+            lambda: _refuses(lambda _: adapter.network_forward("no network has this name")),
+        )
+    if isinstance(adapter, TimedTraining):
+        yield "TimedTraining: forms are of their resolution", lambda: _forms(adapter, source)
+        yield "TimedTraining: a step runs", lambda: _step(adapter, source)
+    if isinstance(generator, CountsEvaluations):
+        yield "CountsEvaluations: at least one a sample", lambda: _counted(source, made=True)
+    if isinstance(generator, CountsGuidance):
+        yield "CountsGuidance: none or more a sample", lambda: _counted(source, made=False)
+    if isinstance(generator, Repeating):
+        yield "Repeating: as many calls as are counted", lambda: _repeated(source)
+    if isinstance(generator, Compilable):  # the last: what it leaves behind would compile
+        yield "Compilable: hands over its networks", lambda: _compiles(generator)
+
+
+def _refuses(call: Callable[[Path], object]) -> str:
+    """What a call does that should raise GenbenchError and leave nothing behind."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            call(folder)
+        except GenbenchError:
+            left = [path.name for path in folder.rglob("*") if path.is_file()]
+            return f"leaves {', '.join(left)} behind a refusal" if left else ""
+        except Exception as error:  # what a stranger's code raises is what is being tested
+            return f"raises {type(error).__name__}: {error}; raise GenbenchError with the remedy"
+    return "goes on as if nothing were wrong: raise GenbenchError with the remedy"
+
+
+def _train_run(folder: Path, device: torch.device) -> TrainRun:
+    return TrainRun(
+        config=folder / "none.toml", out=folder / "run", data="bundled[:1]", world=World(),
+        device=device, reporter=SilentReporter(),
+    )  # fmt: skip
+
+
+def _distil_run(folder: Path, device: torch.device) -> DistillRun:
+    return DistillRun(
+        config=folder / "none.toml", out=folder / "run", teacher=folder / "none", world=World(),
+        device=device, reporter=SilentReporter(),
+    )  # fmt: skip
+
+
+def _random(model: ResolvedModel, device: torch.device) -> str:
+    try:
+        drawn = next(open_random_model(model, device).images(0, 2)).float()
+    except UsageError:  # a variant that only its file describes
+        return ""
+    return "" if float(drawn.std()) > 0 else "random weights give images of one colour"
+
+
+def _forms(adapter: TimedTraining, source: ModelSource) -> str:
+    for size in (source.resolution, 7):
+        for form in adapter.training_forms(size):
+            if not isinstance(form, TrainingForm) or form.resolution != size:
+                return f"training_forms({size}) gives {form}"
+    return ""
+
+
+def _step(adapter: TimedTraining, source: ModelSource) -> str:
+    """One step of the first form that is not of a network too large to be tried."""
+    small = [form for form in adapter.training_forms(source.resolution) if not form.published_batch]
+    for form in small[:1]:
+        with tempfile.TemporaryDirectory() as name:
+            run = _train_run(Path(name), source.device)
+            setting = StepSetting(run=run, batch=_STEP, dtype=torch.float32, compile=False)
+            adapter.training_step(form, setting)(0)
+    return ""
+
+
+def _counted(source: ModelSource, *, made: bool) -> str:
+    """Drawing refuses counts that are no whole numbers of 0 or more."""
+    next(source.images(0, 1))
+    evaluations, _ = source.evaluations(0, 1)[0]
+    if made and evaluations < 1:
+        return "counts no evaluation for a sample that it drew"
+    return ""
+
+
+def _repeated(source: ModelSource) -> str:
+    generator = source.generator
+    assert isinstance(generator, Repeating)
+    listed = generator.repeated(source.labels(0, 1), source.noise(0, 1))
+    if not listed or any(times < 1 for _, times in listed):
+        return "repeated() lists no calls, or calls that are made less than once"
+    for call, _ in listed:
+        with torch.inference_mode():
+            call()
+    if not isinstance(generator, CountsEvaluations):
+        return ""
+    next(source.images(0, 1))
+    counted = int(source.evaluations(0, 1)[0].sum())
+    made = sum(times for _, times in listed)
+    return (
+        "" if made == counted else f"repeated() lists {made} calls where sample() makes {counted}"
+    )
+
+
+def _compiles(generator: Compilable) -> str:
+    generator.compile()
+    return ""

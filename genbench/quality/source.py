@@ -1,0 +1,110 @@
+"""Where images to be measured come from: a model's samples or an image set, by index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genbench.images.sets import ImageSet, batches
+from genbench.records.measurement import Subject
+
+_AHEAD = 50  # images decoded at once
+
+
+class Source(Protocol):
+    """Images by index.
+
+    count: how many there are; None: as many as wanted. resolution: side in pixels, 0 for images
+    that are not square. counts_evaluations: whether `evaluations` answers. A model's samples
+    (genbench.models.source.ModelSource) are one as they stand.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def count(self) -> int | None: ...  # noqa: D102
+    @property
+    def resolution(self) -> int: ...  # noqa: D102
+    @property
+    def counts_evaluations(self) -> bool: ...  # noqa: D102
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything the images depend on, ready for JSON."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 (hex) that names the images."""
+        ...
+
+    def subject(self) -> Subject:
+        """What a record says of the images' origin."""
+        ...
+
+    def labels(self, start: int, stop: int) -> Tensor | None:
+        """Labels int64 [stop - start] of images start … stop-1; None without classes."""
+        ...
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Images start … stop-1 in order, in batches uint8 [n, 3, H, W] of any size, on the CPU."""
+        ...
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Network calls float32 [n, 2] of images that `images` gave, by those that make the image
+        and those that guide."""
+        ...
+
+
+class SetSource:
+    """An image set as a source; decoding runs ahead of the detector.
+
+    subject: what a record says of images whose origin is known; None: their name and size.
+    """
+
+    counts_evaluations = False
+
+    def __init__(self, images: ImageSet, subject: Subject | None = None) -> None:
+        self.set, self._subject = images, subject
+        self.name = images.name
+        self.count = len(images)
+        height, width = images.size
+        self.resolution = height if height == width else 0
+
+    def identity(self) -> dict[str, Any]:
+        """The content of the set, wherever it lies."""
+        return {"kind": "images", "content": self.set.digest()}
+
+    def digest(self) -> str:
+        """Digest of the set's content."""
+        return self.set.digest()
+
+    def subject(self) -> Subject:
+        """The set's name, and its images' side where they are square."""
+        return self._subject or Subject(model=self.name, resolution=self.resolution)
+
+    def labels(self, start: int, stop: int) -> Tensor | None:
+        """Labels int64 [stop - start] of images start … stop-1; None where the set has none."""
+        if self.set.labels is None:
+            return None
+        return torch.from_numpy(np.array(self.set.labels[start:stop], np.int64))
+
+    def images(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of the images start … stop-1."""
+        return batches(self.set, start, stop, _AHEAD)
+
+    def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
+        """None of any network of ours: zeros float32 [stop - start, 2]."""
+        return np.zeros((stop - start, 2), np.float32)
+
+
+def in_blocks(labels: Tensor | None) -> bool:
+    """Whether labels int64 [N] come class by class, which an unshuffled Inception Score cannot
+    stand: sorted, with a class of more than one image."""
+    if labels is None or len(labels) < 2:
+        return False
+    steps = labels.diff()
+    return bool((steps >= 0).all()) and bool((steps == 0).any()) and bool((steps > 0).any())

@@ -1,0 +1,164 @@
+"""The two kinds of record: a figure of quality, and a figure of speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge
+
+from genbench.metrics.settings import MetricSettings
+from genbench.records.measurement import Measurement
+
+# What a rate of another GPU rests on; never mixed.
+Tier = Literal["measured", "theoretical", "projected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRecord(Measurement):
+    """A metric of samples, against a reference or alone.
+
+    nfe: network evaluations of one sample, counted; None: nobody counted. nfe_guidance: of networks
+    that only steer, such as a classifier. detector_identity: everything that decides its features.
+    settings: the metric's own (k, splits, subsets …). singular: whether the covariance of so few
+    samples has no full rank, which biases a Fréchet distance upwards.
+    """
+
+    kind: Literal["quality"] = "quality"
+    detector: str
+    detector_identity: Mapping[str, str] = field(default_factory=dict)
+    settings: MetricSettings | None = None
+    singular: bool = False
+    nfe: float | None = None
+    nfe_guidance: float | None = None
+    samples_digest: str = ""
+    reference: str = ""
+    reference_digest: str = ""
+    reference_samples: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUpFacts:
+    """What it took before times repeated themselves. seconds: of all calls; first: of the first,
+    which compiles and tunes; typical: of a call at the end."""
+
+    calls: int
+    seconds: float
+    first: float
+    typical: float
+    steady: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingFacts:
+    """What a measured window says beside its trials. busy: share of the wall clock that the calls
+    account for; host_bound: whether the device waited for the host between calls."""
+
+    calls: int
+    wall_seconds: float
+    processor_seconds: float
+    median_seconds: float
+    iqr_seconds: float
+    busy: float
+    host_bound: bool
+    warm_up: WarmUpFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkFacts:
+    """FLOP/s reached, and the shares of the datasheet's peak and of a large product measured in the
+    same arithmetic. convention: how FLOPs are counted."""
+
+    convention: str
+    achieved_flops: float
+    datasheet_flops: float | None = None
+    utilisation_datasheet: float | None = None
+    matmul_flops: float
+    utilisation_matmul: float
+
+
+class SweptBatch(NamedTuple):
+    """One batch size of a sweep: images a second, and bytes at the peak."""
+
+    batch: int
+    rate: float
+    memory: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFacts:
+    """The batch sizes tried before the best was measured. of: "single evaluations" of a long
+    trajectory, or "whole calls"."""
+
+    points: tuple[SweptBatch, ...]
+    ended: str
+    of: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerFacts:
+    """What NVML saw while the window lasted: means, and the ends of the clock."""
+
+    samples: int
+    mean_watts: float
+    sm_clock_mhz: tuple[int, int]
+    memory_clock_mhz: int
+    temperature_c: int
+    power_capped: bool
+    throttled: tuple[str, ...] = ()
+    energy_joules: float | None = None
+    joules_per_image: float
+    energy_from: Literal["mean power", "energy counter"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """Which network an optimiser step is of, and how the step was implemented. published_batch:
+    whether the batch is the paper's a GPU."""
+
+    network: str
+    form: str
+    implementation: str
+    published_batch: bool | None = None
+    flops_rule: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetFacts:
+    """The GPU whose second a rate is expressed in, and what the rate follows from."""
+
+    gpu: str
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRecord(Measurement):
+    """A rate, a latency or a peak of memory: of the device at hand or, by tier, of a target GPU.
+
+    gpu: name of the device's datasheet; empty without one. batch: None for what has none.
+    flops_per_image: None where there is no product to count. statistic: of the trials, where the
+    value is not their mean.
+    """
+
+    kind: Literal["speed"] = "speed"
+    mode: Literal["sample", "train"] | None = None
+    tier: Tier = "measured"
+    gpu: str = ""
+    clock: str = ""
+    batch: Annotated[int, Ge(1)] | None = None
+    batch_rule: str = ""
+    statistic: str = ""
+    evaluations: int | None = None  # network calls of one image
+    compiled: bool | None = None
+    host_copy_seconds: float | None = None  # of a batch, not in the rate
+    flops_per_image: float | None = None
+    timing: TimingFacts | None = None
+    work: WorkFacts | None = None
+    sweep: SweepFacts | None = None
+    power: PowerFacts | None = None
+    training: TrainingFacts | None = None
+    target: TargetFacts | None = None
+
+
+Record = QualityRecord | SpeedRecord

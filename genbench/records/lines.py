@@ -1,0 +1,64 @@
+"""Records as lines of JSON: written in the newest format, read in every format there has been."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from genbench.errors import GenbenchError
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.upgrade import from_format_1
+from genbench.runtime.validated import json_schema, validated
+
+FORMAT = 2  # of the lines written; raised when a reader of the last one would misread them
+
+
+def to_line(record: Record) -> str:
+    """One line of JSON, every digit kept. Raises ValueError for NaN and infinity."""
+    return json.dumps({"format": FORMAT, **asdict(record)}, allow_nan=False)
+
+
+def from_line(line: str, *, name: object = "this record") -> Record:
+    """Inverse of `to_line`, also of what earlier versions of genbench wrote.
+
+    name: of the file and line, for the refusal. Raises GenbenchError for a line that is no record,
+    and for one of a newer genbench.
+    """
+    try:
+        values: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise GenbenchError(
+            f"{name} is not a genbench record ({error}): remove that line"
+        ) from error
+    if not isinstance(values, dict):
+        raise GenbenchError(f"{name} is not a genbench record: remove that line")
+    version = values.pop("format", 1)
+    if not isinstance(version, int) or version > FORMAT:
+        raise GenbenchError(
+            f"{name} is of format {version}, written by a newer genbench than this, which reads up "
+            f"to {FORMAT}: upgrade genbench"
+        )
+    if version == 1:
+        values = from_format_1(values, name=name)
+    kind = {"quality": QualityRecord, "speed": SpeedRecord}.get(values.get("kind", ""))
+    if kind is None:
+        raise GenbenchError(f"{name} is a record of no known kind: remove that line")
+    return validated(values, kind, name=name)
+
+
+def record_schema() -> dict[str, Any]:
+    """The JSON Schema of a line."""
+    from pydantic import Field
+
+    schema = json_schema(Annotated[Record, Field(discriminator="kind")])
+    for kind in (QualityRecord, SpeedRecord):
+        schema["$defs"][kind.__name__]["properties"]["format"] = {"const": FORMAT}
+        schema["$defs"][kind.__name__]["required"].append("format")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "genbench record",
+        "description": "One line of a record file: a figure of quality or of speed, with "
+        "everything needed to cite it.",
+        **schema,
+    }

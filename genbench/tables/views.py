@@ -1,0 +1,115 @@
+"""What the public door gives back: printed as a table, shown as HTML, made a data frame."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.protocols import load_protocols
+from genbench.tables.build import Table, build_table
+from genbench.tables.html import listing_to_fragment, table_to_fragment
+from genbench.tables.listings import Listing, list_quality, list_speeds
+from genbench.tables.published import load_published
+from genbench.tables.specs import TableSpec
+from genbench.tables.terminal import listing_to_terminal, table_to_terminal
+from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
+
+if TYPE_CHECKING:
+    import pandas
+
+R = TypeVar("R", bound=Record, covariant=True)
+
+
+class Results(Sequence[R], Generic[R]):
+    """Records, in order. `print(results)` gives the table of the command line."""
+
+    def __init__(self, records: Sequence[R]) -> None:
+        self._records = tuple(records)
+
+    @overload
+    def __getitem__(self, position: int) -> R: ...
+    @overload
+    def __getitem__(self, position: slice) -> Results[R]: ...
+    def __getitem__(self, position: int | slice) -> R | Results[R]:
+        if isinstance(position, slice):
+            return Results(self._records[position])
+        return self._records[position]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def value(self, metric: str, samples: int | None = None) -> float:
+        """The last value of a metric ("fd"), at one sample count where there are several.
+
+        Raises KeyError with the metrics that there are.
+        """
+        for record in reversed(self._records):
+            if record.metric == metric and samples in (None, record.samples):
+                return record.value
+        raise KeyError(f"{metric}: there are {sorted({item.metric for item in self._records})}")
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a record, one column a field; fields within fields as "environment.device"."""
+        import pandas
+
+        return pandas.json_normalize([asdict(record) for record in self._records])
+
+    def listings(self) -> Iterator[Listing]:
+        """A table a run of quality figures, and one of all speeds."""
+        quality: dict[str, list[QualityRecord]] = {}
+        speeds: list[SpeedRecord] = []
+        for record in self._records:
+            if isinstance(record, QualityRecord):
+                quality.setdefault(record.run, []).append(record)
+            else:
+                speeds.append(record)
+        yield from map(list_quality, quality.values())
+        listing = list_speeds(speeds)
+        if listing.rows:
+            yield listing
+
+    def __repr__(self) -> str:
+        shown = "\n".join(map(listing_to_terminal, self.listings()))
+        return shown.rstrip("\n") or "no records"
+
+    def _repr_html_(self) -> str:
+        return "".join(map(listing_to_fragment, self.listings())) or "<p>no records</p>"
+
+
+class TableView:
+    """A table of published and measured numbers, in every format."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def to_markdown(self) -> str:
+        """A pipe table with its footnotes."""
+        return table_to_markdown(self.table)
+
+    def to_latex(self) -> str:
+        """A booktabs table with its footnotes."""
+        return table_to_latex(self.table)
+
+    def to_csv(self) -> str:
+        """One line a cell, every digit kept."""
+        return table_to_csv(self.table)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a cell: published, measured, difference, and where both come from."""
+        import pandas
+
+        return pandas.read_csv(io.StringIO(self.to_csv()))
+
+    def __repr__(self) -> str:
+        return table_to_terminal(self.table).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return table_to_fragment(self.table)
+
+
+def built(spec: TableSpec, records: Sequence[Record]) -> TableView:
+    """A table spec filled with the published numbers and these records."""
+    return TableView(build_table(spec, load_published(), records, load_protocols()))
