@@ -1,6 +1,6 @@
 """Compare the networks with outputs of the official implementations: python parity.py PATH...
 
-A PATH is a file in one of the formats of shared/parity/README.md, a checkpoint folder, or a folder
+A PATH is a file in one of the formats of tests/parity/README.md, a checkpoint folder, or a folder
 of these. Family and case are found from the contents. One line a check; exit code 1 when one fails
 or nothing could be checked.
 """

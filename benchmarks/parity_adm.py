@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from parity_cases import Case, Check, UnknownCaseError, largest, open_case
+from parity_cases import (
+    TRAJECTORY,
+    Case,
+    Check,
+    UnknownCaseError,
+    close,
+    largest,
+    open_case,
+    same_pixels,
+)
 from torch import Tensor
 
 from genbench.images.rounding import to_uint8
@@ -20,11 +29,9 @@ from genbench_adapters.adm.network import (
 from genbench_adapters.adm.sampler import Sampling, classifier_guide, trajectory
 from genbench_adapters.adm.schedule import betas_of, respaced
 
-_NETWORK = 1e-4  # float32, outputs of unit size
-_GRADIENT = 1e-5
 _EMBEDDING = 1e-4  # at 1000 radians one bit of the frequency is 6e-5
 _HALF = 2e-2  # half precision differs from itself by this much between machines
-_TRAJECTORY = 1e-3
+_START = 10  # the first steps' guess of x_0 is the network's output times up to 157
 _KINDS = {"UNetModel": UNet, "SuperResModel": SuperResUNet, "EncoderUNetModel": Classifier}
 
 
@@ -62,11 +69,11 @@ def _unet(case: Case) -> Iterator[Check]:
         network.use_fused_attention(fused)
         attention = "fused attention" if fused else "plain attention"
         for timesteps, out in (("in/t", "out/out"), ("in/t_float", "out/out_float_t")):
-            error = largest(_run(network, case, timesteps), case.tensor(out))
-            yield Check(f"{out}, {attention}", error, _NETWORK)
+            ours = _run(network, case, timesteps)
+            yield close(f"{out}, {attention}", ours, case.tensor(out))
     network.phase_upsampling()
-    error = largest(_run(network, case, "in/t"), case.tensor("out/out"))
-    yield Check("out/out, upsampling in phases", error, _NETWORK)
+    ours = _run(network, case, "in/t")
+    yield close("out/out, upsampling in phases", ours, case.tensor("out/out"))
 
 
 def _classifier(case: Case) -> Iterator[Check]:
@@ -77,13 +84,12 @@ def _classifier(case: Case) -> Iterator[Check]:
     for fused in (False, True):
         network.use_fused_attention(fused)
         attention = "fused attention" if fused else "plain attention"
-        error = largest(network(x, timesteps), case.tensor("out/logits"))
-        yield Check(f"logits, {attention}", error, _NETWORK)
+        yield close(f"logits, {attention}", network(x, timesteps), case.tensor("out/logits"))
         for name in case.arrays:
             if name.startswith("out/grad_scale"):
                 scale = float(name.removeprefix("out/grad_scale"))
                 ours = classifier_guide(network, labels, scale)(x, timesteps)
-                yield Check(f"{name}, {attention}", largest(ours, case.tensor(name)), _GRADIENT)
+                yield close(f"{name}, {attention}", ours, case.tensor(name))
 
 
 def _half(case: Case) -> Iterator[Check]:
@@ -128,7 +134,7 @@ def _trajectory(case: Case) -> Iterator[Check]:
         clip=meta.get("clip_denoised", True),
     )
     guide = None
-    if "weights" in meta:
+    if "weights" in meta:  # of another file, in words
         weights = case.path.with_name(meta["weights"].removeprefix("sd of "))
         upsampler = _loaded(open_case(weights))
         low_res = case.tensor("low_res")
@@ -161,19 +167,17 @@ def _trajectory(case: Case) -> Iterator[Check]:
 
 def _compared(case: Case, steps: list[tuple[Tensor, Tensor]]) -> Iterator[Check]:
     places = case.arrays.get("step_index", range(len(steps)))
-    for name, part in (("samples", 0), ("pred_xstart", 1)):
+    for name, part, more in (("samples", 0, 1), ("pred_xstart", 1, _START)):
         if name in case.arrays:
-            pairs = zip(places, case.tensor(name), strict=True)
-            worst = max(largest(steps[place][part], theirs) for place, theirs in pairs)
-            yield Check(f"{name} of every stored step", worst, _scaled(case.tensor(name)))
+            theirs = case.tensor(name)
+            pairs = zip(places, theirs, strict=True)
+            worst = max(largest(steps[place][part], step) for place, step in pairs)
+            yield Check(f"{name} of every stored step", worst, more * _scaled(theirs))
     final = steps[-1][0]
     yield Check("final", largest(final, case.tensor("final")), _scaled(case.tensor("final")))
-    theirs = case.tensor("uint8").permute(0, 3, 1, 2).int()
-    off = (to_uint8(final).int() - theirs).abs()
-    yield Check("uint8, levels", float(off.max()), 1)
-    yield Check("uint8, share of pixels off", float((off > 0).float().mean()), 1e-3)
+    yield from same_pixels("uint8", to_uint8(final), case.tensor("uint8"))
 
 
 def _scaled(theirs: Tensor) -> float:
     """The tolerance for images in [-1, 1]; unclipped trajectories run to hundreds."""
-    return _TRAJECTORY * max(1.0, float(theirs.abs().max()) / 10)
+    return TRAJECTORY * max(1.0, float(theirs.abs().max()) / 10)

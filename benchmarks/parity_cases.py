@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from parity_weights import made_weights
 from torch import Tensor
+
+SINGLE = 1e-5  # of the largest value: one forward pass in float32
+TRAJECTORY = 1e-4  # of images in [-1, 1] after many passes
 
 
 class UnknownCaseError(Exception):
@@ -36,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Case:
-    """A case: its arrays by name, its meta data, and the state dict among the arrays."""
+    """A case: its arrays by name, its meta data, and the state dict among them or from a seed."""
 
     path: Path
     meta: Mapping[str, Any] = field(default_factory=dict)  # of the file's __meta__, if it has one
@@ -46,8 +50,12 @@ class Case:
         return torch.from_numpy(self.arrays[name])
 
     def state(self, prefix: str = "sd/") -> dict[str, Tensor]:
-        names = [name for name in self.arrays if name.startswith(prefix)]
-        return {name.removeprefix(prefix): self.tensor(name) for name in names}
+        """The tensors under a prefix: of the recipe that the file names, and stored ones."""
+        recipe = self.meta.get("weights")  # some files name another here, in words
+        made = made_weights(recipe) if isinstance(recipe, Mapping) else {}
+        held = {**made, **self.arrays}
+        names = [name for name in held if name.startswith(prefix)]
+        return {name.removeprefix(prefix): torch.from_numpy(held[name]) for name in names}
 
 
 def open_case(path: Path) -> Case:
@@ -65,3 +73,19 @@ def largest(ours: Tensor, theirs: Tensor) -> float:
     if ours.shape != theirs.shape:
         return float("inf")
     return float((ours.double() - theirs.double()).abs().max())
+
+
+def close(name: str, ours: Tensor, theirs: Tensor) -> Check:
+    """One forward pass in float32 against the official one."""
+    return Check(name, largest(ours, theirs), SINGLE * float(theirs.abs().max()))
+
+
+def same_pixels(name: str, ours: Tensor, theirs: Tensor) -> tuple[Check, Check]:
+    """Our uint8 [N, 3, H, W] against official [N, H, W, 3]: rounding tips a value here and there
+    by a level, in small images a handful."""
+    off = (ours.int() - theirs.permute(0, 3, 1, 2).int()).abs()
+    share, allowed = float((off > 0).float().mean()), max(1e-3, 4 / off.numel())
+    return (
+        Check(f"{name}, levels", float(off.max()), 1),
+        Check(f"{name}, share of values off", share, allowed),
+    )

@@ -6,7 +6,15 @@ import math
 from collections.abc import Iterator
 
 import torch
-from parity_cases import Case, Check, UnknownCaseError, largest
+from parity_cases import (
+    TRAJECTORY,
+    Case,
+    Check,
+    UnknownCaseError,
+    close,
+    largest,
+    same_pixels,
+)
 from torch import Tensor
 
 from genbench.images.rounding import to_uint8
@@ -17,7 +25,6 @@ from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import read_network
 from genbench_adapters.emd.sampler import EDMSampling, heun, sigma_steps
 
-_NETWORK = 1e-4
 _WEIGHTS = "edm_tiny_dmd2_pytorch_model.bin"
 _PICKLE = "edm_tiny_network-snapshot.pkl"
 _CHURN = {"s_churn": 40.0, "s_min": 0.05, "s_max": 50.0, "s_noise": 1.003}  # of ImageNet 64
@@ -63,7 +70,7 @@ def _denoised(network: EDM, case: Case, labels: Tensor | None) -> Iterator[Check
         else:
             sigma = float(kind)
             ours = network(x * math.sqrt(sigma**2 + 0.25), torch.tensor([sigma]), labels)
-        yield Check(name, largest(ours, theirs), _NETWORK)
+        yield close(name, ours, theirs)
 
 
 def _sampled(network: EDM, case: Case) -> Iterator[Check]:
@@ -79,16 +86,10 @@ def _sampled(network: EDM, case: Case) -> Iterator[Check]:
         return out
 
     out = list(heun(denoise, EDMSampling(steps=8), lambda draw: latents))
-    final = case.tensor("sampler/heun8_final")
-    yield Check("heun8_final", largest(out[-1][0], final), _NETWORK)
-    denoised = torch.stack([step[2] for step in out])
-    yield Check(
-        "heun8_denoised", largest(denoised, case.tensor("sampler/heun8_denoised")), _NETWORK
-    )
-    theirs = case.tensor("sampler/heun8_uint8").permute(0, 3, 1, 2).int()
-    off = (to_uint8(out[-1][0], rounding="nearest").int() - theirs).abs()
-    yield Check("heun8_uint8, levels", float(off.max()), 1)
-    yield Check("heun8_uint8, share of pixels off", float((off > 0).float().mean()), 1e-3)
+    yield _reached("heun8_final", out[-1][0], case)
+    yield _reached("heun8_denoised", torch.stack([step[2] for step in out]), case)
+    ours = to_uint8(out[-1][0], rounding="nearest")
+    yield from same_pixels("heun8_uint8", ours, case.tensor("sampler/heun8_uint8"))
     if "sampler/churn8_noise" in case.arrays:
         noise = case.tensor("sampler/churn8_noise")
         churned = list(
@@ -98,8 +99,11 @@ def _sampled(network: EDM, case: Case) -> Iterator[Check]:
                 lambda draw: noise[draw - 1] if draw else latents,
             )
         )
-        final = case.tensor("sampler/churn8_final")
-        yield Check("churn8_final", largest(churned[-1][0], final), _NETWORK)
+        yield _reached("churn8_final", churned[-1][0], case)
+
+
+def _reached(name: str, ours: Tensor, case: Case) -> Check:
+    return Check(name, largest(ours, case.tensor(f"sampler/{name}")), TRAJECTORY)
 
 
 def _consistency(case: Case) -> Iterator[Check]:
@@ -115,19 +119,16 @@ def _consistency(case: Case) -> Iterator[Check]:
                 if name.startswith(f"{kind}/denoise/"):
                     sigma = float(name.rsplit("/", 1)[1])
                     ours = network(x * sigma, torch.tensor([sigma]), labels)
-                    yield Check(name, largest(ours, case.tensor(name)), _NETWORK)
+                    yield close(name, ours, case.tensor(name))
         ours = Consistency(unet)(x * 80, torch.tensor([80.0]), labels).clamp(-1, 1)
-    yield Check("onestep", largest(ours, case.tensor("onestep")), _NETWORK)
-    theirs = case.tensor("onestep_uint8").permute(0, 3, 1, 2).int()
-    off = (to_uint8(ours).int() - theirs).abs()
-    yield Check("onestep_uint8, levels", float(off.max()), 1)
-    yield Check("onestep_uint8, share of pixels off", float((off > 0).float().mean()), 1e-3)
+    yield close("onestep", ours, case.tensor("onestep"))
+    yield from same_pixels("onestep_uint8", to_uint8(ours), case.tensor("onestep_uint8"))
 
 
 def _one_step(case: Case) -> Iterator[Check]:
     network = EDM(EDMConfig.from_mapping(case.meta["kwargs"]))
-    state = load_tensors(case.path.with_name(_WEIGHTS))
-    load_state_strictly(network, state, what=_WEIGHTS)
+    state = case.state() or load_tensors(case.path.with_name(_WEIGHTS))
+    load_state_strictly(network, state, what=case.path.name)
     network.eval()
     latents, labels = case.tensor("latents"), case.tensor("labels")
     for name in case.arrays:
@@ -136,13 +137,13 @@ def _one_step(case: Case) -> Iterator[Check]:
         sigma = float(name.removeprefix("onestep/"))
         with torch.inference_mode():
             images = network(latents * sigma, torch.tensor([sigma]), labels)
-        yield Check(name, largest(images, case.tensor(name)), _NETWORK)
-        for kind, rounding in (("dmd", "truncate"), ("sid", "nearest")):
-            theirs = case.tensor(f"uint8_{kind}/{sigma}").permute(0, 3, 1, 2).int()
-            ours = to_uint8(images, rounding="truncate" if rounding == "truncate" else "nearest")
-            off = (ours.int() - theirs).abs()
-            yield Check(f"uint8_{kind}/{sigma}, levels", float(off.max()), 1)
-            yield Check(f"uint8_{kind}/{sigma}, share off", float((off > 0).float().mean()), 1e-3)
+        yield close(name, images, case.tensor(name))
+        for kind, ours in (
+            ("dmd", to_uint8(images, rounding="truncate")),
+            ("sid", to_uint8(images, rounding="nearest")),
+        ):
+            theirs = case.tensor(f"uint8_{kind}/{sigma}")
+            yield from same_pixels(f"uint8_{kind}/{sigma}", ours, theirs)
     pickled = case.path.with_name(_PICKLE)
     if pickled.is_file():
         read, _ = read_network(pickled)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from parity_cases import Case, Check, largest, open_case
+from parity_cases import Case, Check, close, open_case
 from torch import Tensor
 
 from genbench.models.contract import ModelCard
@@ -19,8 +19,6 @@ from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import checkpoint_prefix, open_bundle
 
-_IMAGE = 1e-4  # times the largest value: images are unbounded
-
 
 def checks(case: Case) -> Iterator[Check] | None:
     """The checks of a case, or None when it is not of this family."""
@@ -29,31 +27,43 @@ def checks(case: Case) -> Iterator[Check] | None:
     return _network(case) if case.meta.get("family") == "hit" else None
 
 
-def _config(case: Case) -> HiTConfig:
+def _variables(case: Case) -> dict[str, Tensor]:
+    """Under their names in a checkpoint, of the file, or of the checkpoint that lies beside it."""
+    beside = case.path.with_name(f"{case.path.stem}_ckpt")
+    if (found := case.state("var/")) or not beside.is_dir():
+        return found
+    bundle = open_bundle(checkpoint_prefix(beside))
+    names = [name for name in bundle.entries if name.startswith("ema_generator/")]
+    return {name: torch.from_numpy(bundle.read(name)) for name in names}
+
+
+def _config(case: Case, variables: Mapping[str, Tensor]) -> HiTConfig:
     size = case.meta["config"]["size"]
-    names = list(case.arrays)
-    batch = any("moving_mean" in name for name in names)
-    keys = next(name for name in names if "key_dense/kernel" in name)
+    keys = next(name for name in variables if "key_dense/kernel" in name)
     return HiTConfig(
         dims=tuple(size["dims"]),
         heads=tuple(size["heads"]),
         layers=tuple(size["layers"]),
         patches=tuple(size["patches"]),
         latent=case.arrays["z"].shape[1],
-        norm="batch" if batch else "layer",
-        multi_query=case.arrays[keys].shape[1] == 1,
+        norm="batch" if any("moving_mean" in name for name in variables) else "layer",
+        multi_query=variables[keys].shape[1] == 1,
     )
 
 
 def _network(case: Case) -> Iterator[Check]:
-    network = HiT(_config(case))
-    state = {}
-    for name in case.arrays:
-        if name.startswith("var/"):
-            _, prefix, rest = name.split("/", 2)
-            state[parameter_name(f"{prefix}/{rest}", f"{prefix}/")] = case.tensor(name)
+    variables = _variables(case)
+    network = HiT(_config(case, variables))
+    state = {
+        parameter_name(name, name.split("/")[0] + "/"): value for name, value in variables.items()
+    }
     load_state_strictly(network, state, what=case.path.name)
     network.eval()
+    yield from _images(network, case)
+
+
+@torch.no_grad()
+def _images(network: HiT, case: Case) -> Iterator[Check]:
     z = case.tensor("z")
     seen: dict[str, Tensor] = {"embeddings": network.tokens(z)}
     x = network.dense_layer[0](z).view(len(z), 8, 8, -1)
@@ -64,21 +74,17 @@ def _network(case: Case) -> Iterator[Check]:
             x = network.umsamplings[stage](x)
     for name, ours in seen.items():
         if f"inter/{name}" in case.arrays:
-            yield _close(f"inter/{name}", ours, case.tensor(f"inter/{name}"))
-    yield _close("image", network(z).permute(0, 2, 3, 1), case.tensor("image"))
+            yield close(f"inter/{name}", ours, case.tensor(f"inter/{name}"))
+    image = network(z).permute(0, 2, 3, 1)
+    yield close("image", image, case.tensor("image"))
     if network.config.norm == "batch":
         folded = FoldedHiT(network)(z).permute(0, 2, 3, 1)
-        yield _close("image, folded", folded, case.tensor("image"))
-    clipped = (network(z).clamp(-1, 1) + 1) / 2
-    yield _close("image01", clipped.permute(0, 2, 3, 1), case.tensor("image01"))
+        yield close("image, folded", folded, case.tensor("image"))
+    if "image01" in case.arrays:
+        yield close("image01", (image.clamp(-1, 1) + 1) / 2, case.tensor("image01"))
     if "image_training_true" in case.arrays:
         trained = network.train()(z).permute(0, 2, 3, 1)
-        yield _close("image_training_true", trained, case.tensor("image_training_true"))
-
-
-def _close(name: str, ours: Tensor, theirs: Tensor) -> Check:
-    tolerance = _IMAGE * max(1.0, float(theirs.abs().max()))
-    return Check(name, largest(ours.detach(), theirs), tolerance)
+        yield close("image_training_true", trained, case.tensor("image_training_true"))
 
 
 def _checkpoint(case: Case) -> Iterator[Check]:
@@ -90,18 +96,20 @@ def _checkpoint(case: Case) -> Iterator[Check]:
         yield Check("every number of the checkpoint is finite", worst, 0)
         return
     stored = open_case(same)
-    names = [name for name in stored.arrays if name.startswith("var/")]
-    other = sum(
-        not np.array_equal(bundle.read(name.removeprefix("var/")), stored.arrays[name])
-        for name in names
-    )
-    yield Check(f"{len(names)} variables of the checkpoint", other, 0)
+    variables = stored.state("var/")
+    if variables:  # else the case's are those of this very checkpoint
+        other = sum(
+            not np.array_equal(bundle.read(name), value.numpy())
+            for name, value in variables.items()
+        )
+        yield Check(f"{len(variables)} variables of the checkpoint", other, 0)
+    patches = stored.meta["config"]["size"]["patches"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "hit.safetensors"
-        patches = ",".join("-" if p is None else str(p) for p in _config(stored).patches)
-        convert(ConvertRun(source=case.path, out=out, options={"patches": patches}))
+        words = ",".join("-" if size is None else str(size) for size in patches)
+        convert(ConvertRun(source=case.path, out=out, options={"patches": words}))
         card = ModelCard(name="", resolution=hit_config(out).resolution)
         network = load_network(out, card)
         with torch.inference_mode():
             image = network(stored.tensor("z")).permute(0, 2, 3, 1)
-        yield _close("image of the converted checkpoint", image, stored.tensor("image"))
+        yield close("image of the converted checkpoint", image, stored.tensor("image"))
