@@ -1,15 +1,16 @@
-"""What a detector is: images in, features by layer out."""
+"""What a detector is: images in, features by layer out; and what a package that brings one says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from genbench.weights.files import WeightFile
 
 if TYPE_CHECKING:
     import torch
-
 
 LAYERS = ("pool", "spatial", "logits")  # the names that metrics ask for
 
@@ -17,7 +18,7 @@ LAYERS = ("pool", "spatial", "logits")  # the names that metrics ask for
 class Detector(Protocol):
     """A network that turns images into features, built on one device for the layers asked for.
 
-    name: as registered. layers: what a call returns, layer -> width. identity: everything that
+    name: as announced. layers: what a call returns, layer -> width. identity: everything that
     decides the features (weight digest, input resize, versions, dtype, device, ...), as strings.
     """
 
@@ -40,7 +41,7 @@ class Detector(Protocol):
 
 
 class DetectorFactory(Protocol):
-    """Builds a detector: a class or function; this is all that an entry point has to name.
+    """Builds a detector: a class or function, the least that an entry point may name.
 
     It may carry `layers` (layer -> width, all that it can give) and `summary` (one line), so that
     they are known without building it.
@@ -56,6 +57,39 @@ class DetectorFactory(Protocol):
         ...
 
 
+@runtime_checkable
+class DetectorModule(Protocol):
+    """A module, or an object like one, that brings one detector or several, by name: genbench's own
+    are such modules, and a stranger's entry point may name one."""
+
+    def layers(self, name: str) -> Mapping[str, int]:
+        """Layer -> width, all that the detector can give; empty where only building it tells."""
+        ...
+
+    def summary(self, name: str) -> str:
+        """One line for people."""
+        ...
+
+    def weight(self, name: str) -> WeightFile | None:
+        """The published weight file; None for a detector that finds its weights by itself."""
+        ...
+
+    def missing_code(self, name: str) -> str:
+        """What is missing beside weights, and how to get it; empty for nothing."""
+        ...
+
+    def missing(self, name: str) -> str:
+        """What is missing on this machine, weights included, and how to get it; fast, without the
+        network; empty when the detector can be built."""
+        ...
+
+    def create(
+        self, name: str, *, layers: Sequence[str], weights: Path | None, device: torch.device
+    ) -> Detector:
+        """Build the detector; see `DetectorFactory`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectorStatus:
     """Whether a detector could be built now, without the network, and how to get what it lacks."""
@@ -65,4 +99,4 @@ class DetectorStatus:
     reason: str  # what is missing and how to get it; empty when usable
     summary: str
     layers: Mapping[str, int]
-    origin: str  # the package that registered it
+    origin: str  # the package that announces it

@@ -3,75 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 
-from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.errors import UsageError, suggestion
 from genbench.models.code_digest import source_digest
 from genbench.models.contract import Adapter, ModelCard
 from genbench.models.optional import Convertible, Distillable, Trainable
 from genbench.models.options import make_adapter
+from genbench.runtime.entry_points import (
+    Announced,
+    announced,
+    broken,
+    find_announced,
+    load_announced,
+)
 
 GROUP = "genbench.adapters"
+_KIND = "model"
 
 
-@dataclass(frozen=True)
-class AdapterEntry:
-    """An adapter that some installed package announces, not imported yet."""
-
-    name: str
-    owner: str  # distribution and version
-    target: str  # module:Class
+def adapter_entries() -> list[Announced]:
+    """Every announced adapter, by name, not imported yet."""
+    return announced(GROUP)
 
 
-def adapter_entries() -> list[AdapterEntry]:
-    """Every announced adapter, by name; one package installed twice counts once."""
-    found = {
-        AdapterEntry(
-            entry.name,
-            f"{entry.dist.name} {entry.dist.version}" if entry.dist else "?",
-            entry.value,
-        )
-        for entry in metadata.entry_points(group=GROUP)
-    }
-    return sorted(found, key=lambda entry: (entry.name, entry.owner, entry.target))
-
-
-def find_adapter(name: str) -> AdapterEntry:
+def find_adapter(name: str) -> Announced:
     """The one adapter of that name.
 
     Raises UsageError for an unknown name (with the nearest) and for a name that two packages claim.
     """
-    entries = adapter_entries()
-    matching = [entry for entry in entries if entry.name == name]
-    if len(matching) > 1:
-        owners = " and ".join(f"{entry.owner} ({entry.target})" for entry in matching)
-        raise UsageError(f"two adapters are named {name}: {owners}; uninstall one of them")
-    if not matching:
-        known = suggestion(name, (entry.name for entry in entries))
-        raise UsageError(f"no model is named {name}; {known}")
-    return matching[0]
+    return find_announced(GROUP, name, _KIND)
 
 
-def load_adapter_class(entry: AdapterEntry) -> type[Adapter]:
+def load_adapter_class(entry: Announced) -> type[Adapter]:
     """Import an adapter and check its shape. Raises GenbenchError saying why it is broken."""
-    module_name, _, class_name = entry.target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # a stranger's module can raise anything while it is imported
-        raise GenbenchError(
-            f"model {entry.name} of {entry.owner} is broken: {type(error).__name__}: {error}; "
-            f"reinstall or fix {entry.target}"
-        ) from error
+    found = load_announced(entry, _KIND)
     if problem := _shape_problem(found):
-        raise GenbenchError(
-            f"model {entry.name} of {entry.owner} is broken: {entry.target} {problem}; "
-            "see 'Add a model' in the README"
-        )
+        raise broken(entry, _KIND, f"{entry.target} {problem} (see 'Add a model' in the README)")
     return typing.cast(type[Adapter], found)
 
 

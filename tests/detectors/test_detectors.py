@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from strangers import error_line, genbench
 from torch import Tensor
 from weight_files import CPU, empty_caches, fails, some_images
 
-from genbench.detectors import efficientnet as detectors_offline
-from genbench.detectors import registry as detectors
-from genbench.detectors.contract import Detector
+from genbench.detectors import efficientnet, fidelity
+from genbench.detectors.contract import Detector, DetectorModule
 from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import (
     create_detector,
+    detector_module,
     detector_names,
     detector_status,
-    register_detector,
 )
 from genbench.weights.loading import load_tensors
 
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty caches, no detector registered by another test, no network."""
+    """Empty caches, no network."""
     empty_caches(tmp_path, monkeypatch)
-    monkeypatch.setattr(detectors, "_registered", {})
 
     def refuse(*arguments: Any, **options: Any) -> None:
         raise OSError("no network in this test")
@@ -47,8 +48,8 @@ def lite() -> Detector:
 
 
 def test_the_folded_network_is_the_packages_own(lite: Detector) -> None:
-    path = next(detectors_offline.weight("efficientnet-lite0").search[0].glob("*.pth"))
-    package = detectors_offline.load_network(load_tensors(path))
+    path = next(efficientnet.weight("efficientnet-lite0").search[0].glob("*.pth"))
+    package = efficientnet.load_network(load_tensors(path))
     images = some_images(3)
     inputs = F.interpolate(
         images.float(), (96, 96), mode="bilinear", align_corners=False, antialias=True
@@ -63,12 +64,12 @@ def test_the_folded_network_is_the_packages_own(lite: Detector) -> None:
 
 def test_input_is_scaled_and_mirrored_not_shifted() -> None:
     levels = torch.tensor([127, 255, 0], dtype=torch.uint8)
-    flat = detectors_offline.prepare(levels[:, None, None, None].expand(3, 3, 32, 32))
+    flat = efficientnet.prepare(levels[:, None, None, None].expand(3, 3, 32, 32))
     for image, value in zip(flat, (0.0, 1.0, -127 / 128), strict=True):
         torch.testing.assert_close(image, torch.full((3, 96, 96), value))
     corner = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     corner[..., 0, 0] = 255
-    mirrored = detectors_offline.prepare(corner)[0, 0]
+    mirrored = efficientnet.prepare(corner)[0, 0]
     assert mirrored[-1, -1] == 1.0
     assert mirrored[:48, :48].max() < -0.99
 
@@ -96,7 +97,7 @@ def test_lite_says_what_its_features_depend_on(lite: Detector) -> None:
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = detectors_offline.importlib.util.find_spec  # type: ignore[attr-defined]
+    find = efficientnet.importlib.util.find_spec  # type: ignore[attr-defined]
     monkeypatch.setattr(
         "importlib.util.find_spec",
         lambda name, *rest: None if name.startswith("efficientnet") else find(name, *rest),
@@ -134,8 +135,11 @@ def test_a_located_weight_file_makes_a_detector_usable() -> None:
 
 
 def test_names_and_layers_that_do_not_exist_are_explained() -> None:
-    fails(lambda: create_detector("incepton", layers=["pool"], device=CPU), "'inception'")
-    fails(lambda: detector_status("zzz"), "no detector 'zzz'", "genbench ls detectors")
+    fails(
+        lambda: create_detector("incepton", layers=["pool"], device=CPU),
+        "no detector is named incepton; did you mean inception?",
+    )
+    fails(lambda: detector_status("zzz"), "no detector is named zzz; known: clip-rn101")
     fails(
         lambda: create_detector("efficientnet-lite0", layers=["pool", "spatial"], device=CPU),
         "no layer 'spatial'", "pool, logits",
@@ -160,9 +164,12 @@ class Mean:
         return {"pool": images.double().mean(dim=(2, 3))[:, : self.width] + self.value}
 
 
-def test_registered_detectors_are_checked_like_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    register_detector("mean", Mean)
-    register_detector("mean", Mean)
+def test_detectors_of_strangers_are_checked_like_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "det_mean", "mean = det_mean:Mean", "")
+    monkeypatch.setitem(sys.modules, "det_mean", SimpleNamespace(Mean=Mean))
+    monkeypatch.syspath_prepend(str(tmp_path))
     assert "mean" in detector_names()
     assert detector_status("mean").layers == {"pool": 3}
     detector = create_detector("mean", layers=["pool"], device=CPU)
@@ -179,14 +186,39 @@ def test_registered_detectors_are_checked_like_our_own(monkeypatch: pytest.Monke
     fails(lambda: detector(some_images(4)), "(4, 2)", "(4, 3)")
 
 
-def test_a_taken_name_is_an_error_that_names_both() -> None:
-    fails(lambda: register_detector("inception", Mean), "genbench", __name__)
+def test_our_own_modules_keep_the_contract_that_strangers_may_keep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own: tuple[DetectorModule, ...] = (efficientnet, fidelity)  # mypy compares the signatures
+    assert all(isinstance(module, DetectorModule) for module in own)
+    assert detector_module("efficientnet-lite0") is efficientnet
+    code = """
+def layers(name): return {"pool": len(name)}
+def summary(name): return "ones, as many as letters"
+def weight(name): return None
+def missing_code(name): return ""
+def missing(name): return "one part: put it in" if name == "partless" else ""
+def create(name, *, layers, weights, device):
+    from types import SimpleNamespace
+    class Ones:
+        identity = {}
+        def __init__(self): self.layers = {"pool": len(name)}
+        def __call__(self, images): return {"pool": images.new_ones(len(images), len(name))}
+    return Ones()
+"""
+    install(tmp_path, "det_family", "abc = det_family\npartless = det_family", code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert detector_status("abc").layers == {"pool": 3}
+    assert detector_status("partless").reason == "one part: put it in"
+    features = create_detector("abc", layers=["pool"], device=CPU)(some_images(2))
+    assert torch.equal(features["pool"], torch.ones(2, 3))
 
-    class Other(Mean):
-        pass
 
-    register_detector("mean", Mean)
-    fails(lambda: register_detector("mean", Other), "'mean' is claimed by")
+def test_the_command_line_answers_an_unknown_detector_as_an_unknown_model() -> None:
+    for words in (("--model", "toi"), ("--model", "toy", "--detector", "incepton")):
+        run = genbench("fid", *words)
+        assert run.returncode == 2
+        assert "did you mean" in error_line(run)
 
 
 GOOD = """
@@ -221,7 +253,7 @@ def test_packages_of_strangers_are_found_and_broken_ones_hide_nobody(
     assert len(names) == len(set(names))
 
     status = detector_status("stranger")
-    assert (status.usable, status.summary, status.origin) == (True, "two ones", "det_good")
+    assert (status.usable, status.summary, status.origin) == (True, "two ones", "det_good 1.0")
     found = create_detector("stranger", layers=["pool"], device=CPU)(some_images(3))
     assert torch.equal(found["pool"], torch.ones(3, 2))
 
