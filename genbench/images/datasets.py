@@ -1,7 +1,4 @@
-"""Image sets by name: the bundled reference and Fashion-MNIST.
-
-python -m genbench.images.datasets OUT.npz   makes the bundled file from Fashion-MNIST's test images
-"""
+"""Image sets by name: the bundled reference and Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -11,14 +8,11 @@ import http.client
 import os
 import socket
 import sys
-import threading
-import urllib.request
 import zlib
 from contextlib import redirect_stdout, suppress
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -28,8 +22,8 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.images.npz import opened_npz
 from genbench.images.sets import ImageSet, Labels
-from genbench.runtime.files import replacing
 from genbench.runtime.folders import cache_folder
+from genbench.runtime.reachable import check_reachable
 
 NAMED = ("bundled", "fashion-mnist:test", "fashion-mnist:train")
 _BUNDLED = "fashion-mnist-test.npz"
@@ -54,22 +48,22 @@ class GreyImages(ImageSet):
 
     def __init__(self, name: str, grey: NDArray[np.uint8], labels: Labels) -> None:
         self.name, self.labels, self.class_names = name, labels, _CLASSES
-        self._grey = grey
+        self.grey = grey
         side = _PIXELS + 2 * _BORDER
         self.size = (side, side)
 
     def __len__(self) -> int:
-        return len(self._grey)
+        return len(self.grey)
 
     def read(self, start: int, stop: int) -> Tensor:
         """As `ImageSet.read`."""
-        grey = torch.from_numpy(self._grey[start:stop])
+        grey = torch.from_numpy(self.grey[start:stop])
         padded = torch.nn.functional.pad(grey, (_BORDER,) * 4)
         return padded[:, None].repeat(1, 3, 1, 1)
 
     def content_digest(self) -> str:
         """Digest of the grey images and labels; the same for `bundled` and `fashion-mnist:test`."""
-        return _digest_of(self._grey, np.asarray(self.labels))
+        return _digest_of(self.grey, np.asarray(self.labels))
 
 
 def _digest_of(grey: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
@@ -128,7 +122,7 @@ def _download(target: Path) -> None:
 
     patience = socket.getdefaulttimeout()
     try:
-        _check_reachable(FashionMNIST.mirrors[0])
+        check_reachable(FashionMNIST.mirrors[0], _CONNECT_SECONDS)
         socket.setdefaulttimeout(_STALL_SECONDS)  # torchvision sets none
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent) as temporary, redirect_stdout(sys.stderr):
@@ -148,52 +142,9 @@ def _download(target: Path) -> None:
         socket.setdefaulttimeout(patience)
 
 
-def _check_reachable(url: str) -> None:
-    """Raise OSError within _CONNECT_SECONDS when the host does not answer.
-
-    Looking up a name can hang for long and cannot be interrupted, so it happens beside.
-    """
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get("http")
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    address = (parts.hostname or "", parts.port or 80)
-    failure = [f"{address[0]} does not answer"]
-
-    def probe() -> None:
-        try:
-            socket.create_connection(address, timeout=_CONNECT_SECONDS - 0.5).close()
-            failure.clear()
-        except OSError as error:
-            failure[:] = [f"{address[0]}: {error.strerror or error}"]
-
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(_CONNECT_SECONDS)
-    if failure:
-        raise OSError(failure[0])
-
-
 def _idx(folder: Path, name: str, skip: int) -> NDArray[np.uint8]:
     try:
         with gzip.open(folder / name) as file:
             return np.frombuffer(file.read(), np.uint8, offset=skip).copy()
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise GenbenchError(f"{folder / name} cannot be read ({error}): copy it again") from error
-
-
-def _make_bundled(out: Path) -> None:
-    images = open_named("fashion-mnist:test")
-    labels = np.asarray(images.labels)
-    with replacing(out) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, images=images._grey, labels=labels.astype(np.uint8))
-    print(out, images.digest())
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m genbench.images.datasets OUT.npz")
-    try:
-        _make_bundled(Path(sys.argv[1]))
-    except GenbenchError as error:
-        sys.exit(f"error: {error}")

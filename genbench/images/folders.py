@@ -21,6 +21,7 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.images.decoding import SUFFIXES, decode, picture_size
 from genbench.images.sets import ImageSet
+from genbench.runtime.processors import usable_processors
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _HEADER = 1 << 16  # bytes that hold a picture's size, but for rare JPEGs
@@ -105,8 +106,7 @@ class _Pictures(ImageSet):
 
 def _thread_count() -> int:
     """One for each core this process may use; four at the least, some of which wait for files."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(max(_FEWEST_THREADS, cores or 1), _MOST_THREADS)
+    return min(max(_FEWEST_THREADS, usable_processors()), _MOST_THREADS)
 
 
 def _for_each(work: Callable[[int], None], count: int, *, threads: int) -> None:

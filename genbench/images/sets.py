@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
+from genbench.runtime.spans import spans
 
 Labels = NDArray[np.int64]
 _BATCH = 64
@@ -130,15 +131,15 @@ def batches(images: ImageSet, start: int, stop: int, size: int, ahead: int = 4) 
             "ask for fewer"
         )
     ahead = max(1, ahead)
-    spans = [(first, min(first + size, stop)) for first in range(start, stop, size)]
+    cut = spans(start, stop, size)
     pool = ThreadPoolExecutor(1, thread_name_prefix="genbench-read")
     try:
-        waiting = [pool.submit(images.read, *span) for span in spans[:ahead]]
-        for position in range(len(spans)):
+        waiting = [pool.submit(images.read, *span) for span in cut[:ahead]]
+        for position in range(len(cut)):
             batch = waiting.pop(0).result()
             following = position + ahead
-            if following < len(spans):
-                waiting.append(pool.submit(images.read, *spans[following]))
+            if following < len(cut):
+                waiting.append(pool.submit(images.read, *cut[following]))
             yield batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

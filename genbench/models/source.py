@@ -20,6 +20,7 @@ from genbench.models.optional import CountsEvaluations, CountsGuidance
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
+from genbench.runtime.spans import spans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +102,7 @@ class ModelSource:
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
         """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU."""
-        for first in range(start, stop, self.batch_size):
-            last = min(first + self.batch_size, stop)
+        for first, last in spans(start, stop, self.batch_size):
             yield self.sample_with(self.labels(first, last), first, last).cpu()
 
     def draw(self, first: int, last: int) -> Tensor:

@@ -14,6 +14,7 @@ from genbench.models.source import blaming
 from genbench.quality.source import SetSource
 from genbench.records.measurement import Subject
 from genbench.runtime.progress import Reporter
+from genbench.runtime.spans import spans
 
 Draw = Callable[[Tensor | None, NoiseStream], Tensor]
 
@@ -42,8 +43,8 @@ def drawn_by(
 
     def batches() -> Iterator[Tensor]:
         with reporter.task(f"{name}: drawing", count) as advance:
-            for first in range(0, count, batch_size):
-                numbers = torch.arange(first, min(first + batch_size, count))
+            for first, last in spans(0, count, batch_size):
+                numbers = torch.arange(first, last)
                 noise = NoiseStream(seed, numbers, device)
                 wanted = scheduled_labels(labels, classes, noise)
                 with blaming(name, "failed while sampling", ""), torch.inference_mode():

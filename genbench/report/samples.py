@@ -20,7 +20,7 @@ from genbench.images.png_writing import image_grid
 from genbench.quality.samples import LAYER
 from genbench.records.kinds import QualityRecord
 from genbench.runtime.digests import canonical_digest
-from genbench.runtime.shards import SHARD_ROWS, ShardFolder
+from genbench.runtime.shards import ShardFolder, shard_spans
 
 COLUMNS = 12
 SHOWN = 24  # samples of one picture, in rows of COLUMNS
@@ -112,7 +112,7 @@ def _first(folder: ShardFolder, layer: str, rows: int) -> NDArray[Any]:
 
 
 def _all(folder: ShardFolder, layer: str, rows: int) -> Iterator[NDArray[Any]]:
-    for shard, start in enumerate(range(0, rows, SHARD_ROWS)):
-        data = folder.read(shard, layer, min(SHARD_ROWS, rows - start))
+    for shard, (start, stop) in enumerate(shard_spans(rows)):
+        data = folder.read(shard, layer, stop - start)
         if data is not None:
             yield data

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from genbench.errors import UsageError
+from genbench.runtime.processors import usable_processors
 
 T = TypeVar("T")
 
@@ -93,17 +94,12 @@ def joined_world(*, trains: bool = False) -> Iterator[World]:
         yield world
         return
     if not trains:
-        torch.set_num_threads(default_threads())
+        torch.set_num_threads(usable_processors())
     dist.init_process_group("gloo", timeout=_TIMEOUT)
     try:
         yield world
     finally:
         dist.destroy_process_group()
-
-
-def default_threads() -> int:
-    """Threads of one process: the processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_of(name: str, world: World) -> torch.device:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.files import TEMPORARY, replacing
+from genbench.runtime.spans import spans
 
 SHARD_ROWS = 500  # samples a shard; what a killed run can lose
 _STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
@@ -83,4 +84,4 @@ class ShardFolder:
 
 def shard_spans(count: int) -> list[tuple[int, int]]:
     """[start, stop) of every shard of `count` rows."""
-    return [(start, min(start + SHARD_ROWS, count)) for start in range(0, count, SHARD_ROWS)]
+    return spans(0, count, SHARD_ROWS)

@@ -6,8 +6,6 @@ import hashlib
 import http.client
 import os
 import shutil
-import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,13 +18,13 @@ from urllib.parse import urlsplit
 
 from genbench.errors import GenbenchError
 from genbench.runtime.files import lock, write_error
+from genbench.runtime.reachable import PORTS, check_reachable
 from genbench.version import __version__
 
 CONNECT_SECONDS = 3.0  # name look-up and TCP connection together; offline must show in under 5 s
 STALL_SECONDS = 30.0  # no byte for so long: the connection is taken for dead
 _ATTEMPTS = 3  # connections that may break in a row before giving up
 _BLOCK = 1 << 20  # bytes read at a time
-_PORTS = {"http": 80, "https": 443}
 
 Progress = Callable[[int, int | None], None]
 
@@ -173,35 +171,16 @@ class _Transfer:
             )
 
     def _check_reachable(self) -> None:
-        """Find out within CONNECT_SECONDS that there is no network; a name look-up alone can hang
-        for much longer, and Python cannot interrupt it, so it runs beside."""
+        """Find out within CONNECT_SECONDS that there is no network."""
         parts = urlsplit(self.url)
         if parts.scheme == "file":
             return
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not parts.hostname:
             raise self._error(f"{self.url} is not an https, http or file address")
-        proxies = urllib.request.getproxies()
-        if parts.scheme in proxies and not urllib.request.proxy_bypass(parts.hostname):
-            proxy = proxies[parts.scheme]
-            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80)
-        failure = ["no answer in time"]
-
-        def probe() -> None:
-            try:
-                socket.create_connection((host, port), timeout=CONNECT_SECONDS - 0.5).close()
-                failure.clear()
-            except OSError as error:
-                failure[:] = [_reason(error)]
-
-        thread = threading.Thread(target=probe, daemon=True)
-        thread.start()
-        thread.join(CONNECT_SECONDS)
-        if failure:
-            raise self._error(
-                f"{self.target.name} is not on this machine and {host} cannot be reached "
-                f"({failure[0]})"
-            )
+        try:
+            check_reachable(self.url, CONNECT_SECONDS)
+        except ConnectionError as error:
+            raise self._error(f"{self.target.name} is not on this machine and {error}") from error
 
     def _error(self, what: str) -> GenbenchError:
         return GenbenchError(f"{what}{'' if what.endswith(', or') else ':'} {self.hint}")

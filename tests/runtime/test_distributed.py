@@ -14,7 +14,7 @@ ALONE, GIVEN = 3, 1  # threads of a process by itself, and those torchrun allows
 def test_threads(monkeypatch: pytest.MonkeyPatch, trains: bool, expected: int) -> None:
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(distributed, "default_threads", lambda: ALONE)
+    monkeypatch.setattr(distributed, "usable_processors", lambda: ALONE)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
     before = torch.get_num_threads()
