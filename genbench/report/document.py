@@ -24,10 +24,10 @@ from genbench.report.plots import (
     draw_evaluations,
     draw_speed,
     draw_sweeps,
-    inline_svg,
 )
 from genbench.report.provenance import provenance_html, shown_interval, shown_number
 from genbench.report.samples import COLUMNS, Pairs, pairs_of
+from genbench.report.svg import inline_svg
 from genbench.tables.build import Table
 from genbench.tables.html import rows_to_html, table_to_fragment
 from genbench.tables.html_page import page

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
 from genbench.report.curves import BatchCurve, CountCurve, EvaluationPlot, OptionSweep, SpeedPlot
+from genbench.report.svg import finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,18 +147,6 @@ def draw_batches(curves: Sequence[BatchCurve]) -> str:
         return save("Throughput against batch size", f"Fastest: {best}.")
 
 
-def inline_svg(svg: str, prefix: str) -> str:
-    """An SVG file's text ready to stand in an HTML page, its ids made the page's own."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
-    body = re.sub(r'\bid="', f'id="{prefix}-', body)
-    body = re.sub(r"url\(#", f"url(#{prefix}-", body)
-    body = re.sub(r'href="#', f'href="#{prefix}-', body)
-    return re.sub(
-        r'aria-labelledby="(\S+) (\S+)"', rf'aria-labelledby="{prefix}-\1 {prefix}-\2"', body
-    )
-
-
 def _logarithmic(axes: Axes, which: str) -> None:
     """Logarithmic axes with a few plain numbers: 200, 500, 1,000."""
     from matplotlib.ticker import LogLocator, NullFormatter
@@ -174,15 +161,6 @@ def _logarithmic(axes: Axes, which: str) -> None:
 
 def _look(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-
-
-def _with_numbered_clips(svg: str) -> str:
-    """Clip paths named in their order: matplotlib's names are hashes of coordinates, whose last
-    bits are the processor's."""
-    for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', svg), 1):
-        svg = svg.replace(f'id="{name}"', f'id="clip_{number}"')
-        svg = svg.replace(f"url(#{name})", f"url(#clip_{number})")
-    return svg
 
 
 def _bars(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
@@ -201,15 +179,7 @@ class _Saver:
         out = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         self._figure.savefig(out, format="svg", metadata=nothing, bbox_inches="tight")
-        svg = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
-        labels = (
-            ' role="img" aria-labelledby="title desc">\n'
-            f'<title id="title">{escape(title)}</title>\n'
-            f'<desc id="desc">{escape(description)}</desc>'
-        )
-        svg = re.sub(r"(<svg[^>]*)>", lambda found: found[1] + labels, svg, count=1)
-        svg = _with_numbered_clips(svg)
-        return "".join(f"{line.rstrip()}\n" for line in svg.splitlines())
+        return finished(out.getvalue(), title, description)
 
 
 @contextmanager

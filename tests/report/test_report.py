@@ -18,7 +18,8 @@ from strangers import error_line, genbench
 from genbench.records.kinds import Record, SweepFacts, SweptBatch
 from genbench.records.store import append_records
 from genbench.report.curves import speed_plots
-from genbench.report.plots import draw_speed, inline_svg
+from genbench.report.plots import draw_speed
+from genbench.report.svg import inline_svg
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
