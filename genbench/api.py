@@ -115,11 +115,11 @@ def evaluate(
     dtype: str = "",
     batch_size: int | None = None,
     detector: str = "",
-    detector_weights: Path | None = None,
+    detector_weights: str | Path | None = None,
     crop: str = "",
     device: str = "auto",
-    cache: Path | None = None,
-    records: Path | None = None,
+    cache: str | Path | None = None,
+    records: str | Path | None = None,
     reuse: bool = False,
     name: str = "",
     reporter: Reporter | None = None,
@@ -135,7 +135,7 @@ def evaluate(
     torchrun the processes share the work; all but the first get no results. Everything else is as
     on the command line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
-    known = tuple(read_lines(records)) if reuse and records else ()
+    known = tuple(read_lines(Path(records))) if reuse and records else ()
     chosen = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                       batch_size) if model else None  # fmt: skip
     if not isinstance(protocol, EvalProtocol):
@@ -156,14 +156,14 @@ def evaluate(
             images = _source(samples, protocol, name)
         request = QualityRequest(
             protocol=protocol, samples=images, model=chosen,
-            features=Path(features) if features else None, reference=_reference(reference),
-            reference_features=Path(reference_features) if reference_features else None,
-            counts=tuple(counts), metrics=tuple(metrics), detector_weights=detector_weights,
-            interval=ci, cache=cache, known=known,
+            features=_path(features), reference=_reference(reference),
+            reference_features=_path(reference_features),
+            counts=tuple(counts), metrics=tuple(metrics), detector_weights=_path(detector_weights),
+            interval=ci, cache=_path(cache), known=known,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
         if records and world.leads:
-            append_records(records, [record for record in measured if record not in known])
+            append_records(Path(records), [record for record in measured if record not in known])
     return Results(measured)
 
 
@@ -182,7 +182,7 @@ def throughput(
     seconds: float = 0.0,
     seed: int = 0,
     device: str = "auto",
-    records: Path | None = None,
+    records: str | Path | None = None,
     found: Callable[[Sequence[SpeedRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[SpeedRecord]:
@@ -217,7 +217,7 @@ def throughput(
     job = training_throughput if train else sampling_throughput
     for new in job(request, laboratory(place, seconds), reporter):
         if records:
-            append_records(records, new)
+            append_records(Path(records), new)
         measured += new
         if found:
             found(new)
@@ -271,6 +271,10 @@ def _request(
             options=_texts(options), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
         )
     )  # fmt: skip
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given else None
 
 
 def _texts(options: Mapping[str, Scalar] | None) -> dict[str, str]:

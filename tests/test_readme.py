@@ -85,7 +85,7 @@ def commands(page: Path) -> Iterator[str]:
     """Every genbench command line in the page's code blocks, the bundled table's apart."""
     text = re.sub(f"{readme.BEGIN}.*{readme.END}", "", page.read_text(), flags=re.S)
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
-        if language:
+        if language != "bash":
             continue
         for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"\bdo\b|;", line.split(" #")[0]):
@@ -109,7 +109,7 @@ def options(callback: Any) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_in_the_pages_can_be_given(page: Path) -> None:
-    assert list(commands(page))
+    assert list(commands(page)) or page.stem == "python"
     models = {entry.name for entry in adapter_entries()}
     for line in commands(page):
         words = [word for word in shlex.split(line) if word != "..."]

@@ -13,7 +13,8 @@ from unittest import mock
 from genbench.cli.app import main
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-GOOD = README.split("```python\n")[1].split("```")[0]  # the example of "Add a model"
+BLOCKS = [part.split("```")[0] for part in README.split("```python\n")[1:]]
+GOOD = next(block for block in BLOCKS if "class Plain" in block)  # the example of "Add a model"
 
 
 def install(folder: Path, distribution: str, name: str, source: str, target: str = "") -> None:
