@@ -23,12 +23,18 @@ class SpeedPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeedPlot:
-    """Points that compare: one protocol, one sample count, one device."""
+class Compared:
+    """What points that compare have in common."""
 
     metric: str
     protocol: str
     samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedPlot(Compared):
+    """Points of one device."""
+
     device: str
     points: tuple[SpeedPoint, ...]
 
@@ -67,12 +73,9 @@ class EvaluationPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationPlot:
-    """Points that compare: one protocol, one sample count."""
+class EvaluationPlot(Compared):
+    """Points at several numbers of network evaluations."""
 
-    metric: str
-    protocol: str
-    samples: int
     points: tuple[EvaluationPoint, ...]
 
 

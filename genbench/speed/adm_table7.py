@@ -34,12 +34,18 @@ class ThroughputRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThroughputTable:
-    """The table. passes: forward passes that a training step counts for."""
+class PrintedTable:
+    """A table of a paper, and what is to be known of it."""
 
     title: str
     source: str
     note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThroughputTable(PrintedTable):
+    """The table. passes: forward passes that a training step counts for."""
+
     model: str
     peak_tflops: float
     passes: int

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from genbench.errors import UsageError, suggestion
 from genbench.models.optional import CountableNetworks
 from genbench.models.registry import with_defaults
-from genbench.speed.adm_table7 import ThroughputTable, adm_table7, audited
+from genbench.speed.adm_table7 import PrintedTable, ThroughputTable, adm_table7, audited
 from genbench.speed.flops import network_flops, theoretical_throughput
 
 _DAY = 86_400  # seconds
@@ -36,13 +36,10 @@ class AuditRow:
         return self.least - self.tolerance <= self.published <= self.most + self.tolerance
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, kw_only=True)
+class Audit(PrintedTable):
     """A recomputed table."""
 
-    title: str
-    source: str
-    note: str
     rows: tuple[AuditRow, ...]
 
     @property
@@ -90,12 +87,9 @@ class Conversion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeTable:
+class ComputeTable(PrintedTable):
     """ADM's Table 10."""
 
-    title: str
-    source: str
-    note: str
     rows: tuple[ComputeRow, ...]
     conversions: Mapping[str, Conversion]
 
@@ -109,12 +103,16 @@ def audit(name: str) -> Audit:
 
 def _table7() -> Audit:
     table = adm_table7()
-    return Audit(table.title, table.source, table.note, tuple(_table7_rows(table)))
+    return _audit(table, _table7_rows(table))
 
 
 def _table10() -> Audit:
     table = audited("adm-table10", ComputeTable)
-    return Audit(table.title, table.source, table.note, tuple(_table10_rows(table)))
+    return _audit(table, _table10_rows(table))
+
+
+def _audit(table: PrintedTable, rows: Iterator[AuditRow]) -> Audit:
+    return Audit(title=table.title, source=table.source, note=table.note, rows=tuple(rows))
 
 
 def _table7_rows(table: ThroughputTable) -> Iterator[AuditRow]:

@@ -104,5 +104,15 @@ def noticing_memory() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def refusing_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn running out of memory into a refusal: `what` ran out of it, and `remedy` helps."""
+    try:
+        with noticing_memory():
+            yield
+    except OutOfMemoryAt as error:
+        raise GenbenchError(f"{what}: {remedy}") from error
+
+
 class OutOfMemoryAt(Exception):  # noqa: N818 (a size at which it happened, not a failure)
     """The device has no memory for this batch size."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.errors import GenbenchError, UsageError
+from genbench.errors import UsageError
 from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
 from genbench.runtime.progress import Reporter
 from genbench.speed.batch_sweep import BatchSweep, Point, sweep
 from genbench.speed.flops import evaluations_of, sampling_flops
 from genbench.speed.instruments import Laboratory
-from genbench.speed.memory import OutOfMemoryAt, noticing_memory
+from genbench.speed.memory import noticing_memory, refusing_memory
 from genbench.speed.power import PowerLog
 from genbench.speed.timing import Timing, Work, latency, timed
 
@@ -48,21 +48,16 @@ class SamplingSpeed:
 def cost_of_an_image(source: ModelSource, lab: Laboratory) -> ImageCost:
     """FLOPs of one image, counted while each kind of evaluation is made once, and an estimate of
     the time from making each once more. Raises GenbenchError when there is no memory for it."""
-    try:
-        with noticing_memory():
-            labels, noise = source.labels(0, 1), source.noise(0, 1)
-            evaluations = evaluations_of(source.generator, labels, noise)
-            flops = sampling_flops(evaluations)
-            return ImageCost(
-                flops=flops,
-                evaluations=sum(times for _, times in evaluations),
-                seconds=_estimate(evaluations, lab),
-            )
-    except OutOfMemoryAt as error:
-        raise GenbenchError(
-            f"model {source.name} does not fit the memory of {lab.device} even at batch 1: use a "
-            "smaller --res, a half precision --dtype, or another device"
-        ) from error
+    what = f"model {source.name} does not fit the memory of {lab.device} even at batch 1"
+    remedy = "use a smaller --res, a half precision --dtype, or another device"
+    with refusing_memory(what, remedy):
+        labels, noise = source.labels(0, 1), source.noise(0, 1)
+        evaluations = evaluations_of(source.generator, labels, noise)
+        return ImageCost(
+            flops=sampling_flops(evaluations),
+            evaluations=sum(times for _, times in evaluations),
+            seconds=_estimate(evaluations, lab),
+        )
 
 
 @torch.inference_mode()
@@ -159,16 +154,11 @@ def _measured(
 ) -> SamplingSpeed:  # fmt: skip
     lab.memory.reset()
     power = PowerLog()
-    try:
-        with noticing_memory():
-            effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
-            work = _work(source, batch)
-            timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power))
-    except OutOfMemoryAt as error:
-        smaller = f"pass --batch {batch // 2}" if batch > 1 else "use a smaller --res"
-        raise GenbenchError(
-            f"model {source.name} ran out of memory at batch {batch}: {smaller}"
-        ) from error
+    smaller = f"pass --batch {batch // 2}" if batch > 1 else "use a smaller --res"
+    with refusing_memory(f"model {source.name} ran out of memory at batch {batch}", smaller):
+        effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
+        work = _work(source, batch)
+        timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power))
     return SamplingSpeed(
         timing=timing,
         cost=cost,

@@ -21,7 +21,7 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.speed.flops import flops_of, network_flops
 from genbench.speed.instruments import Laboratory
-from genbench.speed.memory import OutOfMemoryAt, noticing_memory
+from genbench.speed.memory import refusing_memory
 from genbench.speed.power import PowerLog
 from genbench.speed.timing import Timing, timed
 
@@ -79,18 +79,13 @@ def measure_training(
     )  # fmt: skip
     lab.memory.reset()
     power = PowerLog()
-    try:
-        with noticing_memory():
-            setting = StepSetting(run=run, batch=batch, dtype=arithmetic.dtype, compile=compiles)
-            step = adapter.training_step(form, setting)
-            if not flops and not compiles:
-                flops, rule = flops_of(lambda: step(0)) / batch, "counted in one whole step"
-            timing = timed(lab.stopwatch, step, batch, lab.effort(trials=3), watch=lab.watch(power))
-    except OutOfMemoryAt as error:
-        smaller = f"pass --batch {batch // 2}" if batch > 1 else "choose a smaller --res"
-        raise GenbenchError(
-            f"training {form.network} ran out of memory at batch {batch}: {smaller}"
-        ) from error
+    smaller = f"pass --batch {batch // 2}" if batch > 1 else "choose a smaller --res"
+    with refusing_memory(f"training {form.network} ran out of memory at batch {batch}", smaller):
+        setting = StepSetting(run=run, batch=batch, dtype=arithmetic.dtype, compile=compiles)
+        step = adapter.training_step(form, setting)
+        if not flops and not compiles:
+            flops, rule = flops_of(lambda: step(0)) / batch, "counted in one whole step"
+        timing = timed(lab.stopwatch, step, batch, lab.effort(trials=3), watch=lab.watch(power))
     return TrainingSpeed(
         form=form, timing=timing, flops=flops, rule=rule, memory=lab.memory.peak(),
         published_batch=batch == form.published_batch, power=power,

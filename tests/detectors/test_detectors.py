@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from strangers import error_line, genbench
 from torch import Tensor
-from weight_files import CPU, empty_caches, fails, some_images
+from weight_files import CPU, fails, on_its_own, some_images
 
 from genbench.detectors import efficientnet, fidelity
 from genbench.detectors.contract import Detector, DetectorModule
@@ -30,13 +28,7 @@ from genbench.weights.loading import load_tensors
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty caches, no network."""
-    empty_caches(tmp_path, monkeypatch)
-
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise OSError("no network in this test")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    on_its_own(tmp_path, monkeypatch)
 
 
 # EfficientNet-Lite0

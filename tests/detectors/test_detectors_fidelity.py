@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from weight_files import CPU, empty_caches, fails, save_random_inception, some_images
+from weight_files import CPU, fails, on_its_own, save_random_inception, some_images
 
 from genbench.detectors import fidelity as detectors_fidelity
 from genbench.detectors.contract import Detector
@@ -23,13 +22,7 @@ from genbench.weights.loading import load_tensors
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty caches and no network."""
-    empty_caches(tmp_path, monkeypatch)
-
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise OSError("no network in this test")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    on_its_own(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

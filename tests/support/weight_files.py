@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+def on_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty caches, and no network."""
+    empty_caches(tmp_path, monkeypatch)
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
 
 
 def published(url: str, **changes: Any) -> WeightFile:

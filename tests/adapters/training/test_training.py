@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from biggan_files import small_network
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from strangers import error_line, genbench
 from tiny_recipes import BIGGAN_RECIPE, begun_biggan, biggan_words, run_in_two_processes
@@ -73,16 +74,22 @@ def test_the_leading_process_alone_writes(recipe: Path, tmp_path: Path) -> None:
     assert left_by_a_follower(train, recipe, tmp_path / "run") == []
 
 
+def sampled(weights: Path, folder: Path) -> NDArray[np.uint8]:
+    """Four samples of trained weights, uint8 [4, 32, 32, 3]."""
+    run = genbench(
+        "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", weights, "-n", "4",
+        "--out", folder / "x.npz", "--cache", folder,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    with np.load(folder / "x.npz", allow_pickle=False) as file:
+        images: NDArray[np.uint8] = file["arr_0"]
+    return images
+
+
 def test_trained_weights_are_a_model(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
-    run = genbench(
-        "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
-        "--out", tmp_path / "x.npz", "--cache", tmp_path,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
-        assert file["arr_0"].std() > 1
+    assert sampled(out, tmp_path).std() > 1
 
 
 def test_a_foreign_state_is_not_gone_on_with(recipe: Path, tmp_path: Path) -> None:
@@ -183,13 +190,7 @@ def test_a_grey_recipe_makes_a_grey_model(recipe: Path, tmp_path: Path) -> None:
     )
     out = tmp_path / "run"
     assert genbench(*biggan_words(recipe, out), "--steps", "2").returncode == 0
-    run = genbench(
-        "sample", "--model", "biggan-deep", "--res", "32", "--checkpoint", out, "-n", "4",
-        "--out", tmp_path / "x.npz", "--cache", tmp_path,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
-        images = file["arr_0"]
+    images = sampled(out, tmp_path)
     assert images.std() > 1
     assert (images == images[..., :1]).all()
 
