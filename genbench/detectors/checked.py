@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
+from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
-
-if TYPE_CHECKING:
-    from genbench.detectors.contract import Detector
+from genbench.runtime.arithmetic import FLOAT32, pinned
 
 
 class CheckedDetector:
@@ -44,12 +42,7 @@ class CheckedDetector:
         finite.
         """
         _check_images(images, self.name)
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(
-                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-            ),
-        ):
+        with torch.inference_mode(), pinned(FLOAT32):
             found = self._detector(images)
             return {layer: self._features(found, layer, len(images)) for layer in self.layers}
 

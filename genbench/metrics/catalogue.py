@@ -22,7 +22,7 @@ from genbench.metrics.settings import (
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric; a record names it `key` only when the detector is Inception.
+    """One metric; records name it `key` and tables `short` only when the detector is Inception.
 
     layer: of the detector's outputs. compares: what it needs of the reference: nothing, the moments
     of its features (which a file may bring), or the features themselves. least: fewest samples and,
@@ -31,12 +31,14 @@ class Metric:
     """
 
     key: str
+    short: str
     title: str
     unit: str
     higher_is_better: bool
     layer: Layer
     compares: Literal["nothing", "moments", "features"]
     generic_key: str  # with any other detector
+    generic_short: str
     generic_title: str
     source: str
     settings: Callable[[Choices], MetricSettings]
@@ -50,8 +52,7 @@ class Metric:
         return self.compares != "nothing"
 
 
-def _frechet(key: str, title: str, generic: str, generic_title: str, layer: Layer,
-             source: str) -> Metric:  # fmt: skip
+def _frechet(short: str, generic: str, generic_title: str, layer: Layer, source: str) -> Metric:
     def compute(evidence: Evidence) -> Estimate:
         from genbench.metrics.frechet import frechet_distance, frechet_interval
 
@@ -63,13 +64,15 @@ def _frechet(key: str, title: str, generic: str, generic_title: str, layer: Laye
         return replace(found, singular=evidence.count <= len(samples.mean))
 
     return Metric(
-        key=key,
-        title=title,
+        key=short.lower(),
+        short=short,
+        title=short,
         unit="squared distance",
         higher_is_better=False,
         layer=layer,
         compares="moments",
-        generic_key=generic,
+        generic_key=generic.lower(),
+        generic_short=generic,
         generic_title=generic_title,
         source=source,
         settings=lambda _: FrechetSettings(layer=layer),
@@ -123,12 +126,14 @@ def _neighbours(
 
     return Metric(
         key=key,
+        short=key.capitalize(),
         title=key.capitalize(),
         unit=unit,
         higher_is_better=True,
         layer="pool",
         compares="features",
         generic_key=key,
+        generic_short=key.capitalize(),
         generic_title=key.capitalize(),
         source=source,
         settings=lambda choices: NeighbourSettings(
@@ -145,18 +150,19 @@ _RELIABLE = "Naeem et al. 2020, arXiv:2002.09797"
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
-        _frechet("fid", "FID", "fd", "Fréchet distance", "pool",
-                 "Heusel et al. 2017, arXiv:1706.08500"),
-        _frechet("sfid", "sFID", "sfd", "Spatial Fréchet distance", "spatial",
+        _frechet("FID", "FD", "Fréchet distance", "pool", "Heusel et al. 2017, arXiv:1706.08500"),
+        _frechet("sFID", "sFD", "Spatial Fréchet distance", "spatial",
                  "Nash et al. 2021, arXiv:2103.03841; layer of the ADM evaluator"),
         Metric(
             key="is",
+            short="IS",
             title="Inception Score",
             unit="classes",  # the exponential of a mutual information: an effective number of them
             higher_is_better=True,
             layer="logits",
             compares="nothing",
             generic_key="cs",
+            generic_short="CS",
             generic_title="Classifier score",
             source="Salimans et al. 2016, arXiv:1606.03498",
             settings=_score_settings,
@@ -166,12 +172,14 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             key="kid",
+            short="KID",
             title="KID",
             unit="squared distance",
             higher_is_better=False,
             layer="pool",
             compares="features",
             generic_key="kd",
+            generic_short="KD",
             generic_title="Kernel distance",
             source="Bińkowski et al. 2018, arXiv:1801.01401",
             settings=lambda choices: KernelSettings(
@@ -196,6 +204,11 @@ def metric_named(key: str) -> Metric:
             return metric
     known = {*METRICS, *(metric.generic_key for metric in METRICS.values())}
     raise UsageError(f"there is no metric {key}; {suggestion(key.lower(), known)}")
+
+
+def short_title(metric: Metric, detector: str) -> str:
+    """What a table's heading calls it."""
+    return metric.short if detector == "inception" else metric.generic_short
 
 
 def reported_key(metric: Metric, detector: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.metrics.catalogue import metric_named
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.folders import tables_folder
 from genbench.runtime.validated import read_toml, validated
@@ -39,6 +40,10 @@ class EvalProtocol:
     kid_subset_size: Annotated[int, Ge(2)] = 1000
     kid_seed: int = 2020
     source: str = ""  # paper or code that defines it
+
+    def __post_init__(self) -> None:
+        for key in self.metrics:
+            metric_named(key)  # an unknown one is an error here, where the file can be named
 
     def digest(self) -> str:
         """Digest of what decides a figure. The sample count is not part of it: it is a column of

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.metrics.catalogue import METRICS
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 
-FRECHET = ("fid", "fd")
+FRECHET = (METRICS["fid"].key, METRICS["fid"].generic_key)
 _NOT_OPTIONS = {"compile"}  # equal images, drawn faster
 
 

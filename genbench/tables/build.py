@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from genbench.errors import GenbenchError
-from genbench.metrics.catalogue import METRICS, reported_key
+from genbench.metrics.catalogue import METRICS, short_title
 from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol
 from genbench.tables.published import QUALITY, PublishedValue, find_published
@@ -213,10 +213,8 @@ def _titled(column: Column, spec: TableSpec, protocols: Mapping[str, EvalProtoco
         for row in spec.rows
         if row.measured and row.measured.protocol in protocols
     }
-    names = {reported_key(metric, detector) for detector in detectors or {"inception"}}
-    short = {"precision": "Precision", "recall": "Recall", "density": "Density"}
-    short |= {"coverage": "Coverage", "sfid": "sFID", "sfd": "sFD"}
-    return replace(column, title="/".join(short.get(name, name.upper()) for name in sorted(names)))
+    names = {short_title(metric, detector) for detector in detectors or {"inception"}}
+    return replace(column, title="/".join(sorted(names)))
 
 
 def _protocol_notes(spec: TableSpec, protocols: Mapping[str, EvalProtocol]) -> Iterator[str]:

@@ -28,7 +28,7 @@ def metric_title(metric: Metric, detector: str) -> str:
         return metric.title
     if metric.generic_key == metric.key:
         return metric.title
-    return f"{metric.generic_key.upper()} ({detector})"
+    return f"{metric.generic_short} ({detector})"
 
 
 def rounded(value: float) -> str:

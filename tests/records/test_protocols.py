@@ -44,6 +44,9 @@ def test_what_decides_a_figure_changes_the_digest_and_words_do_not() -> None:
         ("[p]\ndetectr = 'x'", "did you mean detector?"),
         ("[p]\ncounts = 5", "counts"),
         ("[p]\npr_half = 1", "pr_half"),
+        ("[p]\npr_neighbours = 0", "p.pr_neighbours 0 cannot be: give 1 or more"),
+        ("[p]\nmetrics = ['fdi']", "there is no metric fdi; did you mean"),
+        ("p = 3", "p 3 is not a table of keys"),
         ("[p\n", "not valid TOML"),
     ],
 )
