@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
-    str(path.relative_to(root)): ast.parse(path.read_text())
-    for root, package in ((ROOT, "genbench"), (ROOT / "adapters", "genbench_adapters"))
-    for path in sorted((root / package).rglob("*.py"))
+    str(path.relative_to(ROOT)): ast.parse(path.read_text())
+    for package in ("genbench", "adapters/genbench_adapters")
+    for path in sorted((ROOT / package).rglob("*.py"))
 }
 TENSORS = {"Tensor", "NDArray", "ndarray"}
 # `[N, 3, H, W]`, `[N]`, scalar or any shape; neither a range ([-1, 1]) nor an index (x[i]).
@@ -38,7 +38,8 @@ def public(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef, str]]:
     A class's docstring may speak for its calls, which it is for, and for its properties.
     """
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    for owner in (tree, *(node for node in classes if node.name[0] != "_")):
+    owners: list[ast.Module | ast.ClassDef] = [node for node in classes if node.name[0] != "_"]
+    for owner in (tree, *owners):
         within = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
         for node in (node for node in owner.body if isinstance(node, ast.FunctionDef)):
             said, called = ast.get_docstring(node) or "", node.name in ("forward", "__call__")
@@ -55,7 +56,8 @@ def over_tensors(modules: Mapping[str, ast.Module]) -> Iterator[tuple[str, str, 
         known = TENSORS | made(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
-                source = modules.get(node.module.replace(".", "/") + ".py")
+                place = node.module.replace(".", "/") + ".py"
+                source = modules.get(place) or modules.get(f"adapters/{place}")
                 known |= words(node) & made(source) if source else set()
         for name, function, said in public(tree):
             args = ast.walk(function.args)

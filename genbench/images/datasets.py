@@ -64,7 +64,7 @@ class GreyImages(ImageSet):
     def read(self, start: int, stop: int) -> Tensor:
         """As `ImageSet.read`."""
         grey = torch.from_numpy(self._grey[start:stop])
-        padded = torch.nn.functional.pad(grey, (_BORDER,) * 4)  # [n, 32, 32]
+        padded = torch.nn.functional.pad(grey, (_BORDER,) * 4)
         return padded[:, None].repeat(1, 3, 1, 1)
 
     def content_digest(self) -> str:

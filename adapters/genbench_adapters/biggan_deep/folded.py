@@ -99,9 +99,10 @@ class _Block(nn.Module):
         if not self.up:
             return h + skip
         count, _, height, width = skip.shape
-        # [N, outputs, 2 H, 2 W] -> [N, H, 2, W, 2, outputs], and back.
+        # [N, outputs, 2 H, 2 W] -> [N, H, 2, W, 2, outputs], to which skip adds as
+        # [N, H, 1, W, 1, outputs], and back.
         spread = h.permute(0, 2, 3, 1).unflatten(1, (height, 2)).unflatten(3, (width, 2))
-        spread = spread + skip.permute(0, 2, 3, 1)[:, :, None, :, None]  # [N, H, 1, W, 1, outputs]
+        spread = spread + skip.permute(0, 2, 3, 1)[:, :, None, :, None]
         return spread.view(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
