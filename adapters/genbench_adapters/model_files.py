@@ -27,7 +27,8 @@ Network = TypeVar("Network", bound=nn.Module)
 def write_model(
     path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], *, kind: Written
 ) -> None:
-    """Write tensors and configuration, whole or not at all. Raises GenbenchError as `replacing`."""
+    """Write tensors (of any shape and dtype) and configuration, whole or not at all. Raises
+    GenbenchError as `replacing`."""
     metadata = {_KIND: kind, _CONFIG: json.dumps(config)}
     tensors = {key: value.contiguous().cpu() for key, value in state.items()}
     with replacing(path) as temporary:
@@ -55,8 +56,8 @@ def read_config(path: Path) -> dict[str, Any] | None:
 def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Network:
     """A network made on torch's meta device, with the tensors of `state`: on the CPU, in eval mode.
 
-    what: the model, for the errors. Raises GenbenchError for missing, extra, misshapen and
-    non-finite tensors.
+    state: by name, any shape and dtype, as the network has them. what: the model, for the errors.
+    Raises GenbenchError for missing, extra, misshapen and non-finite tensors.
     """
     network = network.to_empty(device="cpu")
     load_state_strictly(network, state, what=what)

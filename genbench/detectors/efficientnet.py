@@ -89,7 +89,8 @@ def create(
 
 
 def load_network(state: Mapping[str, Tensor]) -> Any:
-    """The package's own network, in evaluation mode, with every tensor of `state` checked."""
+    """The package's own network, in evaluation mode, with every tensor of `state` checked (any
+    shape the network has). Raises GenbenchError for missing, extra and misshapen ones."""
     from efficientnet_lite_pytorch import EfficientNet
 
     with torch.random.fork_rng(devices=[]):  # its constructor draws initial weights
@@ -135,10 +136,11 @@ class EfficientNetLite0:
         if count < self._chunk:
             filler = images.new_zeros((self._chunk - count, *images.shape[1:]))
             images = torch.cat((images, filler))
+        # [chunk, 1280, 3, 3] -> [chunk, 1280].
         pooled = self._convolve(prepare(images.to(self._device))).mean(dim=(2, 3))
         found = {"pool": pooled}
         if self._classify is not None:
-            found["logits"] = self._classify(pooled)
+            found["logits"] = self._classify(pooled)  # [chunk, 1000]
         return {layer: found[layer][:count].cpu() for layer in self.layers}
 
     def _convolve(self, x: Tensor) -> Tensor:
@@ -169,7 +171,7 @@ def prepare(images: Tensor) -> Tensor:
 
 class _Step(NamedTuple):
     weight: Tensor  # [out, in / groups, k, k], mirrored
-    bias: Tensor
+    bias: Tensor  # [out]
     stride: int
     groups: int
     activated: bool

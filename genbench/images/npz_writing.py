@@ -22,7 +22,8 @@ def write_samples(
 ) -> None:
     """Write an ADM sample batch in a stream: `arr_0` uint8 [N, H, W, 3], `arr_1` int64 [N].
 
-    images: batches uint8 [n, 3, H, W], `count` images in all. The file appears whole or not at all.
+    images: batches uint8 [n, 3, H, W], `count` images in all. labels: whole numbers [N]. The file
+    appears whole or not at all. Raises GenbenchError when another number of images comes.
     """
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         _write_images(archive, images, count)
@@ -36,7 +37,10 @@ def write_reference(
     statistics: Mapping[str, NDArray[Any]],
     meta: Mapping[str, Any],
 ) -> None:
-    """Write an ADM reference file: the statistics, `arr_0` (and `arr_1`), and `meta` as JSON."""
+    """Write an ADM reference file: the statistics, `arr_0` (and `arr_1`), and `meta` as JSON.
+
+    statistics: by their names in the file, float64 `mu` [D], `sigma` [D, D], and `mu_s`, `sigma_s`.
+    """
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         if images is not None:
             _write_images(archive, images, len(images))

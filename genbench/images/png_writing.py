@@ -48,7 +48,7 @@ def _save(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def image_grid(images: Tensor, columns: int = 0) -> Image.Image:
-    """uint8 [N, 3, H, W] side by side, row by row; columns 0: about as wide as high."""
+    """uint8 [N, 3, H, W], N >= 1, side by side, row by row; columns 0: about as wide as high."""
     count, _, height, width = images.shape
     across = columns or math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
@@ -60,6 +60,6 @@ def image_grid(images: Tensor, columns: int = 0) -> Image.Image:
 
 
 def save_grid(path: Path, images: Tensor, columns: int = 0) -> None:
-    """Write `image_grid` as a PNG file, whole or not at all."""
+    """Write `image_grid` of uint8 [N, 3, H, W] as a PNG file, whole or not at all."""
     with replacing(path) as temporary:
         image_grid(images, columns).save(temporary, format="PNG")

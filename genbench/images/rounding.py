@@ -19,7 +19,8 @@ def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
     "nearest" is EDM's (x * 127.5 + 128).clip(0, 255) (generate.py); "floor256" is
     clip((x + 1) / 2 * 256, 0, 255) of pytorch-pretrained-BigGAN (utils.py). They differ by a grey
     level, so the choice belongs to the model. Half precision is widened first, so that it costs no
-    grey level. Raises GenbenchError for NaN, infinity and anything that is not floating-point.
+    grey level. Raises GenbenchError for NaN, infinity and anything that is not floating-point,
+    UsageError for another rounding.
     """
     if rounding not in get_args(Rounding):
         known = ", ".join(get_args(Rounding))

@@ -120,7 +120,8 @@ def to_channels_first(pictures: NDArray[np.uint8]) -> Tensor:
 
 
 def batches(images: ImageSet, start: int, stop: int, size: int, ahead: int = 4) -> Iterator[Tensor]:
-    """Images start … stop-1 in batches of `size`, at most `ahead` of them read in advance.
+    """Images start … stop-1 in batches of `size`, uint8 [n, 3, H, W], at most `ahead` of them read
+    in advance; the last one may be shorter.
 
     Reading happens in another thread, which ends when the iterator is closed, exhausted or dropped.
     Raises GenbenchError for images that the set does not have, and what `ImageSet.read` raises.

@@ -20,7 +20,7 @@ def half_radii(features: Tensor, wanted: Sequence[int]) -> Tensor:
     radii = torch.empty(len(features), len(wanted))
     for i in range(0, len(features), HALF_BLOCK):
         left = features[i : i + HALF_BLOCK]
-        near = torch.empty(len(left), 0)
+        near = torch.empty(len(left), 0)  # [rows, ranks kept of each block]
         for right in torch.split(features, HALF_BLOCK):
             block = torch.cat(
                 [
@@ -38,8 +38,9 @@ def half_verdicts(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Who lies in whose ball: precise [N], recalled [M], balls around a sample [N], covered [M].
 
-    Features float32 [N, D] and [M, D]; radii as `half_radii` gives them, column 0 for precision
-    and recall, column 1 for density and coverage.
+    The balls are counted in int64, the others are bool, as in `Verdicts`. Features float32 [N, D]
+    and [M, D]; radii as `half_radii` gives them, column 0 for precision and recall, column 1 for
+    density and coverage.
     """
     precise = torch.zeros(len(samples), dtype=torch.bool)
     balls = torch.zeros(len(samples), dtype=torch.int64)
@@ -68,7 +69,7 @@ def half_distances(left: Tensor, right: Tensor) -> Iterator[tuple[int, Tensor]]:
     the order in which a machine adds them changes no bit.
     """
     rounded = [side.to(torch.float16).to(torch.float64) for side in (left, right)]
-    norms = [_rounded(_rounded(side.square()).double().sum(1)) for side in rounded]
+    norms = [_rounded(_rounded(side.square()).double().sum(1)) for side in rounded]  # [rows] each
     strips = []
     for start in range(0, len(left), STRIP):
         product = 2 * _rounded(rounded[0][start : start + STRIP] @ rounded[1].T)

@@ -55,15 +55,16 @@ def frechet_interval(
     if samples.count < 2:
         raise GenbenchError("an interval needs the samples' features; statistics do not suffice")
     with _one_thread():
-        pull = _transport_root(samples.covariance(), reference.covariance())
-    tilt = 2 * (samples.mean - reference.mean)
+        pull = _transport_root(samples.covariance(), reference.covariance())  # [D, rank]
+    tilt = 2 * (samples.mean - reference.mean)  # [D]
     seen, mean, scatter = 0, 0.0, 0.0
     for chunk in chunks:
         rows = chunk[: samples.count - seen].to(torch.float64)
         if not len(rows):
             break
         require_finite(rows, first_row=seen)
-        centred = rows - samples.mean
+        centred = rows - samples.mean  # [n, D]
+        # [n, D], [n, rank] and [n, D] -> [n].
         influence = centred.square().sum(1) - (centred @ pull).square().sum(1) + centred @ tilt
         part = float(influence.mean())
         merged = seen + len(rows)
@@ -122,7 +123,7 @@ def _trace_of_root(first: Tensor, second: Tensor, apart: float) -> float:
 
 
 def _cholesky(covariance: Tensor) -> Tensor | None:
-    """L with S = L L^T, or None when S is singular to working precision."""
+    """L [D, D] with S = L L^T, or None when S is singular to working precision."""
     factored: tuple[Tensor, Tensor] = torch.linalg.cholesky_ex(covariance)
     lower, failed = factored
     # The share of a feature's variance that the features before it do not explain; where rounding
@@ -135,7 +136,7 @@ def _cholesky(covariance: Tensor) -> Tensor | None:
 
 def _trace_from_cholesky(lower: Tensor, second: Tensor, size: Tensor) -> tuple[float, float]:
     """Sum of square roots of the eigenvalues of L^T S2 L, and a bound on its rounding error."""
-    squares = torch.linalg.eigvalsh(_congruence(lower, second))
+    squares = torch.linalg.eigvalsh(_congruence(lower, second))  # [D]
     noise = 4 * EPSILON * size  # in any one eigenvalue
     sure = squares[squares > noise]
     error = (len(squares) - len(sure)) * noise.sqrt() + noise / 2 * sure.reciprocal().sum().sqrt()
@@ -161,7 +162,7 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def _spectrum(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Deviations, their inverses (0 for 0), and eigenpairs [rank], [D, rank] of the correlation.
+    """Deviations [D], their inverses (0 for 0), and the correlation's eigenpairs [rank], [D, rank].
 
     The correlation, not the covariance: a feature of large scale then hides none of small scale.
     """
@@ -180,6 +181,6 @@ def _transport_root(first: Tensor, second: Tensor) -> Tensor:
     scale, inverse, values, vectors = _spectrum(first)
     factor = scale[:, None] * vectors * values.sqrt()
     left_inverse = inverse[:, None] * vectors / values.sqrt()
-    squares, rotation = torch.linalg.eigh(factor.T @ second @ factor)
+    squares, rotation = torch.linalg.eigh(factor.T @ second @ factor)  # [rank], [rank, rank]
     root: Tensor = left_inverse @ (rotation * squares.clamp(min=0).pow(0.25))
     return root

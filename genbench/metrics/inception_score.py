@@ -1,4 +1,4 @@
-"""Inception Score and Kernel Inception Distance from features of a detector."""
+"""Inception Score from the logits of a detector."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def inception_score(
         cuts = [*range(0, count, split_size), count]
     order = np.random.RandomState(SHUFFLE_SEED).permutation(count) if shuffle else np.arange(count)
     rows = torch.from_numpy(order).to(logits.device)
+    # Rows [n, C] of each split.
     found = [_split_score(logits[rows[start:stop]]) for start, stop in pairwise(cuts)]
     value = float(np.mean([score for score, _ in found]))
     if not interval:
@@ -53,10 +54,10 @@ def inception_score(
 
 def _split_score(logits: Tensor) -> tuple[float, float]:
     """exp of the mean Kullback-Leibler divergence of each row's classes from the split's, and the
-    variance of that score by the delta method."""
-    log_p = logits.to(torch.float64).log_softmax(dim=1)
+    variance of that score by the delta method. logits: float [n, C] of one split."""
+    log_p = logits.to(torch.float64).log_softmax(dim=1)  # [n, C]
     # In logarithms: a class that no row of the split holds would else be 0 * (log 0 - log 0).
-    log_q = log_p.logsumexp(dim=0) - math.log(len(log_p))
-    divergences = (log_p.exp() * (log_p - log_q)).sum(dim=1)
+    log_q = log_p.logsumexp(dim=0) - math.log(len(log_p))  # [C]
+    divergences = (log_p.exp() * (log_p - log_q)).sum(dim=1)  # [n], in nats
     score = float(divergences.mean().exp())
     return score, score**2 * float(divergences.var(correction=0)) / len(log_p)

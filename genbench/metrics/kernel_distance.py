@@ -65,7 +65,7 @@ def _kernel_variance(samples: Tensor, reference: Tensor) -> float:
     width = some.shape[1]
     influences = []
     for rows in torch.split(some, _ROWS):
-        own = (rows @ some.T / width + 1) ** 3
-        cross = (rows @ others.T / width + 1) ** 3
-        influences.append(own.mean(dim=1).double() - cross.mean(dim=1).double())
+        own = (rows @ some.T / width + 1) ** 3  # [rows, samples]
+        cross = (rows @ others.T / width + 1) ** 3  # [rows, references]
+        influences.append(own.mean(dim=1).double() - cross.mean(dim=1).double())  # [rows]
     return 4 * float(torch.cat(influences).var()) / len(samples)

@@ -75,7 +75,8 @@ class Moments:
 
 
 def require_finite(features: Tensor, *, first_row: int = 0, what: str = "features") -> None:
-    """GenbenchError naming the first row of [N, D] that holds NaN or infinity."""
+    """GenbenchError naming the first row of `features` [N, D] that holds NaN or infinity, counted
+    from `first_row`."""
     # The sum is finite whenever all entries are, but for overflow: cheap, and no [N, D] mask.
     if bool(features.sum(dtype=torch.float64).isfinite()):
         return
@@ -114,9 +115,9 @@ def stream_moments(chunks: Iterable[Tensor], counts: Sequence[int]) -> dict[int,
 def _append(merged: Moments | None, rows: Tensor) -> Moments:
     """`merged` and one more block; the block's own moments first, so that no order matters."""
     values = rows.numpy()  # numpy: its X^T X is a symmetric product, half the work of a general one
-    mean = values.mean(axis=0)
+    mean = values.mean(axis=0)  # [D]
     centred = values - mean
-    scatter = centred.T @ centred
+    scatter = centred.T @ centred  # [n, D] -> [D, D]
     block = Moments(len(values), torch.from_numpy(mean), torch.from_numpy(scatter))
     return block if merged is None else merged.merged(block)
 

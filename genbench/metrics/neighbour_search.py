@@ -41,7 +41,7 @@ class _Screened:
     norms: Tensor  # float32 [N], squared, centred and scaled
 
     def block(self, start: int) -> Tensor:
-        """Centred, scaled rows; made each time because a whole copy would double the memory."""
+        """Centred, scaled rows [n, D]; made each time, as a whole copy would double the memory."""
         return (self.features[start : start + BLOCK] - self.centre).mul_(self.scale)
 
     @property
@@ -67,7 +67,7 @@ def _screened(samples: Tensor, reference: Tensor) -> list[_Screened]:
     sides = []
     for features in (samples, reference):
         bare = _Screened(features, centre, scale, floor, torch.empty(0))
-        norms = torch.cat([bare.block(start).square_().sum(1) for start in bare.starts])
+        norms = torch.cat([bare.block(start).square_().sum(1) for start in bare.starts])  # [N]
         sides.append(replace(bare, norms=norms))
     return sides
 
@@ -167,7 +167,7 @@ def _sharpened(screened: _Screened, near: Tensor, index: Tensor, wanted: Sequenc
     """
     order = near.sort(dim=1)
     distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
-    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)
+    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)  # [N, kept]
     margin = margin * _slack(screened.features.shape[1]) + screened.floor
     unsure = torch.zeros_like(distances, dtype=torch.bool)
     for column in (k - 1 for k in wanted):
@@ -179,12 +179,13 @@ def _sharpened(screened: _Screened, near: Tensor, index: Tensor, wanted: Sequenc
 
 
 def _keep_nearest(near: Tensor, index: Tensor, distances: Tensor, first_column: int) -> None:
-    """Fold a block of distances [rows, columns] into the nearest known of its rows, in place."""
+    """Fold a block of distances [rows, columns] into the nearest known of its rows, [rows, kept],
+    in place."""
     kept = near.shape[1]
     block = distances.contiguous().topk(
         min(kept, distances.shape[1]), dim=1, largest=False, sorted=False
     )
-    values = torch.cat((near, block.values), dim=1)
+    values = torch.cat((near, block.values), dim=1)  # [rows, 2 kept at most]
     columns = torch.cat((index, block.indices + first_column), dim=1)
     best = values.topk(kept, dim=1, largest=False, sorted=False)
     near.copy_(best.values)
@@ -213,12 +214,12 @@ def _compare(
         for j in theirs.starts:
             # Shrunken norms make each distance the least that it can be.
             norms = [s.norms[k : k + BLOCK] * (1 - slack) for s, k in ((ours, i), (theirs, j))]
-            least = _products(left, norms[0], theirs.block(j), norms[1])
+            least = _products(left, norms[0], theirs.block(j), norms[1])  # [BLOCK, BLOCK] at most
             for k in range(0, len(left), STRIP):
                 strip = least[k : k + STRIP]
                 inside = strip <= reach[0][i + k : i + k + len(strip), None]
                 inside |= strip <= reach[1][j : j + BLOCK]
-                rows, columns = inside.nonzero(as_tuple=True)
+                rows, columns = inside.nonzero(as_tuple=True)  # [P] each
                 pairs = (rows + (i + k), columns + j)
                 distances = strip[rows, columns].to(torch.float64)
                 _decide(verdicts, ours, theirs, pairs, distances, sample_radii, reference_radii)
@@ -235,7 +236,8 @@ def _decide(
     sample_radii: Tensor,
     reference_radii: Tensor,
 ) -> None:
-    """Enter the pairs (rows of ours, rows of theirs) whose least distances reach a ball."""
+    """Enter the pairs (rows of ours, rows of theirs), int64 [P] each, whose least distances
+    float64 [P] reach a ball. Radii float64: sample_radii [N], reference_radii [M, 2]."""
     rows, columns = pairs
     margin = (ours.norms[rows] + theirs.norms[columns]).to(torch.float64)
     margin = margin * _slack(ours.features.shape[1]) + ours.floor

@@ -97,7 +97,8 @@ def _figures(verdicts: Verdicts, dc_neighbours: int, *, interval: bool) -> Neigh
 
 
 def _fraction(hits: Tensor, held: str) -> Estimate:
-    """Share of True with Wilson's 95% score interval (Wilson 1927) where `held` is said."""
+    """Share of True in bool [N] with Wilson's 95% score interval (Wilson 1927) where `held` is
+    said."""
     count = len(hits)
     share = int(hits.sum()) / count
     if not held:

@@ -45,7 +45,8 @@ _TAIL = (
 
 
 def philox(counter: Sequence[Tensor], key: tuple[int, int]) -> list[Tensor]:
-    """Philox4x32-10: four broadcastable int64 tensors of 32-bit words -> four words, same range."""
+    """Philox4x32-10: four int64 tensors of 32-bit words, any shape that broadcasts -> four words
+    of the broadcast shape, 0 … 2**32-1. key: two such words."""
     words = list(counter)
     low_key, high_key = key
     for _ in range(10):
@@ -81,7 +82,7 @@ def _log(x: Tensor) -> Tensor:
 
 
 def _inverse_normal(words: Tensor) -> Tensor:
-    """Standard normal float64 of 32-bit words: the quantile at (word + 1/2) / 2**32."""
+    """Standard normal float64 of 32-bit words, each the quantile at (word + 1/2) / 2**32."""
     u = (words.to(torch.float64) + 0.5) * 2.0**-32
     q = u - 0.5
     # Not 1 - u on one side: both tails must be exact mirror images.
@@ -112,7 +113,9 @@ class NoiseStream:
         return self.indices.shape[0]
 
     def _words(self, purpose: str, step: int, rows: slice, count: int) -> Tensor:
-        index = self.indices[rows, None]
+        """32-bit words int64 [n, count] of some of the samples."""
+        index = self.indices[rows, None]  # [n, 1]
+        # Four words make one block of the generator: [1, ceil(count / 4)] and three of [n, 1].
         counter = (
             torch.arange((count + 3) // 4, device=self.device)[None, :],
             torch.full_like(index, step),
@@ -120,6 +123,7 @@ class NoiseStream:
             (index >> 32) | (_PURPOSES[purpose] << 16),
         )
         words = philox(counter, (self.seed & _MASK, self.seed >> 32))
+        # [n, blocks, 4] -> [n, 4 blocks] -> [n, count].
         return torch.stack(words, dim=-1).reshape(index.shape[0], -1)[:, :count]
 
     def _blocks(self, purpose: str, step: int, shape: Sequence[int]) -> list[Tensor]:

@@ -54,7 +54,8 @@ class FeatureSet(Protocol):
 
 
 def rows(features: FeatureSet, layer: str, count: int | None = None) -> Tensor:
-    """The first `count` rows (all by default) of a layer as one float32 [count, D] tensor."""
+    """The first `count` rows (all by default) of a layer as one float32 [count, D] tensor. Raises
+    GenbenchError when there are none."""
     wanted = features.count if count is None else count
     whole: Tensor | None = None
     filled = 0
@@ -82,7 +83,8 @@ class ArrayFeatures:
         return int(self.arrays["pool"].shape[0])
 
     def chunks(self, layer: str, count: int | None = None) -> Iterator[Tensor]:
-        """The first `count` rows, SHARD_ROWS at a time."""
+        """As `FeatureSet.chunks`, SHARD_ROWS at a time. Raises GenbenchError for a layer that the
+        file lacks."""
         if layer not in self.arrays:
             key = "features" if layer == "pool" else layer
             raise GenbenchError(
@@ -102,7 +104,8 @@ class ShardFeatures:
     folder: ShardFolder = field(repr=False)
 
     def chunks(self, layer: str, count: int | None = None) -> Iterator[Tensor]:
-        """The first `count` rows, a shard at a time."""
+        """As `FeatureSet.chunks`, a shard at a time. Raises GenbenchError for a shard that was lost
+        since."""
         for start, stop in shard_spans(self.count if count is None else count):
             data = self.folder.read(start // SHARD_ROWS, layer, stop - start)
             if data is None:
@@ -171,7 +174,7 @@ def feature_key(source: Source, detector: Detector) -> dict[str, Any]:
 
 
 def rebatched(images: Iterator[Tensor], size: int) -> Iterator[Tensor]:
-    """The same images cut into batches of `size`; the last one may be shorter."""
+    """The same images [n, 3, H, W] cut into batches of `size`; the last one may be shorter."""
     held: list[Tensor] = []
     for batch in images:
         held.append(batch)

@@ -46,7 +46,8 @@ def draw_samples(
 
 
 def drawn(folder: ShardFolder, count: int) -> Iterator[Tensor]:
-    """The first `count` drawn samples, a shard at a time."""
+    """The first `count` drawn samples, uint8 [n, 3, H, W], a shard at a time. Raises UsageError
+    when a shard was changed since."""
     for start, stop in shard_spans(count):
         data = folder.read(start // SHARD_ROWS, LAYER, stop - start)
         if data is None:

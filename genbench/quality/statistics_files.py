@@ -19,8 +19,8 @@ from genbench.images.npz import array_header, opened_npz
 class ReferenceStatistics:
     """Mean and covariance of a reference, as float64; `_s` of the spatial features, if known."""
 
-    mu: NDArray[np.float64]
-    sigma: NDArray[np.float64]
+    mu: NDArray[np.float64]  # [D]
+    sigma: NDArray[np.float64]  # [D, D]
     mu_s: NDArray[np.float64] | None
     sigma_s: NDArray[np.float64] | None
     detector: str  # "inception" where the file does not say: ADM's files do not

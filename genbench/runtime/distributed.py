@@ -53,7 +53,8 @@ class World:
         return box[0]
 
     def average(self, values: torch.Tensor) -> None:
-        """Replace `values` by its mean over the processes, the same bits on each."""
+        """Replace `values`, floats of any shape alike on all processes, by their mean over the
+        processes, the same bits on each."""
         if self.size > 1:
             dist.all_reduce(values)
             values /= self.size

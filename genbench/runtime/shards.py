@@ -61,7 +61,7 @@ class ShardFolder:
                 np.savez(file, data=array)
 
     def read(self, shard: int, layer: str, rows: int) -> NDArray[Any] | None:
-        """The first `rows` rows of a layer, or None when absent, too short or corrupt.
+        """The first `rows` rows of a layer, [rows, ...], or None when absent, too short or corrupt.
 
         A corrupt file is removed, so the caller computes it again like an absent one.
         """

@@ -41,7 +41,8 @@ def evaluations_of(
     generator: Generator, labels: Tensor | None, noise: NoiseStream
 ) -> Sequence[Evaluation]:
     """The network calls of one `sample` call and how often each is made; for a generator that does
-    not say (`genbench.models.optional.Repeating`), the whole call, once."""
+    not say (`genbench.models.optional.Repeating`), the whole call, once. labels: int64 [N] or
+    None."""
     if isinstance(generator, Repeating):
         return generator.repeated(labels, noise)
     return [(lambda: generator.sample(labels, noise), 1)]

@@ -58,7 +58,8 @@ def load_checkpoint(path: Path) -> Any:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """A checkpoint that is one flat mapping of names to tensors, on the CPU; nothing is unwrapped.
+    """A checkpoint that is one flat mapping of names to tensors (any shape and dtype), on the CPU;
+    nothing is unwrapped.
 
     Raises GenbenchError as `load_checkpoint` does, and for a file whose top level holds anything
     but tensors (the error names the keys, so that the caller can be told which part to take).
@@ -98,8 +99,9 @@ def damaged(path: Path, reason: str) -> GenbenchError:
 def load_state_strictly(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
     """Copy `state` into `module` when every key and every shape agrees, both ways.
 
-    what: the model, for the error. Raises GenbenchError that names the first few missing,
-    unexpected and misshapen tensors; the module is then left as it was.
+    state: any shape and dtype; the module keeps its own dtypes. what: the model, for the error.
+    Raises GenbenchError that names the first few missing, unexpected and misshapen tensors; the
+    module is then left as it was.
     """
     wanted = module.state_dict()
     wrong = [

@@ -53,7 +53,7 @@ class AdmGenerator:
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
         """One denoising and one gradient of the classifier, one of the upsampler, and how often
-        `sample` makes each."""
+        `sample` makes each. labels: int64 [N], or none for a model without classes."""
         chosen = labels if self.unet.config.num_classes is not None else None
         x = noise.normal((3, self.resolution, self.resolution))
         index = torch.zeros(len(noise), dtype=torch.int64, device=x.device)
@@ -69,7 +69,8 @@ class AdmGenerator:
         return calls
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes."""
+        """uint8 [N, 3, R, R] for int64 labels [N], or none for a model without classes. Raises
+        GenbenchError for guidance without labels."""
         self.evaluations = self.guide_evaluations = 0
         images = self._base(labels, noise)
         if self.upsampler is not None:
@@ -100,10 +101,10 @@ class AdmGenerator:
         return counting
 
     def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """As super_res_sample.py, which reads the small images back from uint8."""
+        """As super_res_sample.py, which reads the small images back from uint8 [N, 3, r, r]."""
         assert self.upsampler is not None
         network, sampling, resolution = self.upsampler
-        low_res = small.float() / 127.5 - 1
+        low_res = small.float() / 127.5 - 1  # [N, 3, r, r] in [-1, 1]
 
         def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
             self.evaluations += 1

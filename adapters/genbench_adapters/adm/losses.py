@@ -34,7 +34,7 @@ class HybridLoss:
     ) -> None:
         self.predict_xstart = predict_xstart
 
-        def table(values: Floats) -> Tensor:
+        def table(values: Floats) -> Tensor:  # float32 [steps]
             return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
 
         self.steps = len(schedule)
@@ -54,14 +54,18 @@ class HybridLoss:
         self.log_most = table(np.log(schedule.betas))
 
     def noised(self, start: Tensor, index: Tensor, noise: Tensor) -> Tensor:
-        """q(x_t | x_0): images [N, C, H, W] at steps index int64 [N] under standard noise."""
+        """q(x_t | x_0) [N, C, H, W] of images in [-1, 1] and standard normal noise of that shape,
+        at steps index int64 [N] of the schedule."""
         return _at(self.signal, index) * start + _at(self.noise, index) * noise
 
     def __call__(
         self, out: Tensor, start: Tensor, noisy: Tensor, noise: Tensor, index: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(L_simple, scaled bound), scalars, of a network's output [N, 2 C, H, W]."""
-        predicted, spread = out.chunk(2, dim=1)
+        """(L_simple, scaled bound), scalars, of a network's output [N, 2 C, H, W].
+
+        The rest as in `noised`: start the images, noisy what it makes of them.
+        """
+        predicted, spread = out.chunk(2, dim=1)  # [N, C, H, W] each
         errors = (predicted - (start if self.predict_xstart else noise)) ** 2
         simple = (_at(self.weights, index) * errors).mean()
         found = predicted.detach()
@@ -89,21 +93,21 @@ class HybridLoss:
         )
         likelihood = -discretised_log_likelihood(start, mean, 0.5 * log_variance)
         chosen = torch.where(index[:, None, None, None] == 0, likelihood, divergence)
-        return chosen.flatten(1).mean(dim=1) / math.log(2)
+        return chosen.flatten(1).mean(dim=1) / math.log(2)  # [N, C, H, W], nats -> [N], bits
 
     def _posterior_mean(self, start: Tensor, noisy: Tensor, index: Tensor) -> Tensor:
         return _at(self.mean_start, index) * start + _at(self.mean_noisy, index) * noisy
 
 
 def _at(table: Tensor, index: Tensor) -> Tensor:
-    return table[index][:, None, None, None]
+    return table[index][:, None, None, None]  # [steps] -> [N, 1, 1, 1]
 
 
 def discretised_log_likelihood(x: Tensor, mean: Tensor, log_deviation: Tensor) -> Tensor:
-    """log p of 8-bit images x, in [-1, 1], under a Gaussian rounded to grey levels; elementwise.
+    """log p, in nats, of 8-bit images x in [-1, 1] under a Gaussian rounded to grey levels.
 
-    The darkest and the brightest level take everything beyond them (arXiv:2006.11239, section
-    3.3).
+    Elementwise: all are [N, C, H, W], and so is what comes back. The darkest and the brightest
+    level take everything beyond them (arXiv:2006.11239, section 3.3).
     """
     inverse = torch.exp(-log_deviation)
     above = torch.special.ndtr((x - mean + _HALF_LEVEL) * inverse)

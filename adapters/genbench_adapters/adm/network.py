@@ -91,7 +91,7 @@ def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
     dim ends with a zero."""
     half = dim // 2
     places = torch.arange(half, dtype=torch.float32, device=timesteps.device)
-    # In this order of operations: angles reach 1000, where the last bit shows.
+    # [N, half], in radians. In this order of operations: they reach 1000, where the last bit shows.
     angles = timesteps[:, None].float() * torch.exp(-math.log(10_000) * places / half)
     return functional.pad(torch.cat([torch.cos(angles), torch.sin(angles)], dim=1), (0, dim % 2))
 
@@ -103,7 +103,7 @@ class GroupNorm32(nn.GroupNorm):
         super().__init__(_GROUPS, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape and dtype."""
+        """[N, C, ...] -> the same shape and dtype."""
         # From this many pixels on, torch's bfloat16 kernel for CPUs, which sums in float32 itself,
         # is faster than two casts; its kernel for fewer, and its gradient, are slower.
         large = x.shape[2:].numel() >= 32 * 32
@@ -137,14 +137,14 @@ def attend(qkv: Tensor, heads: int, *, new_order: bool, fused: bool) -> Tensor:
     shape = (count, 3, heads, width, length) if new_order else (count, heads, 3, width, length)
     q, k, v = qkv.view(shape).unbind(1 if new_order else 2)  # [N, heads, width, T] each
     if fused:
-        q, k, v = q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3)
+        q, k, v = q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3)  # [N, heads, T, width]
         mixed = functional.scaled_dot_product_attention(q, k, v).transpose(2, 3)
-        return mixed.reshape(count, -1, length)
+        return mixed.reshape(count, -1, length)  # [N, heads, width, T] -> [N, C, T]
     # Both factors scaled, as the official code does against overflow in half precision.
     scale = width**-0.25
-    weights = torch.matmul((q * scale).transpose(2, 3), k * scale)
+    weights = torch.matmul((q * scale).transpose(2, 3), k * scale)  # [N, heads, T of q, T of k]
     weights = torch.softmax(weights.float(), dim=-1).to(qkv.dtype)
-    return torch.matmul(v, weights.transpose(2, 3)).reshape(count, -1, length)
+    return torch.matmul(v, weights.transpose(2, 3)).reshape(count, -1, length)  # [N, C, T]
 
 
 class AttentionBlock(nn.Module):
@@ -161,8 +161,8 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape."""
-        flat = x.flatten(2)
-        qkv = self.qkv(self.norm(flat))
+        flat = x.flatten(2)  # [N, C, HW]
+        qkv = self.qkv(self.norm(flat))  # [N, 3 C, HW]
         mixed = attend(qkv, self.heads, new_order=self.new_order, fused=self.fused)
         return (flat + self.proj_out(mixed)).view(x.shape)
 
@@ -224,20 +224,22 @@ class ResBlock(nn.Module):
         self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """[N, channels, H, W] with embedding [N, 4 C] -> [N, out, H', W']."""
+        """[N, channels, H, W] with embedding float32 [N, 4 model_channels] -> [N, out, H', W'],
+        the sides doubled or halved where it resamples."""
         norm, activation, conv = self.in_layers
         assert isinstance(conv, nn.Conv2d)
         h = activation(norm(x))
         if self.kernels is not None:
-            h = upsampled_convolution(h, self.kernels, conv.bias)
+            h = upsampled_convolution(h, self.kernels, conv.bias)  # [N, out, 2 H, 2 W]
         else:
-            h = conv(h if self.resample is None else self.resample(h))
+            h = conv(h if self.resample is None else self.resample(h))  # [N, out, H', W']
         if self.resample is not None:
-            x = self.resample(x)
+            x = self.resample(x)  # [N, channels, H', W']
+        # [N, out, 1, 1], or [N, 2 out, 1, 1] for scale and shift.
         condition = self.emb_layers(embedding).to(h.dtype)[:, :, None, None]
         norm, *rest = self.out_layers
         if self.scale_shift:
-            scale, shift = condition.chunk(2, dim=1)
+            scale, shift = condition.chunk(2, dim=1)  # [N, out, 1, 1] each
             h = norm(h) * (1 + scale) + shift
         else:
             h = norm(h + condition)
@@ -250,7 +252,8 @@ class Stage(nn.Sequential):
     """Layers in a row; the residual blocks among them also take the embedding."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:  # type: ignore[override]
-        """[N, C, H, W] -> whatever the last layer makes."""
+        """[N, C, H, W] with embedding float32 [N, 4 model_channels] -> whatever the last layer
+        makes."""
         for layer in self:
             x = layer(x, embedding) if isinstance(layer, ResBlock) else layer(x)
         return x
@@ -299,11 +302,12 @@ class _Encoder(nn.Module):
         return Stage(block, self._attention(width, upsampling=upsampling))
 
     def embedded(self, timesteps: Tensor) -> Tensor:
-        """float32 [N, 4 C] of timesteps [N]."""
+        """float32 [N, 4 model_channels] of timesteps [N]."""
         return self.time_embed(timestep_embedding(timesteps, self.config.model_channels))
 
     def encoded(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The middle's output and the output of every stage before it."""
+        """The middle's output [N, C, r, r] and the output of every stage before it, from
+        [N, C, R, R] down, of images [N, in_channels, R, R]; in the blocks' dtype."""
         h, kept = x.to(self.dtype), []
         for stage in self.input_blocks:
             h = stage(h, embedding)
@@ -384,17 +388,21 @@ class UNet(_Encoder):
 
     def forward(self, x: Tensor, timesteps: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noisy images float [N, 3, R, R], original timesteps [N], labels int64 [N] (exactly when
-        the network is conditional) -> [N, out_channels, R, R], the dtype of x."""
+        the network is conditional) -> [N, out_channels, R, R], the dtype of x.
+
+        Raises GenbenchError for labels too many or missing.
+        """
         if (labels is None) != (self.config.num_classes is None):
             wanted = "no labels" if labels is not None else "labels"
             raise GenbenchError(f"this ADM network takes {wanted}: choose the variant that fits")
-        embedding = self.embedded(timesteps)
+        embedding = self.embedded(timesteps)  # [N, 4 model_channels]
         if labels is not None:
             embedding = embedding + self.label_emb(labels)
-        h, kept = self.encoded(x, embedding)
+        h, kept = self.encoded(x, embedding)  # [N, C, r, r] at the bottom
         for stage in self.output_blocks:
+            # Channels of h and of the skip -> the level's own; its last stage doubles the sides.
             h = stage(torch.cat([h, kept.pop()], dim=1), embedding)
-        return self.out(h.to(x.dtype))
+        return self.out(h.to(x.dtype))  # [N, out_channels, R, R]
 
 
 class SuperResUNet(UNet):
@@ -407,8 +415,8 @@ class SuperResUNet(UNet):
         self, x: Tensor, timesteps: Tensor, labels: Tensor | None, low_res: Tensor
     ) -> Tensor:
         """As `UNet.forward`, with the small images [N, 3, r, r] in [-1, 1]."""
-        large = functional.interpolate(low_res, x.shape[2:], mode="bilinear")
-        return super().forward(torch.cat([x, large], dim=1), timesteps, labels)
+        large = functional.interpolate(low_res, x.shape[2:], mode="bilinear")  # [N, 3, R, R]
+        return super().forward(torch.cat([x, large], dim=1), timesteps, labels)  # of [N, 6, R, R]
 
 
 class AttentionPool(nn.Module):
@@ -426,12 +434,12 @@ class AttentionPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, side, side] -> [N, out]."""
-        pixels = x.flatten(2)
-        tokens = torch.cat([pixels.mean(dim=2, keepdim=True), pixels], dim=2)
+        pixels = x.flatten(2)  # [N, C, HW]
+        tokens = torch.cat([pixels.mean(dim=2, keepdim=True), pixels], dim=2)  # [N, C, 1 + HW]
         tokens = tokens + self.positional_embedding.to(x.dtype)
         # The new order, although the classifier's blocks have the legacy one.
         mixed = attend(self.qkv_proj(tokens), self.heads, new_order=True, fused=self.fused)
-        return self.c_proj(mixed)[:, :, 0]
+        return self.c_proj(mixed)[:, :, 0]  # [N, out, 1 + HW] -> [N, out], of the mean's token
 
 
 class Classifier(_Encoder):
@@ -454,6 +462,7 @@ class Classifier(_Encoder):
         self.out = nn.Sequential(GroupNorm32(width), nn.SiLU(), *pool)
 
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        """[N, 3, R, R] and original timesteps [N] -> logits [N, out_channels]."""
-        h, _ = self.encoded(x, self.embedded(timesteps))
+        """Noisy images float [N, 3, R, R] and original timesteps [N] -> logits [N, out_channels],
+        the dtype of x."""
+        h, _ = self.encoded(x, self.embedded(timesteps))  # [N, C, r, r]
         return self.out(h.to(x.dtype))

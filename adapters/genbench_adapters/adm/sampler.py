@@ -13,11 +13,10 @@ from torch import Tensor
 from genbench_adapters.adm.network import Classifier
 from genbench_adapters.adm.schedule import Floats, Schedule
 
-Denoiser = Callable[
-    [Tensor, Tensor], Tensor
-]  # x_t, original timesteps -> eps or x_0, and perhaps v
-Guide = Callable[[Tensor, Tensor], Tensor]  # x_t, original timesteps -> gradient, scaled
-Noise = Callable[[int], Tensor]  # draw k -> standard normal of the images' shape; 0 is x_T
+# x_t [N, 3, R, R], original timesteps int64 [N] -> eps or x_0 [N, 3, R, R], or with v [N, 6, R, R].
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+Guide = Callable[[Tensor, Tensor], Tensor]  # the same two -> gradient [N, 3, R, R], scaled
+Noise = Callable[[int], Tensor]  # draw k -> standard normal [N, 3, R, R]; 0 is x_T
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,8 @@ class Sampling:
 
 
 class _Coefficients:
-    """The schedule on a device, in float32 as the official code uses it; no step waits for it."""
+    """The schedule on a device, in float32 [kept] as the official code uses it; no step waits for
+    it."""
 
     def __init__(self, schedule: Schedule, device: torch.device) -> None:
         def table(values: Floats) -> Tensor:
@@ -61,14 +61,15 @@ def trajectory(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (x, prediction of x_0) after every step, most noise first; the last x is the sample.
 
-    Draw k + 1 of `noise` belongs to the k-th step of the loop, as the official scripts draw it.
+    Both are float32 [N, 3, R, R], images in about [-1, 1] at the end. Draw k + 1 of `noise` belongs
+    to the k-th step of the loop, as the official scripts draw it.
     """
     x = noise(0)
     coefficients = _Coefficients(sampling.schedule, x.device)
     step = _ancestral_step if sampling.kind == "ddpm" else _ddim_step
     for number, index in enumerate(reversed(range(len(sampling.schedule)))):
-        timesteps = coefficients.timesteps[index].expand(x.shape[0])
-        out = denoise(x, timesteps)
+        timesteps = coefficients.timesteps[index].expand(x.shape[0])  # [N]
+        out = denoise(x, timesteps)  # [N, 3 or 6, R, R]
         found, spread = (out, None) if out.shape[1] == x.shape[1] else out.chunk(2, dim=1)
         if sampling.predict_xstart:
             start = found
@@ -122,7 +123,8 @@ def _ddim_step(
 
 
 def classifier_guide(classifier: Classifier, labels: Tensor, scale: float) -> Guide:
-    """scale * d log p(label | x_t) / d x_t of a classifier whose parameters need no gradient.
+    """scale * d log p(label | x_t) / d x_t [N, 3, R, R] of a classifier whose parameters need no
+    gradient. labels: int64 [N].
 
     Works under inference mode, which must be left for the gradient: inputs are copied out of it.
     """
@@ -130,9 +132,9 @@ def classifier_guide(classifier: Classifier, labels: Tensor, scale: float) -> Gu
     def guide(x: Tensor, timesteps: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
             noisy = x.clone().requires_grad_()
-            chosen = labels.clone()[:, None]
-            logits = classifier(noisy, timesteps.clone())
-            selected = torch.log_softmax(logits, dim=-1).gather(1, chosen).sum()
+            chosen = labels.clone()[:, None]  # [N, 1]
+            logits = classifier(noisy, timesteps.clone())  # [N, classes]
+            selected = torch.log_softmax(logits, dim=-1).gather(1, chosen).sum()  # scalar
             (gradient,) = torch.autograd.grad(selected, noisy)
         return gradient * scale
 

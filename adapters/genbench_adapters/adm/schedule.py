@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def betas_of(schedule: str, steps: int) -> Floats:
-    """Variances of the forward steps (gaussian_diffusion.py, get_named_beta_schedule).
+    """Variances [steps] of the forward steps (gaussian_diffusion.py, get_named_beta_schedule).
 
     "linear": 1e-4 … 0.02 at 1000 steps, scaled so that other counts end alike; "cosine": of
     arXiv:2102.09672, equation 17, at most 0.999. Raises UsageError for another name.

@@ -178,13 +178,13 @@ class AdmTraining:
         images, labels = self.data.batch(
             step_noise(self.run, number, self.recipe.batch, purpose=_DATA)
         )
-        index = noise.integers(self.recipe.diffusion_steps)
-        drawn = noise.normal(images.shape[1:])
+        index = noise.integers(self.recipe.diffusion_steps)  # [N]
+        drawn = noise.normal(images.shape[1:])  # [N, 3, R, R]
         noisy = self.loss.noised(images, index, drawn)
         if number >= self.recipe.steps:
             return self._classifier_step(number, noisy, index, labels)
         with autocast(self.run, self.recipe.precision):
-            out = self.unet(noisy, index, labels)
+            out = self.unet(noisy, index, labels)  # [N, 6, R, R]
         refines = self.recipe.refines(number)
         loss = self.refined_loss if refines else self.loss
         simple, bound = loss(out.float(), images, noisy, drawn, index)
@@ -197,7 +197,7 @@ class AdmTraining:
         self, number: int, noisy: Tensor, index: Tensor, labels: Tensor
     ) -> Mapping[str, float]:
         with autocast(self.run, self.recipe.precision):
-            logits = self.classifier(noisy, index)
+            logits = self.classifier(noisy, index)  # [N, classes]
         loss = functional.cross_entropy(logits.float(), labels)
         descend(loss, self.classifier, self.classifier_adam, self.run)
         self.classifier_ema.update(self.classifier, number)
@@ -205,7 +205,8 @@ class AdmTraining:
         return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
 
     def preview(self) -> Tensor:
-        """A column a class, by the averaged denoiser without guidance, DDIM-20."""
+        """uint8 [100, 3, R, R], a column a class, by the averaged denoiser without guidance,
+        DDIM-20."""
         schedule = respaced(self.recipe.noise_schedule, self.recipe.diffusion_steps, "ddim20")
         sampling = Sampling(
             schedule=schedule, kind="ddim", predict_xstart=self.recipe.predict_xstart

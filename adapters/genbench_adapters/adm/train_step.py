@@ -121,11 +121,11 @@ class DenoiserStep:
         """Step `number`: noise, forward, backward, AdamW, moving average."""
         noise = step_noise(self.run, number, self.batch, purpose=_NOISE)
         images, labels = self.data.batch(step_noise(self.run, number, self.batch, purpose=_DATA))
-        index = noise.integers(self.loss.steps)
-        drawn = noise.normal(images.shape[1:])
+        index = noise.integers(self.loss.steps)  # [N]
+        drawn = noise.normal(images.shape[1:])  # [N, 3, R, R]
         noisy = self.loss.noised(images, index, drawn)
         with torch.autocast(self.run.device.type, self.dtype, enabled=self._half()):
-            out = self._predicted(noisy, index, labels, images)
+            out = self._predicted(noisy, index, labels, images)  # [N, 6, R, R]
         simple, bound = self.loss(out.float(), images, noisy, drawn, index)
         self.adam.zero_grad(set_to_none=True)
         self.scaler.scale(simple + bound).backward()
@@ -140,7 +140,7 @@ class DenoiserStep:
         chosen = labels if self.network.config.num_classes is not None else None
         if not self.small:
             return self.network(noisy, index, chosen)
-        low_res = functional.interpolate(images, self.small, mode="area")
+        low_res = functional.interpolate(images, self.small, mode="area")  # [N, 3, small, small]
         return self.network(noisy, index, chosen, low_res)
 
     @torch.no_grad()

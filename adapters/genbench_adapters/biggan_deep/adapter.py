@@ -130,7 +130,7 @@ class BigGANGenerator:
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R] for int64 labels [N]."""
+        """uint8 [N, 3, R, R] for int64 labels [N]. Raises GenbenchError without labels."""
         if labels is None:
             raise GenbenchError("BigGAN-deep is class-conditional: it needs labels")
         z = self.truncation * truncated_normal(noise, self.config.z_dim)

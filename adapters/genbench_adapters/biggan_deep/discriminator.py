@@ -30,14 +30,14 @@ class DiscBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H, W], both sides halved where the block goes down."""
-        h = self.conv_0(functional.relu(x))
+        h = self.conv_0(functional.relu(x))  # [N, outputs / reduction, H, W]
         h = self.conv_1(functional.relu(h))
         h = functional.relu(self.conv_2(functional.relu(h)))
         if self.down:
-            h, x = functional.avg_pool2d(h, 2), functional.avg_pool2d(x, 2)
+            h, x = functional.avg_pool2d(h, 2), functional.avg_pool2d(x, 2)  # H / 2, W / 2
         if self.gain is not None:
-            x = torch.cat([x, self.gain(x)], dim=1)
-        return x + self.conv_3(h)
+            x = torch.cat([x, self.gain(x)], dim=1)  # inputs -> outputs channels
+        return x + self.conv_3(h)  # [N, outputs, H', W']
 
 
 class PlainBlock(nn.Module):
@@ -51,7 +51,7 @@ class PlainBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
-        h = self.conv_1(functional.relu(self.conv_0(functional.relu(x))))
+        h = self.conv_1(functional.relu(self.conv_0(functional.relu(x))))  # [N, outputs, H, W]
         halved: Tensor = functional.avg_pool2d(h, 2) + self.skip(functional.avg_pool2d(x, 2))
         return halved
 
@@ -83,18 +83,20 @@ class Discriminator(nn.Module):
         self.embed = SNLinear(classes, widths[-1], bias=False)  # projection: arXiv:1802.05637
 
     def forward(self, images: Tensor, labels: Tensor, parts: int = 1) -> Tensor:
-        """Logits [N]. parts: batches side by side, each of its own deviation."""
+        """Logits [N] of images [N, 3, R, R] in [-1, 1] and labels int64 [N]. parts: batches side by
+        side, each of its own deviation."""
         return self.judged(self.features(images), labels, parts)
 
     def features(self, images: Tensor) -> Tensor:
-        """[N, C, 4, 4] (or whatever side is left) of images."""
+        """[N, widths[-1], 4, 4] (or whatever side is left), 0 or more, of images [N, 3, R, R]."""
         return functional.relu(self.blocks(self.first(images)))
 
     def judged(self, x: Tensor, labels: Tensor, parts: int = 1) -> Tensor:
-        """Logits [N] of features."""
+        """Logits [N] of features [N, C, 4, 4] and labels int64 [N]. parts: see `forward`."""
         if self.mixed is not None:
+            # [N, C + 1, 4, 4] -> [N, C, 4, 4].
             x = functional.relu(self.mixed(torch.cat([x, deviation(x, parts)], dim=1)))
-        pooled = x.sum(dim=(2, 3))
-        classes = self.embed.weight().T[labels]
+        pooled = x.sum(dim=(2, 3))  # [N, C]
+        classes = self.embed.weight().T[labels]  # [N, C]
         logits: Tensor = self.score(pooled)[:, 0] + (pooled * classes).sum(dim=1)
         return logits

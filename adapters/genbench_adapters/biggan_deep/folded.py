@@ -50,24 +50,27 @@ class _UpConv(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        first, middle, last = weight.unbind(2)
+        first, middle, last = weight.unbind(2)  # [out, in, 3, 3] -> [out, in, 3] each
+        # [out, in, 2, 3] each.
         rows = [torch.stack([first, middle + last], 2), torch.stack([first + middle, last], 2)]
-        phases = []
+        phases = []  # [out, in, 2, 2] each
         for row in rows:
-            left, centre, right = row.unbind(3)
+            left, centre, right = row.unbind(3)  # [out, in, 2] each
             phases.append(torch.stack([left, centre + right], 3))
             phases.append(torch.stack([left + centre, right], 3))
-        stacked = torch.cat(phases)
+        stacked = torch.cat(phases)  # [4 out, in, 2, 2]
         self.weight = _fixed(stacked.contiguous(memory_format=torch.channels_last))
 
     def forward(self, x: Tensor) -> Tensor:
         count, _, height, width = x.shape
+        # [N, 4 out, H + 1, W + 1] -> [N, 2, 2, out, H + 1, W + 1].
         phases = functional.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
-        made = x.new_empty((count, height, 2, width, 2, phases.shape[3]))
+        made = x.new_empty((count, height, 2, width, 2, phases.shape[3]))  # [N, H, 2, W, 2, out]
         for down in range(2):
             for right in range(2):
                 part = phases[:, down, right, :, down : down + height, right : right + width]
-                made[:, :, down, :, right] = part.permute(0, 2, 3, 1)
+                made[:, :, down, :, right] = part.permute(0, 2, 3, 1)  # [N, H, W, out]
+        # [N, 2 H, 2 W, out] -> [N, out, 2 H, 2 W].
         return made.view(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
@@ -88,13 +91,16 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor, affines: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        """As `GenBlock.forward`; gains and shifts [N, C, 1, 1] of its four norms."""
         h = x
         for conv, (gain, shift) in zip(self.convs, affines, strict=True):
             h = conv(torch.addcmul(shift, h, gain).relu_())
-        skip = x[:, : x.shape[1] // 2] if self.drop else x
+        skip = x[:, : x.shape[1] // 2] if self.drop else x  # [N, outputs, H, W]
         if not self.up:
             return h + skip
         count, _, height, width = skip.shape
+        # [N, outputs, 2 H, 2 W] -> [N, H, 2, W, 2, outputs], to which skip adds as
+        # [N, H, 1, W, 1, outputs], and back.
         spread = h.permute(0, 2, 3, 1).unflatten(1, (height, 2)).unflatten(3, (width, 2))
         spread = spread + skip.permute(0, 2, 3, 1)[:, :, None, :, None]
         return spread.view(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
@@ -118,12 +124,14 @@ class _Attention(nn.Module):
         self.out = _Conv(attention.gamma * attention.snconv1x1_o_conv.weight(), None)
 
     def forward(self, x: Tensor) -> Tensor:
-        theta, phi, values = self.project(x).split(self.sizes, dim=1)
+        theta, phi, values = self.project(x).split(self.sizes, dim=1)  # C / 8, C / 8, C / 2 wide
         # Rows of the matrices are pixels: with channels last these are views.
-        queries = theta.permute(0, 2, 3, 1).flatten(1, 2)
+        queries = theta.permute(0, 2, 3, 1).flatten(1, 2)  # [N, HW, C / 8]
+        # [N, HW / 4, C / 8] and [N, HW / 4, C / 2].
         keys = functional.max_pool2d(phi, 2).permute(0, 2, 3, 1).flatten(1, 2)
         held = functional.max_pool2d(values, 2).permute(0, 2, 3, 1).flatten(1, 2)
-        weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)), dim=-1)
+        weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)), dim=-1)  # [N, HW, HW / 4]
+        # [N, HW, C / 2] -> [N, C / 2, H, W].
         attended = torch.bmm(weights, held).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
         return x + self.out(attended)
 
@@ -135,9 +143,9 @@ class FoldedBigGAN(nn.Module):
         super().__init__()
         trunk = network.generator
         self.start = trunk.start
-        self.embeddings = _fixed(network.embeddings.weight.T.contiguous())
+        self.embeddings = _fixed(network.embeddings.weight.T.contiguous())  # [classes, z]
         with torch.no_grad():
-            self.first_weight = _fixed(trunk.gen_z.weight())
+            self.first_weight = _fixed(trunk.gen_z.weight())  # [4 * 4 * start, 2 z]
             self.first_bias = _fixed(_bias(trunk.gen_z.bias))
             affines = _Affines(truncation)
             layers: list[nn.Module] = []
@@ -152,8 +160,8 @@ class FoldedBigGAN(nn.Module):
                     layers.append(_Attention(layer))
             self.layers = nn.ModuleList(layers)
             self.channels = affines.channels
-            self.affine_weight = _fixed(torch.cat(affines.weights))
-            self.affine_bias = _fixed(torch.cat(affines.biases))
+            self.affine_weight = _fixed(torch.cat(affines.weights))  # [2 * sum(channels), 2 z]
+            self.affine_bias = _fixed(torch.cat(affines.biases))  # [2 * sum(channels)]
             gain, shift = _plain_affine(trunk.bn, truncation)
             self.last_gain, self.last_shift = _fixed(gain), _fixed(shift)
             rgb, kept = trunk.conv_to_rgb, trunk.colours
@@ -161,10 +169,13 @@ class FoldedBigGAN(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images [N, 3, R, R] in (-1, 1) of latents [N, z] times the truncation, labels int64."""
+        """Images [N, 3, R, R] in (-1, 1) of latents [N, z] times the truncation, labels int64 [N];
+        in the network's dtype."""
+        # [N, 2 z].
         condition = torch.cat([z.to(self.embeddings.dtype), self.embeddings[labels]], dim=1)
-        x = functional.linear(condition, self.first_weight, self.first_bias)
-        x = x.view(-1, 4, 4, self.start).permute(0, 3, 1, 2)
+        x = functional.linear(condition, self.first_weight, self.first_bias)  # [N, 4 * 4 * start]
+        x = x.view(-1, 4, 4, self.start).permute(0, 3, 1, 2)  # [N, start, 4, 4]
+        # [N, 2 * sum(channels)] -> by norm [N, 2 C, 1, 1] -> gain and shift [N, C, 1, 1].
         packed = functional.linear(condition, self.affine_weight, self.affine_bias)
         parts = packed[:, :, None, None].split([2 * size for size in self.channels], dim=1)
         affines = [part.chunk(2, dim=1) for part in parts]
@@ -174,7 +185,7 @@ class FoldedBigGAN(nn.Module):
             else:
                 x = layer(x)
         x = torch.addcmul(self.last_shift, x, self.last_gain).relu_()
-        return torch.tanh(self.to_rgb(x)).expand(-1, 3, -1, -1)
+        return torch.tanh(self.to_rgb(x)).expand(-1, 3, -1, -1)  # of 3 channels, or of 1
 
 
 class _Affines:
@@ -192,9 +203,9 @@ class _Affines:
 
     def add(self, norm: ConditionalNorm, before: SNConv2d | None) -> None:
         """Take in the next norm, and the bias of the convolution before it."""
-        mean, inverse = _statistics(norm, self.truncation)
+        mean, inverse = _statistics(norm, self.truncation)  # [C] each
         centre = -mean if before is None else _bias(before.bias) - mean
-        gain = inverse[:, None] * norm.scale.weight()
+        gain = inverse[:, None] * norm.scale.weight()  # [C, 2 z], as shift
         shift = centre[:, None] * gain + norm.offset.weight()
         self.channels.append(len(mean))
         self.weights += [gain, shift]
@@ -210,6 +221,7 @@ def _statistics(norm: ConditionalNorm | PlainNorm, truncation: float) -> tuple[T
 def _plain_affine(norm: PlainNorm, truncation: float) -> tuple[Tensor, Tensor]:
     mean, inverse = _statistics(norm, truncation)
     gain = inverse * norm.weight
+    # [1, C, 1, 1] each.
     return gain[None, :, None, None], (norm.bias - mean * gain)[None, :, None, None]
 
 

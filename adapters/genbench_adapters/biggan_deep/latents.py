@@ -29,6 +29,7 @@ def truncated_normal(noise: NoiseStream, size: int) -> Tensor:
 
 def published_noise(count: int, size: int, truncation: float, seed: int) -> Tensor:
     """float32 [count, size]: truncated_noise_sample of pytorch-pretrained-BigGAN (utils.py), the
-    truncation multiplied in already; for comparing with images made by that code."""
+    truncation multiplied in already (so within twice that); for comparing with images made by that
+    code."""
     drawn = truncnorm.rvs(-BOUND, BOUND, size=(count, size), random_state=RandomState(seed))
     return torch.from_numpy(truncation * drawn.astype("float32"))

@@ -104,7 +104,7 @@ def statistics_position(truncation: float, n_stats: int) -> tuple[float, int]:
 
 
 def at_truncation(statistics: Tensor, truncation: float) -> Tensor:
-    """Row of `statistics` [n_stats, C] for a truncation in [0, 1], as the official code mixes it:
+    """Row [C] of `statistics` [n_stats, C] for a truncation in [0, 1], as officially mixed:
     with a rest c, stats[i] * c + stats[i + 1] * (1 - c) (the weights the wrong way round)."""
     coefficient, index = statistics_position(truncation, statistics.shape[0])
     if coefficient == 0.0:
@@ -127,14 +127,14 @@ class _SpectralNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.weight_orig = nn.Parameter(torch.empty(shape))
         nn.init.orthogonal_(self.weight_orig)
-        start = functional.normalize(torch.randn(shape[0]), dim=0)
+        start = functional.normalize(torch.randn(shape[0]), dim=0)  # [out]
         self.register_buffer("weight_u", start)
-        flat = self.weight_orig.detach().reshape(shape[0], -1)
+        flat = self.weight_orig.detach().reshape(shape[0], -1)  # [out, all else]
         self.register_buffer("weight_v", functional.normalize(flat.T @ start, dim=0))
 
     def weight(self) -> Tensor:
-        """The normalised weight."""
-        flat = self.weight_orig.reshape(self.weight_orig.shape[0], -1)
+        """The normalised weight, [out, in] or [out, in, side, side]."""
+        flat = self.weight_orig.reshape(self.weight_orig.shape[0], -1)  # [out, all else]
         if self.training:
             self._iterate(flat.detach())
         # Clones: the next iteration writes into the buffers while autograd still needs these.
@@ -191,13 +191,13 @@ class TruncationNorm(nn.Module):
         self.register_buffer("running_vars", torch.ones(config.n_stats, channels))
 
     def normalised(self, x: Tensor, truncation: float) -> Tensor:
-        """x [N, C, H, W] less the mean, by the deviation, of its channels."""
+        """x [N, C, H, W] less the mean, by the deviation, of its channels; truncation in [0, 1]."""
         if self.training:
             if self.observed is not None:
-                variance, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), correction=0)
+                variance, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), correction=0)  # [C]
                 self.observed.append((mean, variance))
             return functional.batch_norm(x, None, None, training=True, eps=self.eps)
-        mean = at_truncation(self.running_means, truncation)[:, None, None]
+        mean = at_truncation(self.running_means, truncation)[:, None, None]  # [C, 1, 1]
         variance = at_truncation(self.running_vars, truncation)[:, None, None]
         return (x - mean) / torch.sqrt(variance + self.eps)
 
@@ -212,7 +212,7 @@ class ConditionalNorm(TruncationNorm):
 
     def forward(self, x: Tensor, condition: Tensor, truncation: float) -> Tensor:
         """[N, C, H, W] with condition [N, 2 z] -> the same shape."""
-        scale = 1 + self.scale(condition)[:, :, None, None]
+        scale = 1 + self.scale(condition)[:, :, None, None]  # [N, C, 1, 1]
         offset = self.offset(condition)[:, :, None, None]
         return self.normalised(x, truncation) * scale + offset
 
@@ -245,10 +245,11 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> x + gamma * attention(x), the same shape."""
         height, width = x.shape[2:]
-        theta = self.snconv1x1_theta(x).flatten(2)
-        phi = functional.max_pool2d(self.snconv1x1_phi(x), 2).flatten(2)
-        values = functional.max_pool2d(self.snconv1x1_g(x), 2).flatten(2)
-        weights = torch.softmax(torch.bmm(theta.transpose(1, 2), phi), dim=-1)
+        theta = self.snconv1x1_theta(x).flatten(2)  # [N, C / 8, HW]
+        phi = functional.max_pool2d(self.snconv1x1_phi(x), 2).flatten(2)  # [N, C / 8, HW / 4]
+        values = functional.max_pool2d(self.snconv1x1_g(x), 2).flatten(2)  # [N, C / 2, HW / 4]
+        weights = torch.softmax(torch.bmm(theta.transpose(1, 2), phi), dim=-1)  # [N, HW, HW / 4]
+        # [N, C / 2, HW] -> [N, C / 2, H, W].
         attended = torch.bmm(values, weights.transpose(1, 2)).unflatten(2, (height, width))
         return x + self.gamma * self.snconv1x1_o_conv(attended)
 
@@ -272,13 +273,14 @@ class GenBlock(nn.Module):
         self.conv_3 = SNConv2d(middle, outputs, 1, eps=config.eps)
 
     def forward(self, x: Tensor, condition: Tensor, truncation: float) -> Tensor:
-        """[N, inputs, H, W] -> [N, outputs, H, W], both sides doubled where the block upsamples."""
-        h = self.conv_0(functional.relu(self.bn_0(x, condition, truncation)))
+        """[N, inputs, H, W] with condition [N, 2 z] -> [N, outputs, H, W], both sides doubled where
+        the block upsamples."""
+        h = self.conv_0(functional.relu(self.bn_0(x, condition, truncation)))  # inputs / 4 channels
         h = functional.relu(self.bn_1(h, condition, truncation))
-        h = self.conv_1(doubled(h) if self.up else h)
+        h = self.conv_1(doubled(h) if self.up else h)  # [N, inputs / 4, 2 H, 2 W] where it is up
         h = self.conv_2(functional.relu(self.bn_2(h, condition, truncation)))
-        h = self.conv_3(functional.relu(self.bn_3(h, condition, truncation)))
-        skip = x[:, : x.shape[1] // 2] if self.drop else x
+        h = self.conv_3(functional.relu(self.bn_3(h, condition, truncation)))  # outputs channels
+        skip = x[:, : x.shape[1] // 2] if self.drop else x  # [N, outputs, H, W]
         return h + (doubled(skip) if self.up else skip)
 
 
@@ -310,13 +312,14 @@ class _Trunk(nn.Module):
 
     def forward(self, condition: Tensor, truncation: float) -> Tensor:
         """Condition [N, 2 z] -> images [N, 3, R, R] in (-1, 1)."""
-        x = self.gen_z(condition).view(-1, _START, _START, self.start)
-        x = x.permute(0, 3, 1, 2).contiguous()
+        x = self.gen_z(condition).view(-1, _START, _START, self.start)  # [N, 4, 4, C]
+        x = x.permute(0, 3, 1, 2).contiguous()  # [N, C, 4, 4]
         for layer in self.layers:
             x = layer(x, condition, truncation) if isinstance(layer, GenBlock) else layer(x)
-        x = functional.relu(self.bn(x, truncation))
+        x = functional.relu(self.bn(x, truncation))  # [N, C, R, R]
         # The official layer makes more channels than it keeps; training need not wait for them.
         x = self.conv_to_rgb(x, outputs=self.colours if self.training else None)
+        # [N, colours, R, R] -> [N, 3, R, R].
         return torch.tanh(x[:, : self.colours]).expand(-1, 3, -1, -1)
 
 
@@ -332,10 +335,11 @@ class BigGANDeep(nn.Module):
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
         """Latents float [N, z] and labels int64 [N] -> condition [N, 2 z]."""
-        return torch.cat([z, self.embeddings.weight.T[labels]], dim=1)
+        return torch.cat([z, self.embeddings.weight.T[labels]], dim=1)  # [N, z] and [N, z]
 
     def forward(self, z: Tensor, labels: Tensor, truncation: float = 1.0) -> Tensor:
-        """Images [N, 3, R, R] in (-1, 1) of latents already multiplied by the truncation."""
+        """Images [N, 3, R, R] in (-1, 1) of latents [N, z] already multiplied by the truncation,
+        which is in [0, 1], and labels int64 [N]."""
         images: Tensor = self.generator(self.condition(z, labels), truncation)
         return images
 

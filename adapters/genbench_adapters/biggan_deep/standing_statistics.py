@@ -30,10 +30,11 @@ def fill_statistics(network: BigGANDeep, *, batches: int, batch: int, seed: int)
         for number in range(batches):
             first = number * batch
             noise = NoiseStream(seed, torch.arange(first, first + batch), device)
-            z = truncation * truncated_normal(noise, config.z_dim)
+            z = truncation * truncated_normal(noise, config.z_dim)  # [batch, z]
             network(z, noise.labels(config.num_classes))
         for norm in norms:
             assert norm.observed is not None
+            # [batches, C] -> [C].
             norm.running_means[row] = torch.stack([mean for mean, _ in norm.observed]).mean(0)
             norm.running_vars[row] = torch.stack([variance for _, variance in norm.observed]).mean(
                 0

@@ -159,11 +159,12 @@ class BigGANTraining:
                 matched, classes, met = self.matches.reached(
                     number, self._sampled, self.discriminator.features
                 )
+            # The first N rows are the adversarial loss's, the M after them the matched.
             latents, labels = torch.cat([latents, matched]), torch.cat([labels, classes])
         with autocast(self.run, self.recipe.precision):
-            fake = self.generator(latents, labels)
-            features = self.discriminator.features(fake)
-            logits = self.discriminator.judged(features[:size], labels[:size])
+            fake = self.generator(latents, labels)  # [N + M, 3, R, R]
+            features = self.discriminator.features(fake)  # [N + M, C, r, r]
+            logits = self.discriminator.judged(features[:size], labels[:size])  # [N]
         generator_loss = -logits.float().mean()
         total, told = self.recipe.rewarded(generator_loss, fake[:size], features[:size])
         total, far = self.recipe.charged(total, features[size:], met)
@@ -182,10 +183,10 @@ class BigGANTraining:
         with torch.no_grad(), autocast(self.run, self.recipe.precision):
             latents, fake_labels = self._drawn(self._noise(number, _FAKE + 3 * turn))
             fake = self.generator(latents, fake_labels)
-        images = torch.cat([real.to(fake.dtype), fake])  # both rounded alike
+        images = torch.cat([real.to(fake.dtype), fake])  # [2 N, 3, R, R], both rounded alike
         with autocast(self.run, self.recipe.precision):
             logits = self.discriminator(images, torch.cat([real_labels, fake_labels]), parts=2)
-        on_real, on_fake = logits.float().chunk(2)
+        on_real, on_fake = logits.float().chunk(2)  # [N] each
         loss = functional.relu(1 - on_real).mean() + functional.relu(1 + on_fake).mean()
         descend(loss, self.discriminator, self.discriminator_adam, self.run)
         return loss.detach()
@@ -194,12 +195,13 @@ class BigGANTraining:
         return step_noise(self.run, number, self.recipe.batch, purpose=purpose)
 
     def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents as wide as sampled, their images and labels."""
+        """Latents [N, z] as wide as sampled, their images [N, 3, R, R] and labels int64 [N]."""
         latents, labels = self._latents(noise), noise.labels(self.recipe.classes)
         return latents, self.generator(latents, labels), labels
 
     def _drawn(self, noise: NoiseStream, *, like: bool = False) -> tuple[Tensor, Tensor]:
-        """Latents and labels; `like`: in pairs of one class and similar latents (see `paired`)."""
+        """Latents [N, z] and labels int64 [N]; `like`: in pairs of one class and similar latents
+        (see `paired`)."""
         labels = noise.labels(self.recipe.classes)
         latents = self.recipe.training_truncation * self._latents(noise)
         if like:
@@ -215,7 +217,8 @@ class BigGANTraining:
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """A column a class, by the averaged weights with the statistics of this very batch."""
+        """uint8 [100, 3, R, R], a column a class, by the averaged weights with the statistics of
+        this very batch."""
         noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
         labels = noise.indices % self.recipe.classes
         network = copy.deepcopy(self.ema.averaged).train()

@@ -45,17 +45,19 @@ class Consistency(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noisy images float [N, 3, R, R], noise levels [N] or [1], int64 labels [N] exactly when
-        the network has classes -> images float32, before the official clipping to [-1, 1]."""
-        level = sigma.float().reshape(-1, 1, 1, 1)
+        the network has classes -> images float32 [N, 3, R, R], before the official clipping to
+        [-1, 1]."""
+        level = sigma.float().reshape(-1, 1, 1, 1)  # [N, 1, 1, 1] or [1, 1, 1, 1]
         above = level - self.least
         total = (level**2 + _DATA**2).sqrt()
-        time = 1000 * 0.25 * torch.log(sigma.float() + 1e-44)
+        time = 1000 * 0.25 * torch.log(sigma.float() + 1e-44)  # [N] or [1]
         raw = self.unet(x / total, time.expand(x.shape[0]), labels)
         return _DATA**2 / (above**2 + _DATA**2) * x + above * _DATA / total * raw
 
 
 def in_our_layout(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under ADM's shapes: a 1x1 convolution over the plane is one over its pixels."""
+    """The tensors under ADM's shapes: a 1x1 convolution over the plane, [out, in, 1, 1], is one
+    over its pixels, [out, in, 1]."""
     places = ("qkv.weight", "proj_out.weight")
     return {
         key: value[..., 0] if key.endswith(places) and value.dim() == 4 else value

@@ -47,7 +47,7 @@ class AdmDenoiser(nn.Module):
         self.classes = unet.config.num_classes or 0
         kept = respaced(schedule, steps, "").alphas_cumprod
         # No buffer: networks are built on the meta device, where this must have its numbers.
-        self.table = torch.from_numpy(((1 - kept) / kept) ** 0.5).float()
+        self.table = torch.from_numpy(((1 - kept) / kept) ** 0.5).float()  # [steps], ascending
 
     def config(self) -> dict[str, Any]:
         """What `student_network` needs to build it again."""
@@ -60,24 +60,27 @@ class AdmDenoiser(nn.Module):
         }
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """Noisy images float [N, 3, R, R], levels [N], labels int64 [N] -> images of that shape.
-        Where the network predicts the noise, it is taken off."""
+        """Noisy images float [N, 3, R, R], levels [N], labels int64 [N] -> images float32
+        [N, 3, R, R] in about [-1, 1]. Where the network predicts the noise, it is taken off."""
         logs = self.table.to(sigma.device).log()
-        index = torch.bucketize(sigma.log(), (logs[1:] + logs[:-1]) / 2)
-        wide = sigma[:, None, None, None]
+        index = torch.bucketize(sigma.log(), (logs[1:] + logs[:-1]) / 2)  # [N], the nearest step
+        wide = sigma[:, None, None, None]  # [N, 1, 1, 1]
         chosen = labels if self.classes else None
+        # [N, 3 or 6, R, R] -> [N, 3, R, R]: without the variance.
         found: Tensor = self.unet(x / (1 + wide**2).sqrt(), index, chosen)[:, :3].float()
         return found if self.predict_xstart else x - wide * found
 
     def levels(self, uniform: Tensor, least: float, most: float) -> Tensor:
-        """Uniform over the diffusion's own steps, as the denoiser was trained."""
+        """Noise levels [N] at places `uniform` [N] in [0, 1), spread evenly over the diffusion's
+        own steps, as the denoiser was trained. Raises UsageError where none is in range."""
         fitting = self.table[(self.table >= least) & (self.table <= most)].to(uniform.device)
         if not len(fitting):
             raise UsageError(f"no step of the teacher has a noise level in [{least}, {most}]")
         return fitting[(uniform * len(fitting)).long()]
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """1 / sigma^2, the squared error of the noise; 1 where the network predicts x_0."""
+        """Of levels [N]: 1 / sigma^2, the squared error of the noise; 1 where the network predicts
+        x_0."""
         return torch.ones_like(sigma) if self.predict_xstart else sigma**-2
 
 
@@ -100,17 +103,18 @@ class EdmDenoiser(nn.Module):
         """As `AdmDenoiser.forward`."""
         chosen = None
         if labels is not None and self.classes:
-            chosen = functional.one_hot(labels, self.classes).float()
+            chosen = functional.one_hot(labels, self.classes).float()  # [N, classes]
         denoised: Tensor = self.network(x, sigma, chosen)
         return denoised
 
     def levels(self, uniform: Tensor, least: float, most: float) -> Tensor:
-        """EDM's levels (arXiv:2206.00364, equation 5) at uniform places."""
+        """EDM's noise levels [N] (arXiv:2206.00364, equation 5), from `least` to `most`, at places
+        `uniform` [N] in [0, 1)."""
         low, high = least ** (1 / _RHO), most ** (1 / _RHO)
         return (low + uniform * (high - low)) ** _RHO
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """EDM's lambda(sigma)."""
+        """EDM's lambda(sigma) of levels [N]."""
         data = self.network.config.sigma_data
         return (sigma**2 + data**2) / (sigma * data) ** 2
 
@@ -205,6 +209,7 @@ def one_step(
     latents: Tensor,
     labels: Tensor | None,
 ) -> Tensor:
-    """g(z) = D(sigma z; sigma), one evaluation: latents float [N, 3, R, R] -> images like them."""
+    """g(z) = D(sigma z; sigma), one evaluation: standard normal latents float [N, 3, R, R], labels
+    int64 [N] or none -> images of that shape in about [-1, 1]."""
     level = torch.full((len(latents),), sigma, device=latents.device)
     return network(latents * sigma, level, labels)

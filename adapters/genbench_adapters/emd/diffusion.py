@@ -112,7 +112,7 @@ def _loaded(card: ModelCard, checkpoint: Path | None, device: torch.device) -> E
 def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
     if labels is None or not network.config.label_dim:
         return None
-    return functional.one_hot(labels, network.config.label_dim).float()
+    return functional.one_hot(labels, network.config.label_dim).float()  # [N, label_dim]
 
 
 class EDMGenerator:
@@ -127,7 +127,7 @@ class EDMGenerator:
         self.network.compile()
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
-        """One call of the network, and how often `sample` makes it."""
+        """One call of the network, and how often `sample` makes it. labels: int64 [N] or none."""
         side = self.network.config.img_resolution
         x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
         sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
@@ -139,7 +139,7 @@ class EDMGenerator:
         return [(denoise, 2 * self.sampling.steps - 1)]
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R], rounded as EDM's generate.py does."""
+        """uint8 [N, 3, R, R] for int64 labels [N] or none, rounded as EDM's generate.py does."""
         self.evaluations = 0
         side = self.network.config.img_resolution
         chosen = _one_hot(labels, self.network)

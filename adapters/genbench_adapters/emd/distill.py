@@ -135,10 +135,11 @@ class EmdTraining:
         return {"gap": float(loss.detach()) / pixels, "score": float(score_loss.detach())}
 
     def _m_step(self, noise: NoiseStream, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar, and the latents [N, 3, R, R] that the score learns from."""
         recipe, shape = self.recipe, (3, self.teacher.resolution, self.teacher.resolution)
-        uniform = noise.uniform(())
+        uniform = noise.uniform(())  # [N], as sigma
         sigma = self.teacher.levels(uniform, recipe.least_sigma, recipe.most_sigma)
-        wide = sigma[:, None, None, None]
+        wide = sigma[:, None, None, None]  # [N, 1, 1, 1]
 
         def gap(x: Tensor) -> Tensor:
             with torch.no_grad(), autocast(self.run, self.recipe.precision):
@@ -171,7 +172,7 @@ class EmdTraining:
         return generate
 
     def _score_loss(self, number: int, turn: int, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Denoising score matching on the updated generator's samples."""
+        """Denoising score matching on the updated generator's samples; a scalar."""
         noise = step_noise(self.run, number, self.recipe.batch, purpose=_SCORE)
         with torch.no_grad():
             images = self._generate(labels)(latents)
@@ -180,12 +181,12 @@ class EmdTraining:
         noisy = images + sigma[:, None, None, None] * noise.normal(images.shape[1:], step=turn)
         with autocast(self.run, self.recipe.precision):
             denoised = self.score(noisy, sigma, labels)
-        errors = (denoised - images).square().flatten(1).mean(dim=1)
+        errors = (denoised - images).square().flatten(1).mean(dim=1)  # [N]
         return (self.teacher.weight(sigma) * errors).mean()
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """A column a class, by the averaged generator."""
+        """uint8 [100, 3, R, R], a column a class, by the averaged generator."""
         noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
         labels = scheduled_labels("balanced", self.teacher.classes, noise)
         side = self.teacher.resolution

@@ -45,7 +45,7 @@ class Langevin:
 
 @dataclass(frozen=True)
 class JointSamples:
-    """(eps, z) after the chain, and the part of eps that is drift and not noise."""
+    """(eps, z) after the chain, and the part of eps that is drift and not noise; all [N, ...]."""
 
     latents: Tensor
     noise: Tensor
@@ -63,7 +63,8 @@ def e_step(
 ) -> JointSamples:
     """Samples of q(x_t) p(z | x_t), by Langevin steps on (eps, z) from the student's own joint.
 
-    sigma: noise levels, broadcast against the images. latents, noise: the start, standard normal.
+    sigma: noise levels [N, 1, ...], broadcast against the images [N, ...]. latents, noise: the
+    start, standard normal: z [N, ...] and eps of the images' shape, and so what comes back.
     With gap = s_q - s_student at x_t = g(z) + sigma eps, the scores are sigma gap - eps and
     J_g(z)^T gap - z. `drift` is what remains of eps without its start and every later noise, each
     contracted as the chain contracts it.
@@ -89,9 +90,10 @@ def e_step(
 def m_step_loss(images: Tensor, sigma: Tensor, noise: Tensor, weight: Tensor | float) -> Tensor:
     """weight / (2 sigma^2) || sg(g(z) + sigma noise) - g(z) ||^2, summed a sample, mean over N.
 
-    images: g(z) at the chain's latents, with its graph. noise: the chain's drift, or all of its
-    eps to do without the cancellation. Its gradient is -weight / sigma noise^T dg/dtheta.
+    images [N, ...]: g(z) at the chain's latents, with its graph. noise [N, ...]: the chain's drift,
+    or all of its eps to do without the cancellation. sigma, weight: [N, 1, ...]. Returns a scalar
+    whose gradient is -weight / sigma noise^T dg/dtheta.
     """
     target = (images + sigma * noise).detach()
     squares = weight / (2 * sigma**2) * (target - images) ** 2
-    return squares.flatten(1).sum(dim=1).mean()
+    return squares.flatten(1).sum(dim=1).mean()  # [N, ...] -> [N] -> scalar

@@ -138,9 +138,9 @@ class Resample(nn.Module):
 
 
 def resampled(x: Tensor, taps: Tensor, *, up: bool) -> Tensor:
-    """x filtered and halved, or doubled, by taps [1, 1, K, K] of sum 1."""
+    """x [N, C, H, W] filtered and halved, or doubled, by taps [1, 1, K, K] of sum 1."""
     channels, padding = x.shape[1], (taps.shape[-1] - 1) // 2
-    kernel = taps.to(x.dtype).expand(channels, 1, -1, -1)
+    kernel = taps.to(x.dtype).expand(channels, 1, -1, -1)  # [C, 1, K, K]
     if up:
         return functional.conv_transpose2d(
             x, 4 * kernel, stride=2, padding=padding, groups=channels
@@ -169,11 +169,13 @@ class Conv(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] -> [N, outputs, H', W']."""
+        """[N, inputs, H, W] -> [N, outputs, H', W'], the sides as the resampling leaves them."""
         if self.fused:  # the convolution on a larger frame, then the smoothed halving
             spare = (self.resample_filter.shape[-1] - 1) // 2
+            # [N, outputs, H + 2 spare, W + 2 spare].
             x = functional.conv2d(x, self.weight, padding=self.padding + spare)
             kernel = self.resample_filter.to(x.dtype).expand(x.shape[1], 1, -1, -1)
+            # [N, outputs, H / 2, W / 2].
             x = functional.conv2d(x, kernel, stride=2, groups=x.shape[1])
             return x + self.bias[:, None, None]
         if self.resample:
@@ -228,12 +230,14 @@ class Block(nn.Module):
             self.proj = Conv(outputs, outputs, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """[N, inputs, H, W] and [N, E] -> [N, outputs, H', W']."""
+        """[N, inputs, H, W] and an embedding [N, E] or [1, E] -> [N, outputs, H', W'], the sides as
+        the resampling leaves them."""
         style = self.style
-        h = self.conv0(functional.silu(self.norm0(x)))
+        h = self.conv0(functional.silu(self.norm0(x)))  # [N, outputs, H', W']
+        # [N, outputs, 1, 1], or [N, 2 outputs, 1, 1] for scale and shift.
         condition = self.affine(embedding)[:, :, None, None].to(x.dtype)
         if style.adaptive:
-            scale, shift = condition.chunk(2, dim=1)
+            scale, shift = condition.chunk(2, dim=1)  # [N, outputs, 1, 1] each
             h = functional.silu(self.norm1(h) * (1 + scale) + shift)
         else:
             h = functional.silu(self.norm1(h + condition))
@@ -244,22 +248,24 @@ class Block(nn.Module):
         return x
 
     def _attended(self, qkv: Tensor) -> Tensor:
-        """The channels of qkv are ordered (head, width, 3): neither of ADM's two orders."""
+        """[N, 3 C, H, W] -> [N, C, H, W]. The channels of qkv are ordered (head, width, 3): neither
+        of ADM's two orders."""
         count, channels, height, width = qkv.shape
         split = qkv.view(count * self.heads, channels // (3 * self.heads), 3, -1)
-        q, k, v = split.unbind(2)
+        q, k, v = split.unbind(2)  # [N heads, d, HW] each
+        # [N heads, HW of q, HW of k].
         scores = torch.bmm(q.transpose(1, 2).float(), k.float() / math.sqrt(k.shape[1]))
         weights = torch.softmax(scores, dim=2).to(v.dtype)
         return torch.bmm(v, weights.transpose(1, 2)).view(count, -1, height, width)
 
 
 def sinusoids(noise: Tensor, channels: int, *, endpoint: bool) -> Tensor:
-    """Cosines, then sines [N, channels] of noise labels [N]; endpoint: the last frequency is
-    1/10000 itself."""
+    """Cosines, then sines float32 [N, channels] of noise labels [N]; endpoint: the last frequency
+    is 1/10000 itself."""
     half = channels // 2
     exponents = torch.arange(half, dtype=torch.float32, device=noise.device)
     exponents = exponents / (half - (1 if endpoint else 0))
-    angles = noise[:, None].float() * (1 / 10_000) ** exponents
+    angles = noise[:, None].float() * (1 / 10_000) ** exponents  # [N, half], in radians
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
@@ -273,8 +279,8 @@ class Fourier(nn.Module):
         self.register_buffer("freqs", 16 * torch.randn(channels // 2))
 
     def forward(self, noise: Tensor) -> Tensor:
-        """[N] -> [N, channels], cosines first."""
-        angles = noise[:, None] * (2 * math.pi * self.freqs.to(noise.dtype))
+        """Noise labels [N] -> [N, channels], cosines first."""
+        angles = noise[:, None] * (2 * math.pi * self.freqs.to(noise.dtype))  # [N, channels / 2]
         return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
@@ -330,7 +336,8 @@ class _Backbone(nn.Module):
             self.dec[f"{name}_aux_conv"] = Conv(width, config.img_channels, 3)
 
     def walked(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Down and up again: [N, img_channels, R, R] -> [N, width, R, R]."""
+        """Down and up again: [N, img_channels, R, R], embedding [N, E] or [1, E] ->
+        [N, width, R, R]."""
         skips: list[Tensor] = []
         aux = x
         for name, layer in self.enc.items():
@@ -343,7 +350,7 @@ class _Backbone(nn.Module):
             if not isinstance(layer, Block):
                 continue
             if x.shape[1] != layer.inputs:
-                x = torch.cat([x, skips.pop()], dim=1)
+                x = torch.cat([x, skips.pop()], dim=1)  # [N, the block's inputs, side, side]
             x = layer(x, embedding)
         return x
 
@@ -368,15 +375,20 @@ class DhariwalUNet(_Backbone):
     def forward(
         self, x: Tensor, noise: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> Tensor:
-        """Scaled images, noise labels [N], one-hot labels [N, label_dim] -> [N, C, R, R]."""
+        """Scaled images [N, C, R, R], noise labels [N], one-hot labels float [N, label_dim] (when
+        there are classes), augmentations [N, augment_dim] or none -> [N, C, R, R].
+
+        One row for all images will do: [1] and [1, label_dim].
+        """
+        # [N, model_channels].
         embedding = sinusoids(noise, self.config.model_channels, endpoint=False)
         if self.config.augment_dim and augment is not None:
             embedding = embedding + self.map_augment(augment)
-        embedding = self.map_layer1(functional.silu(self.map_layer0(embedding)))
+        embedding = self.map_layer1(functional.silu(self.map_layer0(embedding)))  # [N, E]
         if self.config.label_dim:
             assert labels is not None
             embedding = embedding + self.map_label(labels)
-        x = self.walked(x, functional.silu(embedding))
+        x = self.walked(x, functional.silu(embedding))  # [N, width, R, R]
         return self.out_conv(functional.silu(self.out_norm(x)))
 
 
@@ -404,7 +416,7 @@ class SongUNet(_Backbone):
     ) -> Tensor:
         """As `DhariwalUNet.forward`."""
         if self.config.embedding_type == "fourier":
-            embedding = self.map_noise(noise)
+            embedding = self.map_noise(noise)  # [N, noise_channels]
         else:
             embedding = sinusoids(noise, self.noise_channels, endpoint=True)
         embedding = torch.cat(embedding.chunk(2, dim=1)[::-1], dim=1)  # sines first, here alone
@@ -413,9 +425,9 @@ class SongUNet(_Backbone):
             embedding = embedding + self.map_label(labels * math.sqrt(self.config.label_dim))
         if self.config.augment_dim and augment is not None:
             embedding = embedding + self.map_augment(augment)
-        embedding = functional.silu(self.map_layer0(embedding))
+        embedding = functional.silu(self.map_layer0(embedding))  # [N, E]
         embedding = functional.silu(self.map_layer1(embedding))
-        x = self.walked(x, embedding)
+        x = self.walked(x, embedding)  # [N, width, R, R]
         name = f"{self.config.img_resolution}x{self.config.img_resolution}"
         x = functional.silu(self.dec[f"{name}_aux_norm"](x))
         return self.dec[f"{name}_aux_conv"](x)
@@ -431,10 +443,10 @@ class EDM(nn.Module):
         self.model = kind(config)
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Noisy images float [N, C, R, R], noise levels [N] or [1], one-hot labels [N, label_dim]
-        (None: no class) -> denoised images float32."""
+        """Noisy images float [N, 3, R, R], noise levels [N] or [1], one-hot labels [N, label_dim]
+        (None: no class) -> denoised images float32 [N, 3, R, R] in about [-1, 1]."""
         x = x.float()
-        sigma = sigma.float().reshape(-1, 1, 1, 1)
+        sigma = sigma.float().reshape(-1, 1, 1, 1)  # [N, 1, 1, 1] or [1, 1, 1, 1]
         data = self.config.sigma_data
         if self.config.label_dim:
             empty = torch.zeros(1, self.config.label_dim, device=x.device)
@@ -442,7 +454,7 @@ class EDM(nn.Module):
         else:
             labels = None
         total = (sigma**2 + data**2).sqrt()
-        noise = (sigma.log() / 4).flatten()
+        noise = (sigma.log() / 4).flatten()  # [N] or [1]
         raw = self.model(x / total, noise, labels)
         return data**2 / (sigma**2 + data**2) * x + sigma * data / total * raw.float()
 

@@ -164,7 +164,7 @@ class OneStepGenerator:
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R] of one evaluation."""
+        """uint8 [N, 3, R, R] of one evaluation, for int64 labels [N] or none."""
         latents = noise.normal((3, self.side, self.side))
         with half(latents.device, self.dtype):
             images = one_step(self.network, self.sigma, latents, labels)

@@ -193,7 +193,8 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_network(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """State dict and constructor arguments of the `ema` network in an EDM pickle.
+    """State dict (any shape and dtype, on the CPU) and constructor arguments of the `ema` network
+    in an EDM pickle.
 
     Raises GenbenchError when the file is damaged, asks for anything that is not needed to hold
     tensors and configuration, or holds a network of another preconditioning than EDM's.

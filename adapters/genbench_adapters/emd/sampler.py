@@ -10,8 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # float32 images, noise level [1] -> denoised
-Noise = Callable[[int], Tensor]  # draw k -> standard normal of the images' shape; 0 is the start
+# Images float32 [N, 3, R, R], noise level [1] -> denoised [N, 3, R, R].
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+Noise = Callable[[int], Tensor]  # draw k -> standard normal [N, 3, R, R]; 0 is the start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ def heun(
 ) -> Iterator[tuple[Tensor, float, Tensor]]:
     """Yield (x, sigma, denoised) after every call of the denoiser; the last x is the sample.
 
-    2 steps - 1 calls: the step to zero noise is Euler's. Draw k + 1 of `noise` is step k's, drawn
-    when that step churns.
+    x and denoised are float64 [N, 3, R, R], images in about [-1, 1] at the end. 2 steps - 1 calls:
+    the step to zero noise is Euler's. Draw k + 1 of `noise` is step k's, drawn when that step
+    churns.
     """
     levels = [*sigma_steps(sampling).tolist(), 0.0]
     x = noise(0).double() * levels[0]

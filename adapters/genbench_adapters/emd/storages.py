@@ -40,7 +40,7 @@ _OPERATIONS = frozenset({
 
 @dataclass(frozen=True)
 class Storage:
-    """The numbers of a storage, one-dimensional."""
+    """The numbers [count] of a storage, in its dtype, on the CPU."""
 
     values: Tensor
 

@@ -122,8 +122,8 @@ class HiTGenerator:
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R]; latents are standard normal, the official evaluation clips to
-        [-1, 1]."""
+        """uint8 [N, 3, R, R], whatever the labels; latents are standard normal, the official
+        evaluation clips to [-1, 1]."""
         z = noise.normal((self.network.config.latent,))
         dtype = next(self.network.parameters()).dtype
         images = self.network(z.to(dtype))

@@ -16,12 +16,12 @@ _SLOPE = 0.2  # of the leaky rectifiers
 
 
 def rectified(x: Tensor) -> Tensor:
-    """Leaky rectifiers."""
+    """Leaky rectifiers, [N, ...] -> the same shape."""
     return functional.leaky_relu(x, _SLOPE)
 
 
 def active(x: Tensor) -> Tensor:
-    """Leaky rectifiers that keep the variance."""
+    """Leaky rectifiers that keep the variance, [N, ...] -> the same shape."""
     return rectified(x) * math.sqrt(2)
 
 
@@ -31,12 +31,13 @@ def halved(x: Tensor) -> Tensor:
     Three means of neighbours: CPUs do them several times faster in half precision than the same
     convolution of every channel.
     """
+    # Sides of H + 1, then of H again.
     x = functional.avg_pool2d(functional.avg_pool2d(x, 2, 1, padding=1), 2, 1)
     return functional.avg_pool2d(x, 2)
 
 
 def begin_with_weights(network: nn.Module, draw: Callable[[Tensor], object]) -> None:
-    """Initial weights as `draw` fills them in place, and no biases."""
+    """Initial weights [out, in, ...] as `draw` fills each in place, and no biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             draw(module.weight)
@@ -45,7 +46,8 @@ def begin_with_weights(network: nn.Module, draw: Callable[[Tensor], object]) -> 
 
 
 def unit_variance(weight: Tensor) -> None:
-    """Weights that keep the variance through all layers; PyTorch's own divide it by 3 at each."""
+    """Fill a weight [out, in, ...] so that layers keep the variance; PyTorch's own divide it by 3
+    at each."""
     nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
 
 
@@ -60,7 +62,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
-        h = active(self.conv_1(active(self.conv_0(x))))
+        h = active(self.conv_1(active(self.conv_0(x))))  # [N, outputs, H, W]
         return (halved(h) + self.skip(halved(x))) / math.sqrt(2)
 
 
@@ -82,12 +84,13 @@ class Trunk(nn.Module):
         self.blocks = nn.Sequential(*(block(*pair) for pair in pairwise(widths)))
 
     def features(self, images: Tensor) -> Tensor:
-        """[N, C, 4, 4] of images."""
+        """[N, C, 4, 4] of images [N, 3, R, R] in [-1, 1]: the last of `levels`."""
         return self.levels(images)[-1]
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """Features after each block, the largest first: [N, C, R / 2, R / 2] to [N, C, 4, 4]."""
-        features, levels = self.activation(self.from_rgb(images)), []
+        """Features of images [N, 3, R, R] in [-1, 1] after each block, the largest first:
+        [N, C, R / 2, R / 2] to [N, C, 4, 4]."""
+        features, levels = self.activation(self.from_rgb(images)), []  # [N, widths[0], R, R]
         for block in self.blocks:
             features = block(features)
             levels.append(features)
@@ -113,13 +116,13 @@ class Judge(Trunk):
         self.score = nn.Linear(widths[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [N]."""
+        """Logits [N] of images."""
         return self.judged(self.features(images))
 
     def judged(self, x: Tensor) -> Tensor:
-        """Logits [N] of features [N, C, 4, 4]."""
-        x = self.activation(self.last(x)).flatten(1)
-        logits: Tensor = self.score(self.activation(self.dense(x)))[:, 0]
+        """Logits [N] of features [N, C + told, 4, 4]."""
+        x = self.activation(self.last(x)).flatten(1)  # [N, 16 C]
+        logits: Tensor = self.score(self.activation(self.dense(x)))[:, 0]  # [N, C] -> [N]
         return logits
 
 
@@ -135,4 +138,4 @@ class Discriminator(Judge):
 
     def judged(self, x: Tensor) -> Tensor:
         """Logits [N] of features [N, C, 4, 4]."""
-        return super().judged(torch.cat([x, deviation(x)], dim=1))
+        return super().judged(torch.cat([x, deviation(x)], dim=1))  # of [N, C + 1, 4, 4]

@@ -45,13 +45,15 @@ class EncoderCost:
             )
 
     def autoencoder_loss(self, apart: Tensor, nats: Tensor) -> tuple[Tensor, Mapping[str, float]]:
-        """The costs of a distance and a divergence, and what to log."""
+        """The costs of a distance and of a divergence in nats, a scalar of two scalars, and what to
+        log."""
         told = {"reconstruction": float(apart.detach()), "nats": float(nats.detach())}
         return self.reconstruction * apart + self.divergence * nats, told
 
 
 class Encoding(NamedTuple):
-    """Real images [M, 3, R, R], latents drawn for them [M, latent], and their divergence."""
+    """Real images [M, 3, R, R] in [-1, 1], latents drawn for them [M, latent], and their divergence
+    in nats, a scalar."""
 
     real: Tensor
     latents: Tensor
@@ -72,21 +74,24 @@ class Encoder(Trunk):
         begin_with_weights(self, unit_variance)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and logarithms of variances."""
-        x = self.features(images).flatten(1)
-        mean, spread = self.told(active(self.dense(x))).float().chunk(2, dim=1)
+        """Means and logarithms of variances, these in [-4, 4]."""
+        x = self.features(images).flatten(1)  # [N, 16 C]
+        mean, spread = self.told(active(self.dense(x))).float().chunk(2, dim=1)  # [N, latent] each
         return mean, spread.clamp(-_WIDEST, _WIDEST)
 
 
 def divergence(mean: Tensor, spread: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence of normal latents from N(0, 1), in nats an image: of means
-    and logarithms of variances [N, latent]."""
+    """Mean Kullback-Leibler divergence of normal latents from N(0, 1), a scalar in nats an image:
+    of means and logarithms of variances [N, latent]."""
     return 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(dim=1).mean()
 
 
 def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """The mean over levels of the logarithm of the mean L1 distance between features, of which the
-    two have as many and of the same shapes: a level has the same say whatever its scale."""
+    """The mean over levels of the logarithm of the mean L1 distance between features, a scalar.
+
+    Both sides have as many levels, [N, C, H, W] of the same shapes; a level has the same say
+    whatever its scale. Raises ValueError for unequal numbers of levels.
+    """
     pairs = zip(features, others, strict=True)
     apart = [torch.log((one.float() - other.float()).abs().mean() + _LEAST) for one, other in pairs]
     return torch.stack(apart).mean()

@@ -56,7 +56,7 @@ class _Linear(nn.Module):
 
 
 def _after(norm: nn.Module, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Kernel and bias that do the norm's scaling and shifting as well."""
+    """Kernel [in, out] and bias [out] that do the norm's scaling and shifting as well."""
     if not isinstance(norm, BatchNorm):
         raise GenbenchError("only a HiT with batch norm has a folded form: run it plain")
     gain = norm.gamma / torch.sqrt(norm.moving_variance + norm.epsilon)
@@ -65,11 +65,11 @@ def _after(norm: nn.Module, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Tenso
 
 
 def _flat(layer: HeadsDense) -> tuple[Tensor, Tensor]:
-    return layer.kernel.flatten(1), layer.bias.flatten()
+    return layer.kernel.flatten(1), layer.bias.flatten()  # [C, heads * d], [heads * d]
 
 
 class _MLP(nn.Module):
-    """MLP with its norm folded, in place on rows [M, C]."""
+    """MLP with its norm folded, on rows [M, C]."""
 
     def __init__(self, layer: MLP) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _MLP(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         if rows.device.type != "cpu":
-            return rows + self.second(functional.gelu(self.first(rows)))
+            return rows + self.second(functional.gelu(self.first(rows)))  # [M, 4 C] within
         out = torch.empty_like(rows)
         for start in range(0, len(rows), _RUN):
             run = rows[start : start + _RUN]
@@ -103,20 +103,23 @@ class _Block(nn.Module):
         self.mlp = _MLP(block.mlp_block)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, A, B, C] -> the same shape."""
         shape = x.shape
         sizes = [self.heads * self.width, self.shared * self.width, self.shared * self.width]
         packed = self.project(x).split(sizes, dim=-1)
+        # [N, A, B, heads, d] and twice [N, A, B, shared, d].
         q, k, v = (part.unflatten(-1, (-1, self.width)) for part in packed)
         half = self.heads // 2
         own, other = (slice(None), slice(None)) if self.shared == 1 else (
             slice(half), slice(half, None))  # fmt: skip
+        # [N, A, B, heads / 2, d], along B; across: along A.
         inside = _attend(q[..., :half, :], k[..., own, :], v[..., own, :])
         across = _attend(
             q[..., half:, :].transpose(1, 2),
             k[..., other, :].transpose(1, 2),
             v[..., other, :].transpose(1, 2),
         ).transpose(1, 2)
-        mixed = torch.cat([inside, across], dim=3).flatten(3).flatten(0, 2)
+        mixed = torch.cat([inside, across], dim=3).flatten(3).flatten(0, 2)  # [N A B, C]
         return self.mlp(self.out.added(mixed, x.flatten(0, 2))).view(shape)
 
 
@@ -133,10 +136,10 @@ class _CrossBlock(nn.Module):
         self.mlp = _MLP(block.mlp_block)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """keys, values: [N, 1, T, heads or 1, d]."""
+        """[N, A, B, C] -> the same shape. keys, values: [N, 1, T, heads or 1, d]."""
         shape = x.shape
-        q = self.query(x).view(shape[0], 1, -1, self.heads, self.width)
-        mixed = _attend(q, keys, values).reshape(-1, self.heads * self.width)
+        q = self.query(x).view(shape[0], 1, -1, self.heads, self.width)  # [N, 1, A B, heads, d]
+        mixed = _attend(q, keys, values).reshape(-1, self.heads * self.width)  # [N A B, C]
         return self.mlp(self.out.added(mixed, x.flatten(0, 2))).view(shape)
 
 
@@ -152,12 +155,12 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attention along axis 2 of [N, A, B, heads, d] with scaled queries."""
     count, groups, length, heads, width = queries.shape
     if keys.shape[3] == 1:  # every head is more rows for the one head of keys
-        rows = queries.reshape(count * groups, length * heads, width)
-        k = keys.reshape(-1, keys.shape[2], width)
+        rows = queries.reshape(count * groups, length * heads, width)  # [N A, B heads, d]
+        k = keys.reshape(-1, keys.shape[2], width)  # [N A, B of keys, d]
         v = values.reshape(-1, values.shape[2], width)
         weights = torch.softmax(torch.bmm(rows, k.transpose(1, 2)), dim=-1)
         return torch.bmm(weights, v).view(queries.shape)
-    q, k, v = (part.transpose(2, 3) for part in (queries, keys, values))
+    q, k, v = (part.transpose(2, 3) for part in (queries, keys, values))  # [N, A, heads, B, d]
     weights = torch.softmax(torch.matmul(q, k.transpose(3, 4)), dim=-1)
     return torch.matmul(weights, v).transpose(2, 3)
 
@@ -208,17 +211,17 @@ class FoldedHiT(nn.Module):
             parts += [_flat(attention.key_dense), _flat(attention.value_dense)]
             heads, width = attention.key_dense.bias.shape
             self.memory.append((heads, width))
-        kernel = torch.cat([part for part, _ in parts], dim=1)
+        kernel = torch.cat([part for part, _ in parts], dim=1)  # [C, all keys and values]
         bias = torch.cat([part for _, part in parts])
         self.remember = _Linear(*_after(norm, kernel, bias))
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents [N, latent] -> images [N, 3, R, R], unbounded."""
         count = len(z)
-        tokens = self.token(z).view(count, TOKENS, -1)
+        tokens = self.token(z).view(count, TOKENS, -1)  # [N, 16, dims[0]]
         sizes = [heads * width for heads, width in self.memory for _ in range(2)]
-        memories = self.remember(tokens).split(sizes, dim=-1)
-        x = self.first(z).view(count, START, START, -1)
+        memories = self.remember(tokens).split(sizes, dim=-1)  # [N, 16, heads * width] each
+        x = self.first(z).view(count, START, START, -1)  # [N, 8, 8, dims[0]]
         colours: Tensor | None = None
         for stage, patch in enumerate(self.config.patches):
             side, (heads, width) = x.shape[1], self.memory[stage]
@@ -227,14 +230,14 @@ class FoldedHiT(nn.Module):
                 for memory in memories[2 * stage : 2 * stage + 2]
             )
             x = x + self.positions[stage]
-            x = x if patch is None else blocked(x, patch)
+            x = x if patch is None else blocked(x, patch)  # [N, patches, pixels of a patch, C]
             x = self._stage(stage, x, keys, values)
             x = x if patch is None else unblocked(x, side, patch)
             if str(stage) in self.colours:
-                own = self.colours[str(stage)](x)
+                own = self.colours[str(stage)](x)  # [N, H, W, colours]
                 colours = own if colours is None else own + _doubled(colours)
             if stage < len(self.upsamplings):
-                x = self.upsamplings[stage](depth_to_space(x))
+                x = self.upsamplings[stage](depth_to_space(x))  # [N, 2 H, 2 W, dims[stage + 1]]
         assert colours is not None
         return images(colours)
 
@@ -247,4 +250,5 @@ class FoldedHiT(nn.Module):
 
 
 def _doubled(colours: Tensor) -> Tensor:
+    """[N, H, W, colours] -> [N, 2 H, 2 W, colours]."""
     return colours.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)

@@ -117,13 +117,15 @@ OFFICIAL = {
 def blocked(x: Tensor, patch: int) -> Tensor:
     """[N, H, W, C] -> [N, patches, pixels of a patch, C], both row by row."""
     count, height, width, channels = x.shape
+    # [N, down, patch, across, patch, C], then the patch's own axes side by side.
     grid = x.view(count, height // patch, patch, width // patch, patch, channels)
     return grid.transpose(2, 3).reshape(count, -1, patch * patch, channels)
 
 
 def unblocked(x: Tensor, side: int, patch: int) -> Tensor:
-    """Inverse of `blocked`, for square images."""
+    """[N, patches, pixels of a patch, C] -> [N, side, side, C], the inverse of `blocked`."""
     count, across = x.shape[0], side // patch
+    # [N, down, patch, across, patch, C].
     grid = x.view(count, across, across, patch, patch, -1).transpose(2, 3)
     return grid.reshape(count, side, side, -1)
 
@@ -131,7 +133,7 @@ def unblocked(x: Tensor, side: int, patch: int) -> Tensor:
 def depth_to_space(x: Tensor) -> Tensor:
     """[N, H, W, 4 C] -> [N, 2 H, 2 W, C], channel (2 dy + dx) C + c to pixel (dy, dx)."""
     count, height, width, channels = x.shape
-    split = x.view(count, height, width, 2, 2, channels // 4).transpose(2, 3)
+    split = x.view(count, height, width, 2, 2, channels // 4).transpose(2, 3)  # [N, H, 2, W, 2, C]
     return split.reshape(count, 2 * height, 2 * width, -1)
 
 
@@ -205,7 +207,7 @@ class HeadsDense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., C] -> [..., heads, d]."""
         flat = functional.linear(x, self.kernel.flatten(1).T, self.bias.flatten())
-        return flat.unflatten(-1, self.bias.shape)
+        return flat.unflatten(-1, self.bias.shape)  # [..., heads * d] -> [..., heads, d]
 
 
 class OutputDense(nn.Module):
@@ -236,9 +238,13 @@ class MultiAxisAttention(nn.Module):
         self.output_dense = OutputDense(heads, width, channels)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """[N, A, B, C], and tokens [N, 1, T, M] for cross-attention -> [N, A, B, C]."""
-        queries = self.query_dense(x)
+        """[N, A, B, C], and tokens [N, 1, T, M] for cross-attention -> [N, A, B, C].
+
+        A, B: patches and the pixels of each, where there are patches, else rows and columns.
+        """
+        queries = self.query_dense(x)  # [N, A, B, heads, d]
         source = x if memory is None else memory
+        # [N, A, B, heads or 1, d], of tokens [N, 1, T, heads or 1, d].
         keys, values = self.key_dense(source), self.value_dense(source)
         if memory is not None:
             mixed = _cross(queries, keys, values)
@@ -251,26 +257,30 @@ class MultiAxisAttention(nn.Module):
         shared = keys.shape[3] == 1
         local = slice(None) if shared else slice(half)
         across = slice(None) if shared else slice(half, None)
+        # Along B: [N, A, B, heads / 2, d].
         inside = _attend(queries[..., :half, :], keys[..., local, :], values[..., local, :])
+        # Along A: [N, B, A, heads / 2 or 1, d], and back.
         swapped = [
             part.transpose(1, 2)
             for part in (queries[..., half:, :], keys[..., across, :], values[..., across, :])
         ]
         dilated = _attend(*swapped).transpose(1, 2)
-        return torch.cat([inside, dilated], dim=3)
+        return torch.cat([inside, dilated], dim=3)  # [N, A, B, heads, d]
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attention along axis 2 of [N, A, B, heads, d], batched over axes 0, 1 and the heads."""
     scale = queries.shape[-1] ** -0.5
     q, k, v = (part.transpose(2, 3) for part in (queries, keys, values))  # [N, A, heads, B, d]
+    # [N, A, heads, B of queries, B of keys]; one head of keys and values serves all.
     weights = torch.softmax(torch.matmul(q * scale, k.transpose(3, 4)), dim=-1)
-    return torch.matmul(weights, v).transpose(2, 3)
+    return torch.matmul(weights, v).transpose(2, 3)  # [N, A, B, heads, d]
 
 
 def _cross(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attention of every pixel [N, A, B, heads, d] to tokens [N, 1, T, heads or 1, d]."""
     shape = queries.shape
+    # [N, 1, A B, heads, d] within.
     return _attend(queries.flatten(1, 2)[:, None], keys, values).view(shape)
 
 
@@ -286,7 +296,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., C] -> the same shape."""
         first, second = self.mlp_block
-        return x + second(functional.gelu(first(self.norm_layer(x))))
+        return x + second(functional.gelu(first(self.norm_layer(x))))  # [..., 4 C] within
 
 
 class Block(nn.Module):
@@ -302,7 +312,7 @@ class Block(nn.Module):
         self.mlp_block = MLP(channels, config)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """[N, A, B, C] -> the same shape."""
+        """[N, A, B, C], and tokens [N, 1, T, M] for cross-attention -> [N, A, B, C]."""
         x = x + self.attention_layer(self.norm(x), memory)
         return self.mlp_block(x)
 
@@ -315,7 +325,7 @@ class Embedding(nn.Module):
         self.embedding_weight = nn.Parameter(0.02 * torch.randn(1, *shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """[N, *shape] -> the same shape."""
         return x + self.embedding_weight
 
 
@@ -351,6 +361,7 @@ class ToRGB(nn.Module):
         colours = dense(norm(x))
         if before is None:
             return colours
+        # [N, H / 2, W / 2, colours] -> [N, H, W, colours].
         return colours + before.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
 
 
@@ -389,30 +400,31 @@ class HiT(nn.Module):
         return layers
 
     def tokens(self, z: Tensor) -> Tensor:
-        """Latents [N, latent] -> normalised tokens [N, 1, 16, C] for every cross-attention."""
+        """Latents [N, latent] -> normalised tokens [N, 1, 16, C] for every cross-attention, C of
+        the first stage."""
         dense, positions, norm = self.embedding_layer
         return norm(positions(dense(z).view(len(z), 1, TOKENS, -1)))
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents float [N, latent] -> images [N, 3, R, R], unbounded (evaluation clips them)."""
-        x = self.dense_layer[0](z).view(len(z), START, START, -1)
+        x = self.dense_layer[0](z).view(len(z), START, START, -1)  # [N, 8, 8, dims[0]]
         tokens = self.tokens(z)
         colours: Tensor | None = None
         for stage in range(len(self.config.dims)):
             x = self.stage(stage, x, tokens)
             if str(stage) in self.to_rgb_layers:
-                colours = self.to_rgb_layers[str(stage)](x, colours)
+                colours = self.to_rgb_layers[str(stage)](x, colours)  # [N, H, W, colours]
             if stage < len(self.umsamplings):
-                x = self.umsamplings[stage](x)
+                x = self.umsamplings[stage](x)  # [N, 2 H, 2 W, dims[stage + 1]]
         assert colours is not None
         return images(colours)
 
     def stage(self, number: int, x: Tensor, tokens: Tensor) -> Tensor:
-        """One stage's attention and MLPs on [N, H, W, C]."""
+        """One stage's attention and MLPs on [N, H, W, C], beside tokens [N, 1, 16, dims[0]]."""
         side, patch = x.shape[1], self.config.patches[number]
         x = self.position_embeddings[number](x)
         if patch is not None:
-            x = blocked(x, patch)
+            x = blocked(x, patch)  # [N, patches, pixels of a patch, C]
         for position, layer in enumerate(self.stage_layers(number)):
             x = layer(x) if position else layer(x, tokens)
         return x if patch is None else unblocked(x, side, patch)

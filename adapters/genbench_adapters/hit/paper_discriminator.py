@@ -20,7 +20,7 @@ class PaperBlock(ResidualBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] -> [N, outputs, H / 2, W / 2]."""
-        h = rectified(self.conv_1(halved(rectified(self.conv_0(x)))))
+        h = rectified(self.conv_1(halved(rectified(self.conv_0(x)))))  # [N, outputs, H / 2, W / 2]
         return (h + self.skip(halved(x))) / math.sqrt(2)
 
 

@@ -49,7 +49,10 @@ class Bundle:
     entries: dict[str, Entry]
 
     def read(self, name: str) -> NDArray[np.generic]:
-        """A tensor's numbers. Raises GenbenchError when its data file is missing or too short."""
+        """A tensor's numbers [*entry.shape] in its entry's dtype, which must be one that is read.
+
+        Raises GenbenchError when its data file is missing or too short.
+        """
         entry = self.entries[name]
         assert entry.dtype is not None
         path = Path(f"{self.prefix}.data-{entry.shard:05d}-of-{self.shards:05d}")

@@ -137,17 +137,17 @@ class HiTTraining:
     def _generator_losses(self, number: int) -> tuple[Tensor, Tensor, Mapping[str, float]]:
         """The adversarial loss, that with all costs, and what to log of the costs."""
         noise = self._noise(number, _GENERATOR)
-        latents = noise.normal((self.recipe.latent,))
+        latents = noise.normal((self.recipe.latent,))  # [N, latent]
         if self.recipe.variety:
             latents = paired(latents, noise)
         size, met = len(latents), None
         if self.matches:
             matched, _, met = self.matches.reached(number, self._sampled, self._features)
-            latents = torch.cat([latents, matched])
+            latents = torch.cat([latents, matched])  # [N + M, latent]
         encoding = self._encoding(number) if self.encoder else None
         if encoding:
-            latents = torch.cat([latents, encoding.latents])
-        fake = self._made(latents)
+            latents = torch.cat([latents, encoding.latents])  # [N + M, latent]
+        fake = self._made(latents)  # [N + M, 3, R, R]
         levels = self._levels(fake)
         features = levels[-1]
         # Reconstructions are judged too, as in VAE-GAN: distances of features leave detail open.
@@ -203,7 +203,7 @@ class HiTTraining:
         total, penalty = loss, None
         if penalised:
             (gradient,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-            penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
+            penalty = gradient.square().sum(dim=(1, 2, 3)).mean()  # [N, 3, R, R] -> [N] -> scalar
             total = loss + self.recipe.r1 * self.recipe.r1_every * penalty
         if self.recipe.consistency:
             pairs = ((real.detach(), on_real), (fake, on_fake))
@@ -214,15 +214,15 @@ class HiTTraining:
         return loss, penalty
 
     def _real(self, noise: NoiseStream) -> Tensor:
-        """Real images [N, 3, R, R], one a row of `noise`."""
+        """Real images [N, 3, R, R] in [-1, 1], one a row of `noise`."""
         real, _ = self.data.batch(noise)
         if not self.recipe.flips:
             return real
-        mirrored = noise.uniform((1, 1, 1), step=_FLIP) < 0.5
+        mirrored = noise.uniform((1, 1, 1), step=_FLIP) < 0.5  # [N, 1, 1, 1]
         return torch.where(mirrored, real.flip(3), real)
 
     def _sampled(self, noise: NoiseStream) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, images and labels, of which there is one."""
+        """Latents [N, latent], images [N, 3, R, R] and labels int64 [N], all of them 0."""
         latents = noise.normal((self.recipe.latent,))
         labels = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
         return latents, self._made(latents), labels
@@ -250,7 +250,7 @@ class HiTTraining:
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """Samples of the averaged generator."""
+        """Samples uint8 [100, 3, R, R] of the averaged generator."""
         noise = NoiseStream(_PREVIEW_SEED, torch.arange(_PREVIEW), self.run.device)
         network = copy.deepcopy(self.ema.averaged).eval()
         return to_uint8(network(noise.normal((self.recipe.latent,)))).cpu()

@@ -55,14 +55,14 @@ class ToyGenerator:
     contrast: float
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        """uint8 [N, 3, R, R] for int64 labels [N] in 0 … 9."""
+        """uint8 [N, 3, R, R] for int64 labels [N] in 0 … 9. Raises ValueError without labels."""
         if labels is None:
             raise ValueError("the toy model is class-conditional: it needs labels")
         coarse = noise.normal((3, _COARSE, _COARSE))
         clouds = functional.interpolate(coarse, size=self.resolution, mode="bilinear")
         line = torch.linspace(-1.0, 1.0, self.resolution, device=labels.device)
-        angle = labels.to(torch.float32) * (math.pi / CLASSES)
-        across = torch.cos(angle)[:, None, None] * line[None, None, :]
-        down = torch.sin(angle)[:, None, None] * line[None, :, None]
-        grating = torch.sin((across + down) * 3.0 * math.pi)[:, None]
+        angle = labels.to(torch.float32) * (math.pi / CLASSES)  # [N], in radians
+        across = torch.cos(angle)[:, None, None] * line[None, None, :]  # [N, 1, R]
+        down = torch.sin(angle)[:, None, None] * line[None, :, None]  # [N, R, 1]
+        grating = torch.sin((across + down) * 3.0 * math.pi)[:, None]  # [N, 1, R, R]
         return to_uint8(self.contrast * clouds + 0.5 * grating, rounding="truncate")

@@ -38,8 +38,8 @@ class ImleCost:
     def charged(
         self, loss: Tensor, features: Tensor, met: Tensor | None
     ) -> tuple[Tensor, Mapping[str, float]]:
-        """A generator's loss with the cost, and what to log: of the features of matched samples
-        and those of their real images, None where there is no cost."""
+        """A generator's loss, a scalar, with the cost, and what to log: of the features [M, ...] of
+        matched samples and those of their real images, None where there is no cost."""
         if met is None:
             return loss, {}
         far = distance(features, met)
@@ -66,20 +66,24 @@ class Matches:
         self.batch, self.conditional = batch, conditional
         share = cost.imle_batch // run.world.size
         self.mine = slice(run.world.rank * share, (run.world.rank + 1) * share)
+        # By step and place in its batch; `kept` are whole numbers, floats to be averaged.
         self.latents = torch.zeros(cost.imle_every, cost.imle_batch, latent, device=run.device)
         self.kept = torch.zeros(cost.imle_every, cost.imle_batch, device=run.device)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """The latents, and which of the drawn images they are matched with."""
+        """The latents [imle_every, imle_batch, d], and which of the drawn images they are matched
+        with, whole numbers in float32 [imle_every, imle_batch]."""
         return {"latents": self.latents, "kept": self.kept}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """The inverse of `state_dict`."""
+        """The inverse of `state_dict`: "latents" [imle_every, imle_batch, d] and "kept"
+        [imle_every, imle_batch]."""
         self.latents.copy_(state["latents"])
         self.kept.copy_(state["kept"])
 
     def of(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a step the matched latents [M, d], real images [M, 3, R, R] and their labels [M]."""
+        """Of a step the matched latents [M, d], real images [M, 3, R, R] in [-1, 1] and their
+        labels int64 [M]; M is this process's share of `imle_batch`."""
         images, labels = self._drawn(step)
         kept = self.kept[step % self.cost.imle_every, self.mine].long()
         return self.latents[step % self.cost.imle_every, self.mine], images[kept], labels[kept]
@@ -95,8 +99,8 @@ class Matches:
         sampled: Callable[[NoiseStream], tuple[Tensor, Tensor, Tensor]],
         features: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a step the matched latents, and the labels and features of their real images; renewed
-        where that is due (see `renew`)."""
+        """Of a step the matched latents [M, d], and the labels int64 [M] and features [M, ...] of
+        their real images; renewed where that is due (see `renew`)."""
         self.renew(step, sampled, features)
         latents, images, labels = self.of(step)
         return latents, labels, features(images)
@@ -112,7 +116,8 @@ class Matches:
         steps up to the next: within their class if `conditional`. Of the images drawn the farthest
         are kept.
 
-        sampled: latents, images and labels of a noise stream. features: of images.
+        sampled: latents [N, d], images [N, 3, R, R] in [-1, 1] and labels int64 [N] of a noise
+        stream. features: [N, ...] of images.
         """
         if step % self.cost.imle_every:
             return
@@ -124,17 +129,19 @@ class Matches:
             latents.append(drawn)
             pooled.append(features(images).float().flatten(1))
             classes.append(labels)
-        pool, pool_classes = torch.cat(pooled), torch.cat(classes)
-        pool_latents = torch.cat(latents)
+        pool, pool_classes = torch.cat(pooled), torch.cat(classes)  # [P, D] and [P]
+        pool_latents = torch.cat(latents)  # [P, d]
         shares = self.run.world.size
         self.latents.zero_()
         self.kept.zero_()
         for number in steps:
             images, labels = self._drawn(number)
+            # [images drawn, P].
             distances = torch.cdist(features(images).float().flatten(1), pool)
             if self.conditional:
                 distances[labels[:, None] != pool_classes] = torch.inf
             far, nearest = distances.min(dim=1)
+            # [M], ascending places among the images drawn.
             kept = far.topk(self.cost.imle_batch // shares, sorted=False).indices.sort().values
             place = number % self.cost.imle_every, self.mine
             self.latents[place] = pool_latents[nearest[kept]] * shares
@@ -144,6 +151,7 @@ class Matches:
 
 
 def distance(features: Tensor, others: Tensor) -> Tensor:
-    """The mean logarithm of the L1 distance between rows of [N, ...]."""
-    apart = (features.float() - others.float()).flatten(1).abs().mean(dim=1)
+    """The mean logarithm of the L1 distance between rows of [N, ...] and [N, ...], a scalar; a
+    distance is a mean over a row's numbers."""
+    apart = (features.float() - others.float()).flatten(1).abs().mean(dim=1)  # [N]
     return torch.log(apart + _LEAST).mean()

@@ -37,7 +37,7 @@ class Training(Protocol):
         ...
 
     def preview(self) -> Tensor:
-        """Sample images uint8 [N, 3, R, R] of the weights that would be kept now."""
+        """Sample images uint8 [N, 3, R, R], on the CPU, of the weights that would be kept now."""
         ...
 
 

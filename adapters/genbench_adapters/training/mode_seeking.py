@@ -32,7 +32,8 @@ class VarietyReward:
     def rewarded(
         self, loss: Tensor, images: Tensor, features: Tensor
     ) -> tuple[Tensor, Mapping[str, float]]:
-        """A generator's loss with the reward over a batch of `paired` latents, and what to log."""
+        """A generator's loss, a scalar, with the reward over a batch of `paired` latents, and what
+        to log. images: [N, 3, R, R], features: [N, ...], of those latents."""
         if not self.variety:
             return loss, {}
         same = sameness(images if self.variety_of == "images" else features)
@@ -40,12 +41,12 @@ class VarietyReward:
 
 
 def paired(latents: Tensor, noise: NoiseStream) -> Tensor:
-    """Latents [N, d], row N / 2 + i sharing about half of its numbers with row i.
+    """Latents [N, d] of latents [N, d], row N / 2 + i sharing about half of its numbers with row i.
 
     Which ones is drawn for each pair; every row alone is distributed as before.
     """
     half = len(latents) // 2
-    shared = noise.uniform((latents.shape[1],))[half : 2 * half] < 0.5
+    shared = noise.uniform((latents.shape[1],))[half : 2 * half] < 0.5  # [N / 2, d]
     first, second, rest = latents[:half], latents[half : 2 * half], latents[2 * half :]
     return torch.cat([first, torch.where(shared, first, second), rest])
 
@@ -53,11 +54,12 @@ def paired(latents: Tensor, noise: NoiseStream) -> Tensor:
 def sameness(features: Tensor) -> Tensor:
     """Minus the mean logarithm of the L1 distance between rows i and N / 2 + i of [N, ...].
 
-    Raises UsageError for fewer than 2 rows.
+    Returns a scalar; a distance is a mean over a row's numbers. Raises UsageError for fewer than 2
+    rows.
     """
     half = len(features) // 2
     if not half:
         raise UsageError("variety compares samples: give each process a batch of 2 or more")
     flat = features.float().flatten(1)
-    distances = (flat[:half] - flat[half : 2 * half]).abs().mean(dim=1)
+    distances = (flat[:half] - flat[half : 2 * half]).abs().mean(dim=1)  # [N / 2]
     return -torch.log(distances + _LEAST).mean()

@@ -35,7 +35,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], run: RecipeRun) -> Non
     if run.world.size == 1:
         return
     gradients = [item.grad for item in parameters if item.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    flat = torch.cat([gradient.flatten() for gradient in gradients])  # [all parameters]
     run.world.average(flat)
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
@@ -44,7 +44,8 @@ def average_gradients(parameters: Iterable[nn.Parameter], run: RecipeRun) -> Non
 def descend(
     loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, run: RecipeRun
 ) -> None:
-    """One optimiser step of `network` against a loss, with the processes' mean gradients."""
+    """One optimiser step of `network` against a loss, a scalar, with the processes' mean
+    gradients."""
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     average_gradients(network.parameters(), run)

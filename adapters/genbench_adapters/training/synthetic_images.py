@@ -24,7 +24,7 @@ class SyntheticImages(ImageSet):
         return _COUNT
 
     def read(self, start: int, stop: int) -> Tensor:
-        """uint8 [stop - start, 3, H, W], the same at every call."""
+        """uint8 [stop - start, 3, H, W], 0..255, the same at every call."""
         drawn = torch.Generator().manual_seed(start)
         shape = (stop - start, 3, *self.size)
         return torch.randint(0, 256, shape, generator=drawn, dtype=torch.uint8)
