@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from genbench.quality.evaluation import QualityRequest, evaluate
 from genbench.records.kinds import QualityRecord
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.files import replacing
+from genbench.runtime.validated import read_toml
 
 _METRICS = ("fid", "precision", "recall")
 
@@ -59,12 +59,10 @@ def distilled(
 
 
 def _recipe_steps(config: Path) -> int:
-    try:
-        return int(tomllib.loads(config.read_text())["steps"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"{config} names no steps ({error}): correct it, or pass --steps"
-        ) from error
+    steps = read_toml(config, error=UsageError).get("steps")
+    if type(steps) is not int:
+        raise UsageError(f"{config}: steps {steps!r} is not a whole number: correct it")
+    return steps
 
 
 def _measured(weights: Path, run: DistillRun, model: str, curve: Curve) -> list[QualityRecord]:

@@ -118,12 +118,14 @@ def _refused_value(kind: Any, problem: Mapping[str, Any]) -> str:
     place, value = _spelled(problem["loc"]), problem["input"]
     hint = _hint_at(kind, problem["loc"])
     if problem["type"] == "literal_error":
-        known = [str(item) for item in get_args(_plain(hint))]
+        known = [str(item) for item in get_args(_plain(hint)) if item != ""]
         return f"{place} {value} is not one; {suggestion(str(value), known)}"
     if remedy := _within_bounds(hint, problem["type"]):
         return f"{place} {value} cannot be: {remedy}"
-    if problem["type"] in ("too_short", "too_long"):
-        return f"{place} {value} has the wrong length: {problem['msg']}"
+    if problem["type"] in ("too_short", "string_too_short"):
+        return f"{place} {value!r} is too short: give {problem['ctx']['min_length']} or more"
+    if problem["type"] in ("too_long", "string_too_long"):
+        return f"{place} {value!r} is too long: give {problem['ctx']['max_length']} at most"
     if problem["type"] in _WORDS:
         return f"{place} {value!r} is not {_WORDS[problem['type']]}: correct it"
     return f"{place} {value!r} cannot be: {problem['msg']}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import MinLen
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, reported_key
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.folders import tables_folder
+from genbench.runtime.validated import read_toml, validated
 from genbench.tables.published import PublishedSelector
 
 FID_COMMAND = (
@@ -22,7 +24,9 @@ FID_COMMAND = (
 )
 _LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
 
-Conditions = Mapping[str, tuple[Any, ...]]
+# What a field of a record must be, or any of several: text is a pattern ("*V100*").
+Wanted = str | int | float | bool
+Conditions = Mapping[str, Wanted | tuple[Wanted, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +39,19 @@ class Column:
     title: str = ""  # empty: the metric's own
     unit: str = ""
     digits: int = 2  # decimals shown
-    better: str = ""  # "lower", "higher", or empty: the metric's own, or no best
+    better: Literal["", "lower", "higher"] = ""  # empty: the metric's own, or no best
     value: str = "value"  # path into the record: "work.utilisation_datasheet"
     scale: int = 1  # what the record's value is multiplied by: 100 makes a fraction per cent
     where: Conditions = field(default_factory=dict)
     command: str = FID_COMMAND
     measured: bool = True  # False: no command of genbench measures it
+
+    def __post_init__(self) -> None:
+        if self.measured and not self.is_quality and not self.where:
+            raise GenbenchError(
+                f"{self.metric} is no metric of a protocol: say with where = {{…}} which records "
+                "may fill it, or measured = false"
+            )
 
     @property
     def is_quality(self) -> bool:
@@ -155,74 +166,46 @@ def load_spec(name: str) -> TableSpec:
     return read_spec(tables_folder() / f"{name}.toml")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _SpecFile:
+    """A spec as its TOML has it, `published` and `measured` already in the rows."""
+
+    title: Annotated[str, MinLen(1)]
+    column: Annotated[tuple[Column, ...], MinLen(1)]
+    row: Annotated[tuple[Row, ...], MinLen(1)]
+    notes: tuple[str, ...] = ()
+    published: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
 def read_spec(path: Path) -> TableSpec:
-    """A table spec file. Raises GenbenchError for what is not TOML, unknown keys, missing keys."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise GenbenchError(f"{path} is not valid TOML ({error}): correct that line") from error
-    known = {"title", "notes", "published", "measured", "column", "row"}
-    if unknown := set(content) - known:
-        raise GenbenchError(f"{path}: unknown keys {sorted(unknown)}; known: {sorted(known)}")
-    columns = tuple(_column(path, item) for item in content.get("column", []))
-    usual = {key: content.get(key, {}) for key in ("published", "measured")}
-    rows = tuple(_row(path, item, usual) for item in content.get("row", []))
-    if not (content.get("title") and columns and rows):
-        raise GenbenchError(f"{path} needs a title and at least one [[column]] and one [[row]]")
+    """A table spec file. Raises GenbenchError with file, key and value for what it may not say."""
+    content = read_toml(path)
+    rows = content.get("row")
+    if isinstance(rows, list):
+        content["row"] = [_completed(row, content) for row in rows]
+    read = validated(content, _SpecFile, name=path)
     return TableSpec(
-        name=path.stem,
-        title=content["title"],
-        notes=tuple(content.get("notes", [])),
-        columns=columns,
-        rows=rows,
+        name=path.stem, title=read.title, notes=read.notes, columns=read.column, rows=read.row
     )
 
 
-def _column(path: Path, item: dict[str, Any]) -> Column:
-    column: Column = _filled(path, Column, item | {"where": _conditions(item.get("where", {}))})
-    if column.better not in ("", "lower", "higher"):
-        raise GenbenchError(f"{path}: better = {column.better!r} must be lower or higher")
-    if column.measured and not column.is_quality and not column.where:
-        raise GenbenchError(
-            f"{path}: {column.metric} is no metric of a protocol: say with where = {{…}} which "
-            "records may fill it, or measured = false"
-        )
-    return column
-
-
-def _row(path: Path, item: dict[str, Any], usual: dict[str, dict[str, Any]]) -> Row:
-    published = item.get("published", [])
-    selectors = [published] if isinstance(published, dict) else published
-    measured = None
-    if "measured" in item:
-        values = usual["measured"] | item["measured"]
-        for key in ("options", "where"):
-            values[key] = _conditions(values.get(key, {}))
-        measured = _filled(path, MeasuredSelector, values)
-    found = tuple(
-        _filled(path, PublishedSelector, usual["published"] | selector) for selector in selectors
-    )
-    row: Row = _filled(path, Row, item | {"published": found, "measured": measured})
+def _completed(row: Any, usual: Mapping[str, Any]) -> Any:
+    """A row with what the file says once for all rows."""
+    if not isinstance(row, dict):
+        return row
+    row = {"published": []} | row
+    if isinstance(row["published"], dict):
+        row["published"] = [row["published"]]
+    if isinstance(row["published"], list):
+        row["published"] = [_over(usual.get("published"), item) for item in row["published"]]
+    if "measured" in row:
+        row["measured"] = _over(usual.get("measured"), row["measured"])
     return row
 
 
-def _filled(path: Path, kind: type, values: dict[str, Any]) -> Any:
-    names = {item.name for item in fields(kind)}
-    if unknown := set(values) - names:
-        raise GenbenchError(
-            f"{path}: {kind.__name__.lower()} has unknown keys {sorted(unknown)}; "
-            f"known: {', '.join(sorted(names))}"
-        )
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise GenbenchError(f"{path}: {kind.__name__.lower()} {values}: {error}") from error
-
-
-def _conditions(values: Mapping[str, Any]) -> Conditions:
-    return {
-        key: tuple(value) if isinstance(value, list) else (value,) for key, value in values.items()
-    }
+def _over(usual: Any, own: Any) -> Any:
+    return usual | own if isinstance(usual, dict) and isinstance(own, dict) else own
 
 
 def record_value(record: Record, path: str) -> Any:
@@ -237,9 +220,9 @@ def _admitted(record: Record, where: Conditions) -> list[bool]:
     return [_equal(record_value(record, path), wanted) for path, wanted in where.items()]
 
 
-def _equal(value: Any, wanted: tuple[Any, ...]) -> bool:
+def _equal(value: Any, wanted: Wanted | tuple[Wanted, ...]) -> bool:
     """Whether a value is one of those wanted: text by pattern ("*V100*"), "" for not given."""
-    for item in wanted:
+    for item in wanted if isinstance(wanted, tuple) else (wanted,):
         if item == "" and value in (None, ""):
             return True
         if isinstance(item, str) and isinstance(value, str) and fnmatchcase(value, item):

@@ -14,6 +14,7 @@ from genbench.models import opening
 from genbench.models.contract import Adapter, ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, ResolvedModel, open_model, resolve
+from genbench.models.registry import find_adapter
 from genbench.models.source import ModelSource, SampleSpec
 from genbench.runtime.arithmetic import ARITHMETICS, FLOAT32, Switches, pinned, switches
 from genbench.runtime.entry_points import Announced
@@ -59,7 +60,7 @@ def test_an_adapter_is_found_once_for_a_whole_measurement(monkeypatch: pytest.Mo
     import genbench
 
     found: list[str] = []
-    find = opening.find_adapter
+    find = find_adapter
 
     def counted(name: str) -> Announced:
         found.append(name)
