@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from genbench.errors import GenbenchError
-from genbench.models.contract import ModelCard
+from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.runtime.files import replacing
 from genbench.weights.loading import load_state_strictly, load_tensors
 
@@ -21,6 +21,10 @@ _CONFIG = "genbench.config"  # metadata key of the configuration, JSON
 _KIND = "genbench.kind"  # read by genbench.models.checkpoints
 
 Written = Literal["converted", "trained-here"]  # the kinds of weights that genbench writes
+# The weights that a family brings with it, in its own folder.
+BUNDLED = CheckpointSource(
+    filename="model.safetensors", bundled="weights/model.safetensors", kind="trained-here"
+)
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from genbench.records.kinds import QualityRecord, Record
 from genbench.report.curves import (
+    EvaluationPlot,
+    OptionSweep,
+    SpeedPlot,
     batch_curves,
     count_curves,
     evaluation_plots,
@@ -34,6 +37,7 @@ from genbench.tables.html_page import page
 
 Records = Sequence[Record]
 Rows = Sequence[Sequence[str]]
+Figure = tuple[str, str, Sequence[str], Rows]  # SVG, caption, and its data: header, rows
 
 _FID = "genbench fid --model MODEL --res 32"
 COMMANDS = {  # what fills a figure that has no data yet
@@ -75,6 +79,14 @@ def _figure(svg: str, name: str, caption: str, header: Sequence[str], rows: Rows
     )
 
 
+def _figures(name: str, figures: Iterable[Figure]) -> str:
+    """Several of one kind."""
+    return "".join(
+        _figure(svg, f"{name}{number}", caption, header, rows)
+        for number, (svg, caption, header, rows) in enumerate(figures)
+    )
+
+
 def _missing(name: str, what: str) -> str:
     return (
         f"<p>{escape(what)} These commands bring it:</p>\n"
@@ -86,24 +98,25 @@ def _speed(records: Records) -> str:
     plots = speed_plots(records)
     if not plots:
         return _missing("speed", "No model has both its quality and its speed on record.")
-    text = ""
-    for number, plot in enumerate(plots):
-        metric = plot.metric.upper()
-        header = ["model", metric, "95% interval", "images/s", "interval", "on the Pareto front"]
-        rows = [
-            [
-                *(point.model, shown_number(point.quality.value), shown_interval(point.quality)),
-                *(shown_number(point.speed.value), shown_interval(point.speed)),
-                "yes" if point.on_front else "no",
-            ]
-            for point in plot.points
+    return _figures("speed", map(_speed_figure, plots))
+
+
+def _speed_figure(plot: SpeedPlot) -> Figure:
+    metric = plot.metric.upper()
+    caption = (
+        f"{metric} at {plot.samples:,} samples against images per second on {plot.device}; "
+        "dashed: no model is both better and faster than those on this line."
+    )
+    rows = [
+        [
+            *(point.model, shown_number(point.quality.value), shown_interval(point.quality)),
+            *(shown_number(point.speed.value), shown_interval(point.speed)),
+            "yes" if point.on_front else "no",
         ]
-        caption = (
-            f"{metric} at {plot.samples:,} samples against images per second on {plot.device}; "
-            "dashed: no model is both better and faster than those on this line."
-        )
-        text += _figure(draw_speed(plot), f"speed{number}", caption, header, rows)
-    return text
+        for point in plot.points
+    ]
+    header = ["model", metric, "95% interval", "images/s", "interval", "on the Pareto front"]
+    return draw_speed(plot), caption, header, rows
 
 
 def _counts(records: Records) -> str:
@@ -133,52 +146,50 @@ def _sweeps(records: Records) -> str:
     found = sweeps(records)
     if not found:
         return _missing("sweeps", "No option, such as truncation or guidance scale, was swept.")
-    text = ""
     # Counts do not compare, and of one sweep at several the largest is the most exact.
-    most = {
-        (curve.model, curve.option): max(
-            other.samples
-            for other in found
-            if (other.model, other.option) == (curve.model, curve.option)
-        )
-        for curve in found
-    }
-    found = [curve for curve in found if curve.samples == most[curve.model, curve.option]]
-    for number, samples in enumerate(sorted({curve.samples for curve in found})):
-        curves = [curve for curve in found if curve.samples == samples]
-        rows = [
-            [
-                curve.model,
-                f"{curve.option.replace('_', ' ')} {setting}",
-                *map(shown_number, figures),
-            ]
-            for curve in curves
-            for setting, *figures in zip(curve.settings, curve.precision, curve.recall, strict=True)
-        ]
-        caption = f"Precision against recall at {samples:,} samples, over an option of each model."
-        header = ["model", "setting", "precision", "recall"]
-        text += _figure(draw_sweeps(curves), f"sweeps{number}", caption, header, rows)
-    return text
+    most: dict[tuple[str, str], int] = {}
+    for curve in found:
+        swept = (curve.model, curve.option)
+        most[swept] = max(curve.samples, most.get(swept, 0))
+    kept = [curve for curve in found if curve.samples == most[curve.model, curve.option]]
+    counts = sorted({curve.samples for curve in kept})
+    return _figures(
+        "sweeps",
+        (_sweeps_figure([curve for curve in kept if curve.samples == count]) for count in counts),
+    )
+
+
+def _sweeps_figure(curves: Sequence[OptionSweep]) -> Figure:
+    """Of sweeps at one sample count."""
+    rows = [
+        [curve.model, f"{curve.option.replace('_', ' ')} {setting}", *map(shown_number, figures)]
+        for curve in curves
+        for setting, *figures in zip(curve.settings, curve.precision, curve.recall, strict=True)
+    ]
+    caption = (
+        f"Precision against recall at {curves[0].samples:,} samples, over an option of each model."
+    )
+    return draw_sweeps(curves), caption, ["model", "setting", "precision", "recall"], rows
 
 
 def _evaluations(records: Records) -> str:
     plots = evaluation_plots(records)
     if not plots:
         return _missing("evaluations", "No sampler was measured at two numbers of evaluations.")
-    text = ""
-    for number, plot in enumerate(plots):
-        metric = plot.metric.upper()
-        rows = [
-            [point.model, f"{point.evaluations:g}", shown_number(point.quality.value)]
-            for point in plot.points
-        ]
-        caption = (
-            f"{metric} at {plot.samples:,} samples against the network evaluations of one sample, "
-            "as counted while sampling; those of a guiding classifier come on top."
-        )
-        header = ["model", "evaluations", metric]
-        text += _figure(draw_evaluations(plot), f"evaluations{number}", caption, header, rows)
-    return text
+    return _figures("evaluations", map(_evaluations_figure, plots))
+
+
+def _evaluations_figure(plot: EvaluationPlot) -> Figure:
+    metric = plot.metric.upper()
+    caption = (
+        f"{metric} at {plot.samples:,} samples against the network evaluations of one sample, "
+        "as counted while sampling; those of a guiding classifier come on top."
+    )
+    rows = [
+        [point.model, f"{point.evaluations:g}", shown_number(point.quality.value)]
+        for point in plot.points
+    ]
+    return draw_evaluations(plot), caption, ["model", "evaluations", metric], rows
 
 
 def _batches(records: Records) -> str:

@@ -19,7 +19,7 @@ from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
 from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
-from genbench_adapters.model_files import given_file
+from genbench_adapters.model_files import BUNDLED, given_file
 from genbench_adapters.random_weights import random_network
 from genbench_adapters.training.offers import TrainsByRecipe
 
@@ -80,11 +80,7 @@ class AdmGuided(TrainsByRecipe):
             parameters=1_510_534,
             dtype="bfloat16",  # as it was trained, and fast enough for two CPU cores
             nfe=25,
-            checkpoint=CheckpointSource(
-                filename="model.safetensors",
-                bundled="weights/model.safetensors",
-                kind="trained-here",
-            ),
+            checkpoint=BUNDLED,
             license="MIT",
             paper="arXiv:2105.05233",
             note="Fashion-MNIST; a small denoiser and classifier trained by `genbench train "

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench_adapters.adm.schedule import Floats, Schedule
+from genbench_adapters.adm.schedule import Coefficients, Schedule
 
 _HALF_LEVEL = 1 / 255  # half a grey level of images in [-1, 1]
 
 
-class HybridLoss:
+class HybridLoss(Coefficients):
     """L_simple + L_vlb / 1000 steps (arXiv:2102.09672, equation 16) on one diffusion.
 
     The bound is in bits a dimension and reaches the variance alone: the predicted noise is
@@ -32,26 +32,17 @@ class HybridLoss:
         predict_xstart: bool = False,
         snr_limits: tuple[float, float] | None = None,
     ) -> None:
+        super().__init__(schedule, device)
         self.predict_xstart = predict_xstart
-
-        def table(values: Floats) -> Tensor:  # float32 [steps]
-            return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
-
         self.steps = len(schedule)
         snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
         weights = np.ones_like(snr)
         if snr_limits is not None:
             # The noise's squared error is that of x_0 times the ratio.
             weights = np.clip(snr, *snr_limits) / (1.0 if predict_xstart else snr)
-        self.weights = table(weights)
-        self.signal = table(np.sqrt(schedule.alphas_cumprod))
-        self.noise = table(np.sqrt(1 - schedule.alphas_cumprod))
-        self.recip = table(schedule.sqrt_recip_alphas_cumprod)
-        self.recipm1 = table(schedule.sqrt_recipm1_alphas_cumprod)
-        self.mean_start = table(schedule.posterior_mean_coef1)
-        self.mean_noisy = table(schedule.posterior_mean_coef2)
-        self.log_least = table(schedule.posterior_log_variance_clipped)
-        self.log_most = table(np.log(schedule.betas))
+        self.weights = self.table(weights)
+        self.signal = self.table(np.sqrt(schedule.alphas_cumprod))
+        self.noise = self.table(np.sqrt(1 - schedule.alphas_cumprod))
 
     def noised(self, start: Tensor, index: Tensor, noise: Tensor) -> Tensor:
         """q(x_t | x_0) [N, C, H, W] of images in [-1, 1] and standard normal noise of that shape,

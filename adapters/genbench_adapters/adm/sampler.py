@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench_adapters.adm.network import Classifier
-from genbench_adapters.adm.schedule import Floats, Schedule
+from genbench_adapters.adm.schedule import Coefficients, Schedule
 
 # x_t [N, 3, R, R], original timesteps int64 [N] -> eps or x_0 [N, 3, R, R], or with v [N, 6, R, R].
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -35,25 +35,16 @@ class Sampling:
     predict_xstart: bool = False
 
 
-class _Coefficients:
-    """The schedule on a device, in float32 [kept] as the official code uses it; no step waits for
-    it."""
+class _Coefficients(Coefficients):
+    """Those of a sampler; no step waits for the device."""
 
     def __init__(self, schedule: Schedule, device: torch.device) -> None:
-        def table(values: Floats) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).float().to(device)
-
+        super().__init__(schedule, device)
         self.timesteps = torch.tensor(schedule.timestep_map, device=device)
-        self.recip = table(schedule.sqrt_recip_alphas_cumprod)
-        self.recipm1 = table(schedule.sqrt_recipm1_alphas_cumprod)
-        self.mean_start = table(schedule.posterior_mean_coef1)
-        self.mean_noisy = table(schedule.posterior_mean_coef2)
-        self.log_least = table(schedule.posterior_log_variance_clipped)
-        self.log_most = table(np.log(schedule.betas))
         large = np.append(schedule.posterior_variance[1], schedule.betas[1:])
-        self.log_fixed = table(np.log(large))  # of networks that learn no variance
-        self.products = table(schedule.alphas_cumprod)
-        self.products_before = table(schedule.alphas_cumprod_prev)
+        self.log_fixed = self.table(np.log(large))  # of networks that learn no variance
+        self.products = self.table(schedule.alphas_cumprod)
+        self.products_before = self.table(schedule.alphas_cumprod_prev)
 
 
 def trajectory(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genbench.errors import UsageError
 
@@ -134,6 +136,24 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self.betas)
+
+
+class Coefficients:
+    """The coefficients that samplers and losses share, on a device, float32 [kept] as the official
+    code uses them."""
+
+    def __init__(self, schedule: Schedule, device: torch.device) -> None:
+        self.device = device
+        self.recip = self.table(schedule.sqrt_recip_alphas_cumprod)
+        self.recipm1 = self.table(schedule.sqrt_recipm1_alphas_cumprod)
+        self.mean_start = self.table(schedule.posterior_mean_coef1)
+        self.mean_noisy = self.table(schedule.posterior_mean_coef2)
+        self.log_least = self.table(schedule.posterior_log_variance_clipped)
+        self.log_most = self.table(np.log(schedule.betas))
+
+    def table(self, values: Floats) -> Tensor:
+        """float64 [kept] as float32 [kept] on the device."""
+        return torch.from_numpy(np.ascontiguousarray(values)).float().to(self.device)
 
 
 def respaced(schedule: str, steps: int, spacing: str) -> Schedule:

@@ -30,7 +30,7 @@ from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import respaced
 from genbench_adapters.training.adam import give_rate
 from genbench_adapters.training.data import TrainingImages, step_noise
-from genbench_adapters.training.loop import Pace, run_training
+from genbench_adapters.training.loop import Paced, run_training
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Cost, Count, Rate, Share, Whole, read_recipe
 
@@ -40,7 +40,7 @@ _DATA, _NOISE = 0, 1  # purposes of a step's noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdmRecipe:
+class AdmRecipe(Paced):
     """The keys of a recipe file, under the official names; resolutions of attention in pixels.
 
     steps: of the denoiser; classifier_steps come after them. Rates are AdamW's, weight decay
@@ -59,7 +59,6 @@ class AdmRecipe:
     num_res_blocks: Whole
     attention_resolutions: list[Count]
     num_head_channels: int
-    steps: Count
     batch: Count
     classifier_steps: Whole
     classifier_width: Count
@@ -80,8 +79,16 @@ class AdmRecipe:
     weight_decay: Cost = 0.0
     ema: Share = 0.9999
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: Count = 500
     preview_every: Count = 2000
+
+    @property
+    def total(self) -> int:
+        """Steps of both networks."""
+        return self.steps + self.classifier_steps
+
+    def pinned(self) -> Mapping[str, Any]:
+        """All keys: where the denoiser ends and the classifier begins is part of the run."""
+        return dataclasses.asdict(self)
 
     def _common(self, mult: list[int]) -> dict[str, Any]:
         factors = tuple(self.resolution // side for side in self.attention_resolutions)
@@ -246,17 +253,7 @@ def train(run: TrainRun) -> Path:
         raise UsageError("ADM trains two networks in turn: set their steps in the recipe file")
     data = TrainingImages.open(run, recipe.resolution)
     training = AdmTraining(recipe, run, data)
-    pace = Pace(
-        steps=recipe.steps + recipe.classifier_steps,
-        save_every=recipe.save_every,
-        preview_every=recipe.preview_every,
-    )
-    identity = {
-        "recipe": dataclasses.asdict(recipe),
-        "seed": run.seed,
-        "data": data.images.digest(),
-    }
-    run_training(training, run, pace, identity)
+    run_training(training, run, recipe, data=data.images.digest())
     path = run.out / "model.safetensors"
     if run.world.leads:
         save_weights(training, path)

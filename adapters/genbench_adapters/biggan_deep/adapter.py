@@ -18,7 +18,7 @@ from genbench_adapters.biggan_deep.checkpoint import PUBLISHED, load_network
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
-from genbench_adapters.model_files import given_file
+from genbench_adapters.model_files import BUNDLED, given_file
 from genbench_adapters.random_weights import random_network
 from genbench_adapters.training.offers import TrainsByRecipe
 
@@ -60,10 +60,7 @@ class BigGANDeepAdapter(TrainsByRecipe):
             resolution=32,
             classes=10,
             parameters=1_124_753,
-            checkpoint=CheckpointSource(
-                filename="model.safetensors", bundled="weights/model.safetensors",
-                kind="trained-here",
-            ),
+            checkpoint=BUNDLED,
             license="MIT",
             paper=_PAPER,
             note="Fashion-MNIST; a small network trained by `genbench train biggan-deep`",

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import save
@@ -29,11 +29,12 @@ from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import BigGANConfig, BigGANDeep
 from genbench_adapters.biggan_deep.standing_statistics import fill_statistics
 from genbench_adapters.training.adam import AdversarialRates
+from genbench_adapters.training.adversarial import AdversarialTraining
 from genbench_adapters.training.batch_norm import FinalStatistics
 from genbench_adapters.training.companions import begin_with, write_beside
 from genbench_adapters.training.data import TrainingImages, step_noise
 from genbench_adapters.training.imle import ImleCost, Matches
-from genbench_adapters.training.loop import Pace, run_training
+from genbench_adapters.training.loop import Paced, run_training
 from genbench_adapters.training.mode_seeking import VarietyReward, paired
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Count, Share, Shrinking, Whole, read_recipe
@@ -44,7 +45,7 @@ _REAL, _GENERATOR, _FAKE = 0, 1, 2  # purposes of a step's noise; a second criti
 
 
 @dataclass(frozen=True, kw_only=True)
-class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
+class BigGANRecipe(Paced, AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     """The keys of a recipe file. Learning rates are Adam's, with betas (beta_1, 0.999).
 
     discriminator_reduction: 0 for plain blocks (see `Discriminator`). truncated: the networks learn
@@ -62,7 +63,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     channel_width: Count
     z_dim: Count
     discriminator_widths: list[Count]
-    steps: Count
     batch: Count
     attention_layer_position: int = 8
     discriminator_reduction: Whole = 4
@@ -74,8 +74,6 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
     ema: Share = 0.999
     ema_start: Whole = 0
     statistics_batches: Count = 16  # without its table of statistics the generator has none
-    save_every: Count = 500
-    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         if not self.discriminator_widths:
@@ -104,7 +102,7 @@ class BigGANRecipe(AdversarialRates, VarietyReward, ImleCost, FinalStatistics):
         )
 
 
-class BigGANTraining:
+class BigGANTraining(AdversarialTraining):
     """The recipe at work; one step is the discriminator's updates and one of the generator."""
 
     def __init__(self, recipe: BigGANRecipe, run: TrainRun, data: TrainingImages) -> None:
@@ -117,7 +115,7 @@ class BigGANTraining:
         discriminator = Discriminator(
             widths, recipe.classes, reduction=recipe.discriminator_reduction
         )
-        self.discriminator = discriminator.to(run.device).to(memory_format=order)
+        self.discriminator: Discriminator = discriminator.to(run.device).to(memory_format=order)
         if recipe.initial:
             folder = run.config.parent / recipe.initial
             begin_with(folder, model=self.generator, discriminator=self.discriminator)
@@ -133,17 +131,6 @@ class BigGANTraining:
             if recipe.imle
             else None
         )
-
-    def parts(self) -> Mapping[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            **({"matches": self.matches} if self.matches else {}),
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "ema": self.ema.averaged,
-            "generator_adam": self.generator_adam,
-            "discriminator_adam": self.discriminator_adam,
-        }
 
     def step(self, number: int) -> Mapping[str, float]:
         """One step; returns the hinge losses, averaged over the batch of this process."""
@@ -243,14 +230,9 @@ def train(run: TrainRun) -> Path:
     recipe = read_recipe(run.config, BigGANRecipe, steps=run.steps)
     data = TrainingImages.open(run, recipe.resolution)
     training = BigGANTraining(recipe, run, data)
-    pace = Pace(
-        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
-    )
-    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
-    identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
-    run_training(training, run, pace, identity)
+    run_training(training, run, recipe, data=data.images.digest())
     path = run.out / "model.safetensors"
     if run.world.leads:
-        write_beside(run.out, discriminator=training.discriminator)
+        write_beside(run.out, **training.helpers())
         save_weights(training.finished(), path)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
 from genbench_adapters.model_files import write_model
 from genbench_adapters.training.adam import AdamRates
 from genbench_adapters.training.data import step_noise
-from genbench_adapters.training.loop import Pace, run_training
+from genbench_adapters.training.loop import Paced, run_training
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import Count, Factor, Rate, Share, Whole, read_recipe
 
@@ -39,7 +38,7 @@ _FIRST_CHAIN = 2  # draws 0 and 1 are the start of the chain
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmdRecipe(AdamRates):
+class EmdRecipe(Paced, AdamRates):
     """The keys of a recipe file; the defaults are the paper's, as far as EMD.md recalls them.
 
     sigma: the fixed noise level of the generator (e^3 is log-SNR -6). least_sigma, most_sigma: the
@@ -49,7 +48,6 @@ class EmdRecipe(AdamRates):
     """
 
     batch: Count
-    steps: Count
     sigma: Factor = 20.0855
     least_sigma: float = 0.02
     most_sigma: float = 80.0
@@ -66,8 +64,6 @@ class EmdRecipe(AdamRates):
     ema: Share = 0.9999
     ema_start: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: Count = 500
-    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         if not 0 < self.least_sigma < self.most_sigma:
@@ -208,12 +204,8 @@ def distill(run: DistillRun) -> Path:
     if not run.teacher.is_file():
         raise GenbenchError(f"there is no teacher at {run.teacher}: pass --teacher FILE")
     training = EmdTraining(recipe, run, read_teacher(run.teacher, run.resolution))
-    pace = Pace(
-        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
-    )
-    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
     teacher = file_sha256(run.teacher)
-    run_training(training, run, pace, {"recipe": pinned, "seed": run.seed, "teacher": teacher})
+    run_training(training, run, recipe, teacher=teacher)
     config = {**training.teacher.config(), "sigma": recipe.sigma, "teacher": teacher}
     state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
     path = run.out / "model.safetensors"

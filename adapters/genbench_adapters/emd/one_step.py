@@ -22,7 +22,7 @@ from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generato
 from genbench_adapters.emd.consistency import load_consistency
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
 from genbench_adapters.emd.network import EDM, half
-from genbench_adapters.model_files import given_file
+from genbench_adapters.model_files import BUNDLED, given_file
 from genbench_adapters.random_weights import random_network
 
 _DMD2 = 80.0  # sigma of random weights, which were distilled at none
@@ -53,11 +53,7 @@ class OneStep:
             resolution=32,
             classes=10,
             parameters=1_510_534,
-            checkpoint=CheckpointSource(
-                filename="model.safetensors",
-                bundled="weights/model.safetensors",
-                kind="trained-here",
-            ),
+            checkpoint=BUNDLED,
             license="MIT",
             paper="arXiv:2405.16852",
             note="Fashion-MNIST; distilled by `genbench distill emd` from the bundled ADM",

@@ -18,7 +18,7 @@ from genbench_adapters.hit.checkpoint import convert, load_network
 from genbench_adapters.hit.folded import FoldedHiT
 from genbench_adapters.hit.network import OFFICIAL, HiT, HiTConfig
 from genbench_adapters.hit.recipes import RECIPES
-from genbench_adapters.model_files import given_file
+from genbench_adapters.model_files import BUNDLED, given_file
 from genbench_adapters.random_weights import random_network
 from genbench_adapters.training.offers import TrainsByRecipe
 
@@ -65,11 +65,7 @@ class HiTAdapter(TrainsByRecipe):
             name="hit-32",
             resolution=32,
             parameters=1_718_161,
-            checkpoint=CheckpointSource(
-                filename="model.safetensors",
-                bundled="weights/model.safetensors",
-                kind="trained-here",
-            ),
+            checkpoint=BUNDLED,
             license="MIT",
             paper="arXiv:2106.07631",
             note="Fashion-MNIST; a small network trained by `genbench train hit`",

@@ -11,6 +11,7 @@ from genbench_adapters.hit.network import HiTConfig
 from genbench_adapters.training.adam import AdversarialRates
 from genbench_adapters.training.batch_norm import FinalStatistics
 from genbench_adapters.training.imle import ImleCost
+from genbench_adapters.training.loop import Paced
 from genbench_adapters.training.mode_seeking import VarietyReward
 from genbench_adapters.training.recipes import Cost, Count, Factor, Rate, Share, Whole
 
@@ -18,7 +19,7 @@ _SMALLEST = 4  # side at which the discriminator ends, in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
+class HiTRecipe(Paced, AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalStatistics):
     """The keys of a recipe file. A patch of 0 stands for a stage without attention.
 
     discriminator: the paper's, or one for small networks and batches. r1: cost of the gradient
@@ -38,7 +39,6 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     latent: Count
     discriminator_widths: list[Count]
     discriminator: Literal["paper", "small"] = "small"
-    steps: Count
     batch: Count
     generator_rate: Rate = 1e-4
     discriminator_rate: Rate = 1e-4
@@ -52,8 +52,6 @@ class HiTRecipe(AdversarialRates, VarietyReward, ImleCost, EncoderCost, FinalSta
     initial: str = ""
     ema: Share = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
-    save_every: Count = 500
-    preview_every: Count = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,10 +28,11 @@ from genbench_adapters.hit.network import HiT
 from genbench_adapters.hit.paper_discriminator import PaperDiscriminator
 from genbench_adapters.hit.recipe import HiTRecipe
 from genbench_adapters.model_files import write_model
+from genbench_adapters.training.adversarial import AdversarialTraining
 from genbench_adapters.training.companions import begin_with, write_beside
 from genbench_adapters.training.data import TrainingImages, step_noise
 from genbench_adapters.training.imle import Matches
-from genbench_adapters.training.loop import Pace, run_training
+from genbench_adapters.training.loop import run_training
 from genbench_adapters.training.mode_seeking import paired
 from genbench_adapters.training.optimisation import Ema, autocast, descend
 from genbench_adapters.training.recipes import read_recipe
@@ -65,13 +66,13 @@ class _Clipped(torch.autograd.Function):
         return torch.where(outside, _COMING_BACK * gradient, gradient).masked_fill(outwards, 0)
 
 
-class HiTTraining:
+class HiTTraining(AdversarialTraining):
     """The recipe at work; one step is an update of the discriminator and one of the generator."""
 
     def __init__(self, recipe: HiTRecipe, run: TrainRun, data: TrainingImages) -> None:
         torch.manual_seed(run.seed)  # initial weights only; every process starts from the same
         self.recipe, self.run, self.data = recipe, run, data
-        self.generator = HiT(recipe.network()).to(run.device)
+        self.generator: HiT = HiT(recipe.network()).to(run.device)
         widths = tuple(recipe.discriminator_widths)
         # Channels last is the faster order of memory for convolutions, on CPUs and GPUs alike.
         order = torch.channels_last
@@ -101,18 +102,7 @@ class HiTTraining:
     def helpers(self) -> Mapping[str, nn.Module]:
         """The networks that only training needs, by name."""
         encoder = {"encoder": self.encoder} if self.encoder else {}
-        return {"discriminator": self.discriminator, **encoder}
-
-    def parts(self) -> Mapping[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            **({"matches": self.matches} if self.matches else {}),
-            "generator": self.generator,
-            **self.helpers(),
-            "ema": self.ema.averaged,
-            "generator_adam": self.generator_adam,
-            "discriminator_adam": self.discriminator_adam,
-        }
+        return {**super().helpers(), **encoder}
 
     def step(self, number: int) -> Mapping[str, float]:
         """One step; its losses over the batch of this process."""
@@ -271,12 +261,7 @@ def train(run: TrainRun) -> Path:
     config = recipe.network()
     data = TrainingImages.open(run, config.resolution, labelled=False)
     training = HiTTraining(recipe, run, data)
-    pace = Pace(
-        steps=recipe.steps, save_every=recipe.save_every, preview_every=recipe.preview_every
-    )
-    pinned = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "steps"}
-    identity = {"recipe": pinned, "seed": run.seed, "data": data.images.digest()}
-    run_training(training, run, pace, identity)
+    run_training(training, run, recipe, data=data.images.digest())
     path = run.out / "model.safetensors"
     if run.world.leads:
         state = {key: value.half() for key, value in training.finished().state_dict().items()}

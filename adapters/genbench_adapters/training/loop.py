@@ -6,6 +6,7 @@ state is in the checkpoint, so a killed run goes on as if nothing had happened.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from genbench.images.png_writing import save_grid
 from genbench.models.optional import RecipeRun
 from genbench.runtime.files import replacing
 from genbench.weights.loading import load_checkpoint
+from genbench_adapters.training.recipes import Count
 
 _GRID = 100  # images of a preview
+_LOG_EVERY = 10  # steps
 
 
 class Training(Protocol):
@@ -42,36 +45,45 @@ class Training(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How long a run goes on and how often it writes. `steps` counts generator updates."""
+class Paced:
+    """Keys of a recipe: how long a run goes on and how often it writes. `steps` counts generator
+    updates."""
 
-    steps: int
-    save_every: int = 500
-    log_every: int = 10
-    preview_every: int = 1000
+    steps: Count
+    save_every: Count = 500
+    preview_every: Count = 1000
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole loop."""
+        return self.steps
+
+    def pinned(self) -> Mapping[str, Any]:
+        """What must be the same for a run to be resumed: all but how long it goes on."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "steps"}
 
 
-def run_training(
-    training: Training, run: RecipeRun, pace: Pace, identity: Mapping[str, Any]
-) -> None:
+def run_training(training: Training, run: RecipeRun, recipe: Paced, **given: str) -> None:
     """Run or resume the loop in `run.out`: state.pt, log.jsonl and preview-*.png.
 
-    identity: what must be the same for a run to be resumed. Raises GenbenchError when the folder
-    holds another run and when a loss is no longer finite.
+    given: digests of what the run learns from, by name; with recipe and seed they must be the same
+    for a run to be resumed. Raises UsageError when the folder holds another run, GenbenchError when
+    a loss is no longer finite.
     """
-    state, log = run.out / "state.pt", run.out / "log.jsonl"
+    identity = {"recipe": recipe.pinned(), "seed": run.seed, **given}
+    state, log, steps = run.out / "state.pt", run.out / "log.jsonl", recipe.total
     done = _resume(training, state, identity)
-    if done > pace.steps:
+    if done > steps:
         raise UsageError(
-            f"{run.out} holds a run of {done} steps already, more than {pace.steps}: pass --steps "
+            f"{run.out} holds a run of {done} steps already, more than {steps}: pass --steps "
             f"{done} or more, or another --out"
         )
     lines = _kept_lines(log, done)
     if run.world.leads and done:
-        run.reporter.note(f"resuming {run.out} at step {done} of {pace.steps}")
-    with run.reporter.task("training", pace.steps) as advance:
+        run.reporter.note(f"resuming {run.out} at step {done} of {steps}")
+    with run.reporter.task("training", steps) as advance:
         advance(done)
-        for number in range(done, pace.steps):
+        for number in range(done, steps):
             losses = training.step(number)
             wrong = [name for name, value in losses.items() if not abs(value) < float("inf")]
             if wrong:
@@ -81,13 +93,13 @@ def run_training(
                 )
             advance(1)
             finished = number + 1
-            if run.world.leads and finished % pace.log_every == 0:
+            if run.world.leads and finished % _LOG_EVERY == 0:
                 lines.append(json.dumps({"step": finished, **losses}))
             if not run.world.leads:
                 continue
-            if finished % pace.preview_every == 0 or finished == pace.steps:
+            if finished % recipe.preview_every == 0 or finished == steps:
                 save_grid(run.out / f"preview-{finished:07d}.png", training.preview()[:_GRID])
-            if finished % pace.save_every == 0 or finished == pace.steps:
+            if finished % recipe.save_every == 0 or finished == steps:
                 _save(training, state, finished, identity)
                 _write_lines(log, lines)
                 last = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
