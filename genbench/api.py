@@ -168,7 +168,7 @@ def evaluate(
 
 
 def throughput(
-    models: str | Sequence[str] | Sequence[ResolvedModel],
+    model: str | ResolvedModel | Sequence[str | ResolvedModel],
     *,
     resolution: int = 0,
     variant: str = "",
@@ -188,21 +188,21 @@ def throughput(
 ) -> Results[SpeedRecord]:
     """Measure how fast models draw, or with `train` how fast they learn; random weights serve.
 
-    batches: sizes of a call; empty: the best of a sweep. gpu: set this GPU's seconds beside
-    ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a GPU, 5 on a CPU.
-    found: called with the records of each model as soon as they are there; records: a file to
-    append them to. Raises GenbenchError or UsageError with the remedy.
+    model: one or several. batches: sizes of a call; empty: the best of a sweep. gpu: set this GPU's
+    seconds beside ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a
+    GPU, 5 on a CPU. found: called with the records of each model as soon as they are there.
+    records: a file to append them to. Raises GenbenchError or UsageError with the remedy.
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
-    named = [models] if isinstance(models, str) else list(models)
-    resolved = [model for model in named if isinstance(model, ResolvedModel)]
+    wanted = [model] if isinstance(model, str | ResolvedModel) else list(model)
+    resolved = [one for one in wanted if isinstance(one, ResolvedModel)]
     requests = [
         ModelRequest(
-            name=model, resolution=0 if train else resolution, variant=variant,
+            name=one, resolution=0 if train else resolution, variant=variant,
             checkpoint=str(checkpoint), options=_texts(options), seed=seed,
         )
-        for model in named if isinstance(model, str)
+        for one in wanted if isinstance(one, str)
     ]  # fmt: skip
     resolved += resolve_fitting(requests, reporter) if requests else []
     arithmetic = arithmetic_named(dtype) if dtype else FLOAT32

@@ -146,8 +146,8 @@ def test_results_print_show_and_become_a_frame(cache: Path, tmp_path: Path) -> N
 def test_speed_has_the_same_door(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     results = genbench.throughput(
-        "toy", resolution=32, batches=(4,), seconds=0.05, gpu="v100", device="cpu", records=path,
-        reporter=SilentReporter(),
+        model="toy", resolution=32, batches=(4,), seconds=0.05, gpu="v100", device="cpu",
+        records=path, reporter=SilentReporter(),
     )  # fmt: skip
     assert {record.metric for record in results} == {"throughput", "latency", "peak_memory"}
     assert "images/s" in repr(results)
