@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from genbench.models.noise import NoiseStream
     from genbench.records.kinds import QualityRecord, SpeedRecord
     from genbench.records.measurement import Measurement
+    from genbench.records.protocols import EvalProtocol
     from genbench.runtime.distributed import World
 
 __all__ = [
     "CheckpointSource",
+    "EvalProtocol",
     "GenbenchError",
     "Generator",
     "Measurement",
@@ -59,6 +61,7 @@ _HOMES = {
     "NoiseStream": "genbench.models.noise",
     **dict.fromkeys(("QualityRecord", "SpeedRecord"), "genbench.records.kinds"),
     "Measurement": "genbench.records.measurement",
+    "EvalProtocol": "genbench.records.protocols",
     "World": "genbench.runtime.distributed",
 }
 

@@ -95,15 +95,15 @@ def open_model(
 
 
 def evaluate(
-    model: str | ResolvedModel = "",
+    model: str | ResolvedModel | ModelSource = "",
     *,
     samples: Samples | Draw = "",
     features: Path | str | None = None,
     reference: str | Path | ImageSet | Batch = "",
     reference_features: Path | str | None = None,
     protocol: str | EvalProtocol = "",
-    counts: Sequence[int] = (),
-    metrics: Sequence[str] = (),
+    counts: int | Sequence[int] = (),
+    metrics: str | Sequence[str] = (),
     ci: bool = False,
     resolution: int = 0,
     variant: str = "",
@@ -135,13 +135,21 @@ def evaluate(
     torchrun the processes share the work; all but the first get no results. Everything else is as
     on the command line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
+    if reuse and not records:
+        raise UsageError("reuse looks for figures in a record file: name it with records=")
+    if isinstance(model, ModelSource):
+        if not _is_empty(samples):
+            raise UsageError("name what is measured once: by model= or by samples=")
+        model, samples = "", model
+    counts = (counts,) if isinstance(counts, int) else tuple(counts)
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     known = tuple(read_lines(Path(records))) if reuse and records else ()
     chosen = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                       batch_size) if model else None  # fmt: skip
     if not isinstance(protocol, EvalProtocol):
         protocol = choose_protocol(
             protocol, model_resolution=chosen.card.resolution if chosen else 0,
-            referenced=not (isinstance(reference, str) and reference == ""), detector=detector,
+            referenced=not _is_empty(reference), detector=detector,
             crop=crop, resolution=resolution,
         )  # fmt: skip
     with joined_world() as world:
@@ -158,7 +166,7 @@ def evaluate(
             protocol=protocol, samples=images, model=chosen,
             features=_path(features), reference=_reference(reference),
             reference_features=_path(reference_features),
-            counts=tuple(counts), metrics=tuple(metrics), detector_weights=_path(detector_weights),
+            counts=counts, metrics=metrics, detector_weights=_path(detector_weights),
             interval=ci, cache=_path(cache), known=known,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
@@ -175,7 +183,7 @@ def throughput(
     checkpoint: str | Path = "",
     options: Mapping[str, Scalar] | None = None,
     dtype: str = "",
-    batches: Sequence[int] = (),
+    batches: int | Sequence[int] = (),
     compile: bool = False,
     train: bool = False,
     gpu: str = "",
@@ -195,7 +203,10 @@ def throughput(
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
+    if isinstance(model, ModelSource):
+        raise UsageError("throughput opens models itself, one after the other: name this one")
     wanted = [model] if isinstance(model, str | ResolvedModel) else list(model)
+    batches = (batches,) if isinstance(batches, int) else tuple(batches)
     resolved = [one for one in wanted if isinstance(one, ResolvedModel)]
     requests = [
         ModelRequest(
@@ -211,7 +222,7 @@ def throughput(
     check_arithmetic(arithmetic, place)
     request = SpeedRequest(
         models=tuple(resolved), arithmetic=arithmetic, resolution=resolution,
-        batches=tuple(batches), compiles=compile, target=find_gpu(gpu) if gpu else None,
+        batches=batches, compiles=compile, target=find_gpu(gpu) if gpu else None,
     )  # fmt: skip
     measured: list[SpeedRecord] = []
     job = training_throughput if train else sampling_throughput
@@ -236,16 +247,22 @@ def build_table(name: str, records: Iterable[Record] = (), *, samples: int = 0) 
 
     samples: another sample count than the table's. Raises UsageError for an unknown name.
     """
+    if isinstance(records, str | Path):
+        raise UsageError(
+            f"records are records, not a file: genbench.read_records({str(records)!r})"
+        )
     spec = load_spec(name)
     return built(at_count(spec, samples) if samples else spec, list(records))
 
 
+def _is_empty(given: object) -> bool:
+    return isinstance(given, str) and given == ""
+
+
 def _source(samples: Samples, protocol: EvalProtocol, name: str) -> str | Source:
     """Samples as the quality job takes them: a spec to open, or a source."""
-    if isinstance(samples, str | Path):
-        return str(samples)
-    if isinstance(samples, ModelSource):
-        return samples
+    if isinstance(samples, str | Path | ModelSource):
+        return str(samples) if isinstance(samples, Path) else samples
     images = open_images(
         samples, crop=protocol.crop, resolution=protocol.resolution, name=name or "samples"
     )

@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def evaluate(cache: Path, *model: str, **more: Any) -> Results[genbench.QualityRecord]:
+def evaluate(cache: Path, *model: Any, **more: Any) -> Results[genbench.QualityRecord]:
     return genbench.evaluate(*model, cache=cache, reporter=SilentReporter(), **ASKED | more)
 
 
@@ -66,6 +66,8 @@ def test_every_way_to_name_images_gives_the_same_figures(cache: Path) -> None:
 def test_a_model_by_name_and_opened_gives_the_same_figures(cache: Path) -> None:
     by_name = evaluate(cache, "toy", resolution=32, counts=(60, 90), options={"contrast": 0.5})
     model = genbench.open_model("toy", resolution=32, options={"contrast": 0.5}, device="cpu")
+    assert repr(model) == "<samples of toy-32 32×32, seed 0>"
+    assert evaluate(cache, model, counts=90).value("fd") == by_name.value("fd", 90)
     opened = evaluate(cache, samples=model, counts=(60, 90))
     assert by_name.value("fd", 60) == opened.value("fd", 60) != opened.value("fd", 90)
     assert by_name[0].card == opened[0].card == "toy-32"
@@ -102,6 +104,10 @@ def test_a_function_draws_from_labels_and_noise_alone(cache: Path) -> None:
         (lambda labels, noise: torch.zeros(1, 3, 32, 32).byte(), "for 50 samples"),
         (lambda labels, noise: 1 / 0, "ZeroDivisionError"),
         (lambda labels, noise: None, "gave a NoneType for 50 samples"),
+        (3, "a int holds no images: pass an array"),
+        (None, "a NoneType holds no images: pass an array"),
+        (torch.zeros(0, 3, 32, 32).byte(), "holds no images"),
+        (iter([(torch.zeros(2, 3, 32, 32), 0)]), "gave a tuple, not a batch of images"),
     ],
 )
 def test_samples_that_are_none_are_one_clear_line(cache: Path, samples: Any, said: str) -> None:
@@ -116,6 +122,7 @@ def test_labels_go_with_images() -> None:
     assert images.labels is not None
     assert images.labels[13] == 3
     assert images.name == "mine"
+    assert repr(images) == "<mine: 100 images 32×32>"
     with pytest.raises(genbench.GenbenchError, match="one whole number for each of the 100 images"):
         genbench.open_images(pictures(), labels=[1.5] * 100)
 
@@ -138,15 +145,42 @@ def test_results_print_show_and_become_a_frame(cache: Path, tmp_path: Path) -> N
     again = evaluate(cache, "toy", resolution=32, counts=(60,), records=path, ci=True, reuse=True)
     assert list(again) == list(results)
     assert len(genbench.read_records(path)) == 2  # nothing was computed or written again
-    with pytest.raises(KeyError, match="kid: there are"):
+    with pytest.raises(KeyError, match="no kid; there are: fd at 60, recall at 60"):
         results.value("kid")
-    assert len(results[:1]) == 1
+    with pytest.raises(KeyError, match="no fd at 7; there are: fd at 60"):
+        results.value("fd", 7)
+    assert len(results[:1] + again) == 3
+    assert "toy 32×32" in repr(results[:1] + again)
+
+
+def test_words_that_contradict_are_refused(cache: Path) -> None:
+    model = genbench.open_model("toy", resolution=32, device="cpu")
+    for wrong, said in (
+        (lambda: evaluate(cache, model, samples=pictures()), "name what is measured once"),
+        (lambda: evaluate(cache, "toy", reuse=True), "name it with records="),
+        (lambda: genbench.throughput(model), "throughput opens models itself"),  # type: ignore[arg-type]
+        (lambda: genbench.build_table("bundled", "x.jsonl"), "genbench.read_records"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(genbench.UsageError, match=said):
+            wrong()
+
+
+def test_a_protocol_of_ones_own_is_told_by_its_digest_and_reference(cache: Path) -> None:
+    own = genbench.EvalProtocol(
+        name="own", detector="efficientnet-lite0", reference="bundled[:120]", resolution=32
+    )
+    asked: dict[str, Any] = {"protocol": own, "metrics": "fd", "counts": 60}
+    (found,) = evaluate(cache, "toy", resolution=32, **asked, reference="")
+    (other,) = evaluate(cache, "toy", resolution=32, **asked, reference="bundled[120:240]")
+    assert found.reference == "bundled[:120]"  # as the protocol spells it: a table knows it again
+    assert other.reference == "bundled[120:240]"
+    assert found.protocol_digest == own.digest()
 
 
 def test_speed_has_the_same_door(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     results = genbench.throughput(
-        model="toy", resolution=32, batches=(4,), seconds=0.05, gpu="v100", device="cpu",
+        model="toy", resolution=32, batches=4, seconds=0.05, gpu="v100", device="cpu",
         records=path, reporter=SilentReporter(),
     )  # fmt: skip
     assert {record.metric for record in results} == {"throughput", "latency", "peak_memory"}

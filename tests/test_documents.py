@@ -14,6 +14,11 @@ from strangers import genbench
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+from genbench.records.protocols import load_protocols
+from genbench.tables.build import build_table
+from genbench.tables.published import load_published
+from genbench.tables.specs import read_spec
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 # Commands that answer within seconds with nothing but the checkout. The options of all others are
@@ -35,8 +40,15 @@ def run_commands(example: Example) -> None:
 
 
 def read_toml(example: Example) -> None:
-    """A TOML block must at least be TOML."""
-    tomllib.loads(str(example.parsed))
+    """A TOML block must be TOML, and one of columns a table spec that shows something."""
+    text = str(example.parsed)
+    if "column" not in tomllib.loads(text):
+        return
+    Path("example.toml").write_text(text)
+    spec = read_spec(Path("example.toml"))
+    built = build_table(spec, load_published(), [], load_protocols())
+    assert len(built.rows) == len(spec.rows)
+    assert any(cell.published for row in built.rows for cell in row.cells)
 
 
 DOCUMENTS = Sybil(

@@ -53,6 +53,11 @@ def images_of(given: Batch | Iterable[Batch], *, name: str, labels: Any = None) 
     need not fit into memory. labels: int64 [N]. Raises GenbenchError for images of another type,
     shape or size, and for none at all.
     """
+    if not isinstance(given, Iterable):
+        raise GenbenchError(
+            f"{name}: a {type(given).__name__} holds no images: pass an array or a tensor uint8 "
+            "[N, 3, H, W], an iterator of such batches, or the name of a folder or file"
+        )
     if isinstance(given, Tensor | np.ndarray):
         return ArrayImages(_channels_last(given, name), name, labels)
     return ArrayImages(_spooled(given, name), name, labels)
@@ -87,8 +92,11 @@ def _channels_last(batch: object, name: str) -> NDArray[Any]:
         batch = batch.detach().cpu().numpy()
     if not isinstance(batch, np.ndarray):
         raise GenbenchError(
-            f"{name} gave a {type(batch).__name__}, not a batch of images: pass tensors or arrays"
+            f"{name} gave a {type(batch).__name__}, not a batch of images: pass tensors or arrays, "
+            "without labels beside them"
         )
+    if not batch.size:
+        raise GenbenchError(f"{name} holds no images (an array {list(batch.shape)}): pass some")
     if batch.dtype != np.uint8:
         remedy = "genbench.to_uint8 rounds images in [-1, 1]"
         raise GenbenchError(f"{name} holds {batch.dtype} images, not uint8: {remedy}")

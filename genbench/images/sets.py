@@ -57,6 +57,10 @@ class ImageSet(ABC):
     def __iter__(self) -> Iterator[Tensor]:
         return batches(self, 0, len(self), _BATCH)
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"<{self.name}: {len(self):,} images {height}×{width}>"
+
 
 class Part(ImageSet):
     """Images start … stop-1 of another set."""

@@ -197,11 +197,18 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
+def find_metric(key: str) -> Metric | None:
+    """The metric of a key ("fid") or a generic key ("fd"); None when there is none."""
+    named = (metric for metric in METRICS.values() if key in (metric.key, metric.generic_key))
+    return next(named, None)
+
+
 def metric_named(key: str) -> Metric:
-    """The metric of a key ("fid") or a generic key ("fd"); UsageError when there is none."""
-    for metric in METRICS.values():
-        if key in (metric.key, metric.generic_key):
-            return metric
+    """As `find_metric`; UsageError with the nearest when there is none."""
+    if found := find_metric(key):
+        return found
+    if "," in key or " " in key.strip():
+        raise UsageError(f"there is no metric {key}: name one at a time, --metric fid --metric is")
     known = {*METRICS, *(metric.generic_key for metric in METRICS.values())}
     raise UsageError(f"there is no metric {key}; {suggestion(key.lower(), known)}")
 

@@ -35,6 +35,7 @@ class Choices(Protocol):
 class FrechetSettings:
     """Of a Fréchet distance: the detector's layer."""
 
+    kind: Literal["frechet"] = "frechet"
     layer: Layer
 
 
@@ -42,6 +43,7 @@ class FrechetSettings:
 class ScoreSettings:
     """Of an Inception Score. splits: parts of nearly equal size; 0: parts of `split_size`."""
 
+    kind: Literal["score"] = "score"
     splits: int
     split_size: int
     shuffle: bool
@@ -51,6 +53,7 @@ class ScoreSettings:
 class KernelSettings:
     """Of a kernel distance: its random subsets."""
 
+    kind: Literal["kernel"] = "kernel"
     subsets: int
     subset_size: int
     seed: int
@@ -60,6 +63,7 @@ class KernelSettings:
 class NeighbourSettings:
     """Of precision, recall, density and coverage. half: in the float16 of ADM's evaluator."""
 
+    kind: Literal["neighbours"] = "neighbours"
     neighbours: int
     half: bool = False
 

@@ -1,4 +1,4 @@
-"""The types that every room shares: cards, protocols, measurements and the adapter contract."""
+"""The contract of a model family: cards, their checkpoints, an adapter that loads generators."""
 
 from __future__ import annotations
 

@@ -63,6 +63,10 @@ class ModelSource:
         self.counts_evaluations = isinstance(generator, CountsEvaluations)
         self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
 
+    def __repr__(self) -> str:
+        size = self.resolution
+        return f"<samples of {self.spec.card} {size}×{size}, seed {self.spec.seed}>"
+
     def asked_otherwise(
         self, *, batch_size: int | None = None, seed: int | None = None
     ) -> ModelSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -204,7 +204,8 @@ def _open_reference(job: _Job, source: Source) -> OpenedReference:
     )
     if opened.statistics_note:
         job.reporter.note(opened.statistics_note)
-    return opened
+    # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
+    return opened if job.request.reference else replace(opened, name=protocol.reference)
 
 
 def _reference(

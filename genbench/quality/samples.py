@@ -1,4 +1,4 @@
-"""Samples and references written for others: ADM batches, folders, grids, reference files."""
+"""Samples drawn once into shards, and written for others: ADM batches, folders, grids."""
 
 from __future__ import annotations
 

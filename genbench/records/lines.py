@@ -44,7 +44,12 @@ def from_line(line: str, *, name: object = "this record") -> Record:
     kind = {"quality": QualityRecord, "speed": SpeedRecord}.get(values.get("kind", ""))
     if kind is None:
         raise GenbenchError(f"{name} is a record of no known kind: remove that line")
-    return validated(values, kind, name=name)
+    try:
+        return validated(values, kind, name=name)
+    except GenbenchError as problem:
+        raise GenbenchError(
+            f"{problem}; or remove that line: another genbench wrote it, or it was changed since"
+        ) from problem
 
 
 def record_schema() -> dict[str, Any]:

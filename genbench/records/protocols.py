@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,14 @@ from genbench.runtime.validated import read_toml, validated
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
+
+
+_DESCRIPTIVE = {"title", "source", "counts", "name", "metrics"}
+# The choices of the first protocols, which their digests hold at any value. Add nothing here.
+_ALWAYS = {
+    "detector", "reference", "resolution", "crop", "pr_neighbours", "pr_half", "dc_neighbours",
+    "is_splits", "is_split_size", "is_shuffle", "kid_subsets", "kid_subset_size", "kid_seed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +55,14 @@ class EvalProtocol:
 
     def digest(self) -> str:
         """Digest of what decides a figure. The sample count is not part of it: it is a column of
-        its own, so that `-n 10000` and `-n 50000` of one protocol stay one protocol."""
-        descriptive = {"title", "source", "counts", "name", "metrics"}
-        values = {key: value for key, value in asdict(self).items() if key not in descriptive}
+        its own, so that `-n 10000` and `-n 50000` of one protocol stay one protocol. A choice that
+        later versions added counts where it is made: the digests of before stay what they were."""
+        values = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name not in _DESCRIPTIVE
+            and (item.name in _ALWAYS or getattr(self, item.name) != item.default)
+        }
         return canonical_digest(values)[:16]
 
 

@@ -102,20 +102,54 @@ def _not_finite(values: Any, place: Place = ()) -> Place:
 
 def _refusal(kind: Any, problems: Sequence[Mapping[str, Any]]) -> str:
     """One line on what is wrong: unknown keys first, then missing ones, then the first value."""
+    problems = _with_likeliest(kind, problems)
     for problem in problems:
         if problem["type"] == "unexpected_keyword_argument":
             *within, key = problem["loc"]
             known = [item.name for item in _fields(_hint_at(kind, within))]
-            return f"there is no key {_spelled(within, key)}; {suggestion(str(key), known)}"
-    if lacking := [problem["loc"] for problem in problems if problem["type"] == "missing"]:
+            place = _spelled(problem["place"])
+            return f"there is no key {place}; {suggestion(str(key), known)}"
+    if lacking := [problem["place"] for problem in problems if problem["type"] == "missing"]:
         return f"lacks {', '.join(map(_spelled, lacking))}: add what is missing"
     return _refused_value(kind, problems[0])
+
+
+def _with_likeliest(kind: Any, problems: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The problems, each with its `place`. Where a value may be one of several dataclasses,
+    pydantic tells the problems with each of them and puts its name into `loc`: only those with the
+    one that the value is most like are kept."""
+    kept: list[dict[str, Any]] = []
+    of_unions: dict[Place, dict[str, list[dict[str, Any]]]] = {}
+    for problem in problems:
+        loc = problem["loc"]
+        at = next((at for at in range(len(loc)) if _member(_hint_at(kind, loc[:at]), loc[at])), -1)
+        if at < 0:
+            kept.append({**problem, "place": loc})
+            continue
+        found = {**problem, "place": (*loc[:at], *loc[at + 1 :])}
+        of_unions.setdefault(loc[:at], {}).setdefault(loc[at], []).append(found)
+    for members in of_unions.values():
+        kept += min(members.values(), key=_unlikeness)
+    return kept
+
+
+def _member(hint: Any, name: int | str) -> Any:
+    """The dataclass of that name of a union of several; None where there is none."""
+    members = [item for item in get_args(hint) if dataclasses.is_dataclass(item)]
+    named = (item for item in members if getattr(item, "__name__", "") == name)
+    return next(named, None) if len(members) > 1 else None
+
+
+def _unlikeness(problems: Sequence[Mapping[str, Any]]) -> tuple[bool, int]:
+    """How far a value is from a dataclass: whether its `kind` names another, and the problems."""
+    kinds = (item["loc"][-1] == "kind" and item["type"] == "literal_error" for item in problems)
+    return any(kinds), len(problems)
 
 
 def _refused_value(kind: Any, problem: Mapping[str, Any]) -> str:
     if problem["type"] == "value_error":  # a dataclass's own check of its fields together
         return str(problem["ctx"]["error"])
-    place, value = _spelled(problem["loc"]), problem["input"]
+    place, value = _spelled(problem["place"]), problem["input"]
     hint = _hint_at(kind, problem["loc"])
     if problem["type"] == "literal_error":
         known = [str(item) for item in get_args(_plain(hint)) if item != ""]
@@ -145,10 +179,10 @@ def _within_bounds(hint: Any, problem: str) -> str:
                                   if name in limits)  # fmt: skip
 
 
-def _spelled(place: Sequence[int | str], *more: int | str) -> str:
+def _spelled(place: Sequence[int | str]) -> str:
     """A place as a person writes it: row[2].measured.samples."""
     text = ""
-    for key in (*place, *more):
+    for key in place:
         text += f"[{key}]" if isinstance(key, int) else f"{'.' * bool(text)}{key}"
     return text or "the whole"
 
@@ -156,6 +190,9 @@ def _spelled(place: Sequence[int | str], *more: int | str) -> str:
 def _hint_at(kind: Any, place: Sequence[int | str]) -> Any:
     """The annotation of the value at a place."""
     for key in place:
+        if member := _member(kind, key):
+            kind = member
+            continue
         kind = _plain(kind)
         if dataclasses.is_dataclass(kind):
             kind = get_type_hints(kind, include_extras=True).get(str(key), Any)

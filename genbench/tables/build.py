@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from genbench.errors import GenbenchError
-from genbench.metrics.catalogue import METRICS, short_title
+from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol
 from genbench.tables.published import QUALITY, PublishedValue, find_published
@@ -93,10 +92,7 @@ def build_table(
     records: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
 ) -> Table:
-    """Fill a spec. Of several records that fit a cell the latest counts.
-
-    Raises GenbenchError when a row names a protocol that does not exist.
-    """
+    """Fill a spec. Of several records that fit a cell the latest counts."""
     latest = list(reversed(records))
     rows = [
         TableRow(
@@ -166,21 +162,15 @@ def _at_best(
     }
     if len(tried) < 2:
         return []
-    best = (max if METRICS[wanted.best_of].higher_is_better else min)(tried, key=tried.__getitem__)
+    higher = metric_named(wanted.best_of).higher_is_better
+    best = (max if higher else min)(tried, key=tried.__getitem__)
     return [record for record in fitting if record.options.get(wanted.sweep) == best]
 
 
 def _protocol(
     wanted: MeasuredSelector, column: Column, protocols: Mapping[str, EvalProtocol]
 ) -> EvalProtocol | None:
-    if not column.is_quality:
-        return None
-    if wanted.protocol not in protocols or not wanted.samples:
-        raise GenbenchError(
-            f"the row of {wanted.model} needs a protocol of protocols.toml and a sample count for "
-            f"{column.metric}, not {wanted.protocol!r} and {wanted.samples}"
-        )
-    return protocols[wanted.protocol]
+    return None if column.quality is None else protocols[wanted.protocol]
 
 
 def _with_best(rows: Sequence[TableRow], position: int, *, higher: bool) -> Iterator[TableRow]:
@@ -205,15 +195,14 @@ def _number(cell: Cell) -> float | None:
 
 
 def _titled(column: Column, spec: TableSpec, protocols: Mapping[str, EvalProtocol]) -> Column:
-    if column.title or not column.is_quality:
+    if column.title or column.quality is None:
         return replace(column, title=column.title or column.metric)
-    metric = METRICS[column.metric]
     detectors = {
         protocols[row.measured.protocol].detector
         for row in spec.rows
         if row.measured and row.measured.protocol in protocols
     }
-    names = {short_title(metric, detector) for detector in detectors or {"inception"}}
+    names = {short_title(column.quality, detector) for detector in detectors or {"inception"}}
     return replace(column, title="/".join(sorted(names)))
 
 

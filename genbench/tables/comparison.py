@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.metrics.catalogue import METRICS
+from genbench.metrics.catalogue import find_metric
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.store import read_records
 
@@ -121,9 +121,8 @@ def _reach(record: Record, towards: float) -> float:
 
 
 def _higher_is_better(name: str) -> bool | None:
-    for metric in METRICS.values():
-        if name in (metric.key, metric.generic_key):
-            return metric.higher_is_better
+    if metric := find_metric(name):
+        return metric.higher_is_better
     return True if name.endswith("throughput") else None
 
 

@@ -165,7 +165,7 @@ def _remarks(record: Record, column: Column) -> Iterator[tuple[str, str]]:
     if record.weight_kind in _ORIGINS:
         symbol = RANDOM if record.weight_kind == "random-init" else ""
         yield _ORIGINS[record.weight_kind], symbol
-    if not column.is_quality:
+    if column.quality is None:
         yield f"on {record.environment.device}", ""
     for note in record.notes:
         yield note, ""

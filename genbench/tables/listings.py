@@ -92,7 +92,9 @@ def _quality_notes(records: Sequence[QualityRecord]) -> Iterator[str]:
         )
         yield f"network evaluations a sample, counted: {first.nfe:g}{guided}"
     for interval in dict.fromkeys(item.interval for item in records if item.interval):
-        named = ", ".join(item.metric for item in records if item.interval == interval)
+        named = ", ".join(
+            dict.fromkeys(item.metric for item in records if item.interval == interval)
+        )
         yield f"interval of {named}: {interval}"
     for note in dict.fromkeys(note for item in records for note in item.notes):
         yield f"note: {note}"

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import MinLen
 
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.metrics.catalogue import METRICS, reported_key
+from genbench.metrics.catalogue import METRICS, Metric, find_metric, metric_named, reported_key
 from genbench.records.kinds import QualityRecord, Record
-from genbench.records.protocols import EvalProtocol
+from genbench.records.protocols import EvalProtocol, load_protocols
 from genbench.runtime.folders import tables_folder
 from genbench.runtime.validated import read_toml, validated
 from genbench.tables.published import PublishedSelector
@@ -47,16 +47,16 @@ class Column:
     measured: bool = True  # False: no command of genbench measures it
 
     def __post_init__(self) -> None:
-        if self.measured and not self.is_quality and not self.where:
+        if self.measured and self.quality is None and not self.where:
             raise GenbenchError(
-                f"{self.metric} is no metric of a protocol: say with where = {{…}} which records "
-                "may fill it, or measured = false"
+                f"{self.metric} is no metric of a protocol ({suggestion(self.metric, METRICS)}): "
+                "correct it, say with where = {…} which records may fill it, or measured = false"
             )
 
     @property
-    def is_quality(self) -> bool:
-        """Whether a protocol and a sample count decide the figure."""
-        return self.metric in METRICS
+    def quality(self) -> Metric | None:
+        """The metric of which a protocol and a sample count decide the figure; None: no such."""
+        return find_metric(self.metric)
 
     @property
     def higher_is_better(self) -> bool | None:
@@ -65,7 +65,7 @@ class Column:
             return self.better == "higher"
         if self.value != "value":  # such as NFE, which stands beside a figure
             return None
-        return METRICS[self.metric].higher_is_better if self.is_quality else None
+        return self.quality.higher_is_better if self.quality else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,11 @@ class MeasuredSelector:
     weights: str = ""  # how the command names the weights
     arguments: str = ""  # the options it passes
     sweep: str = ""  # an option that was tried at several values; its best by `best_of` counts
-    best_of: str = ""  # a column's metric
+    best_of: str = ""  # a metric of the catalogue
+
+    def __post_init__(self) -> None:
+        if self.sweep:
+            metric_named(self.best_of)
 
     def admits(self, record: Record, column: Column, protocol: EvalProtocol | None) -> bool:
         """Whether a record may stand in this row and column."""
@@ -96,11 +100,11 @@ class MeasuredSelector:
             return False
         if not all(_admitted(record, column.where) + _admitted(record, self.where)):
             return False
-        if not column.is_quality:
+        if column.quality is None:
             return record.metric == column.metric
         assert protocol is not None
         return isinstance(record, QualityRecord) and (
-            record.metric == reported_key(METRICS[column.metric], protocol.detector)
+            record.metric == reported_key(column.quality, protocol.detector)
             and record.protocol_digest == protocol.digest()
             and record.samples == self.samples
             and record.labels in _LABELS
@@ -185,9 +189,29 @@ def read_spec(path: Path) -> TableSpec:
     if isinstance(rows, list):
         content["row"] = [_completed(row, content) for row in rows]
     read = validated(content, _SpecFile, name=path)
+    _check_protocols(read, path)
     return TableSpec(
         name=path.stem, title=read.title, notes=read.notes, columns=read.column, rows=read.row
     )
+
+
+def _check_protocols(read: _SpecFile, path: Path) -> None:
+    """Raises GenbenchError for a row that no record could fill."""
+    if not any(column.measured and column.quality for column in read.column):
+        return
+    protocols = load_protocols()
+    for number, row in enumerate(read.row):
+        place = f"{path}: row[{number}].measured"
+        if row.measured and row.measured.protocol not in protocols:
+            known = suggestion(row.measured.protocol, protocols)
+            raise GenbenchError(
+                f"{place}.protocol {row.measured.protocol or 'is missing'}: name one of "
+                f"protocols.toml; {known}"
+            )
+        if row.measured and not row.measured.samples:
+            raise GenbenchError(
+                f"{place}.samples is missing: give the sample count of the row's figures"
+            )
 
 
 def _completed(row: Any, usual: Mapping[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.protocols import load_protocols
@@ -41,15 +41,20 @@ class Results(Sequence[R], Generic[R]):
     def __len__(self) -> int:
         return len(self._records)
 
+    def __add__(self, others: Results[Any]) -> Results[Any]:
+        return Results([*self, *others])
+
     def value(self, metric: str, samples: int | None = None) -> float:
         """The last value of a metric ("fd"), at one sample count where there are several.
 
-        Raises KeyError with the metrics that there are.
+        Raises KeyError with the metrics and counts that there are.
         """
         for record in reversed(self._records):
             if record.metric == metric and samples in (None, record.samples):
                 return record.value
-        raise KeyError(f"{metric}: there are {sorted({item.metric for item in self._records})}")
+        there = dict.fromkeys(f"{item.metric} at {item.samples}" for item in self._records)
+        wanted = metric if samples is None else f"{metric} at {samples}"
+        raise KeyError(f"no {wanted}; there are: {', '.join(there) or 'none'}")
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a record, one column a field; fields within fields as "environment.device"."""

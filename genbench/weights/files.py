@@ -1,4 +1,4 @@
-"""Weight files: find them, fetch and verify them, and load them without running code they carry."""
+"""Where the file of published weights lies, and whether it is the published one."""
 
 from __future__ import annotations
 

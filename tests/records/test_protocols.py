@@ -38,6 +38,32 @@ def test_what_decides_a_figure_changes_the_digest_and_words_do_not() -> None:
         assert dataclasses.replace(protocol, **words).digest() == protocol.digest()
 
 
+DIGESTS = {
+    "bundled": "722d89005aabfa4d",
+    "standard": "19c687af6beb10d7",
+    "adm-imagenet64": "361f67ac125d95c0",
+    "adm-imagenet128": "c93eabab3c706ee8",
+    "adm-imagenet256": "42dbadbbc9444659",
+    "adm-imagenet512": "06bab945cf5c9cb9",
+    "torch-fidelity": "1e0dce864f63982e",
+}
+
+
+def test_digests_stay_what_they_were() -> None:
+    """Of records that people keep: whoever adds a choice to protocols leaves these as they are."""
+    found = {name: protocol.digest() for name, protocol in load_protocols().items()}
+    assert found == found | DIGESTS
+
+
+def test_a_choice_added_later_counts_only_where_it_is_made() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(EvalProtocol):
+        rounding: str = "floor"
+
+    assert Later(name="x").digest() == EvalProtocol(name="x").digest()
+    assert Later(name="x", rounding="even").digest() != EvalProtocol(name="x").digest()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

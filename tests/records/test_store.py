@@ -13,7 +13,7 @@ from made_records import made, speed
 from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError
-from genbench.metrics.settings import FrechetSettings, NeighbourSettings
+from genbench.metrics.settings import FrechetSettings, KernelSettings, NeighbourSettings
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord, SweepFacts, SweptBatch
 from genbench.records.lines import FORMAT, from_line, record_schema, to_line
 from genbench.records.store import append_records, read_records
@@ -106,6 +106,9 @@ def test_a_torn_last_line_is_dropped_however_long_it_is(tmp_path: Path) -> None:
     assert [item.value for item in read_records(path)] == [3.0]
 
 
+KERNEL = made("a", "kd", 1.0, settings=KernelSettings(subsets=100, subset_size=1000, seed=2020))
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -119,6 +122,10 @@ def test_a_torn_last_line_is_dropped_however_long_it_is(tmp_path: Path) -> None:
          "samples 'many' is not a whole number"),
         (to_line(made("a", "fd", 1.0)).replace('"singular"', '"singulr"'),
          "did you mean singular?"),
+        (to_line(KERNEL).replace('"subsets"', '"substs"'),
+         "there is no key settings.substs; did you mean subsets?"),
+        (to_line(KERNEL).replace('"subsets": 100', '"subsets": "many"'),
+         "settings.subsets 'many' is not a whole number: correct it; or remove that line"),
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_named_by_file_and_line(tmp_path: Path, line: str, said: str) -> None:

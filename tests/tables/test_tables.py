@@ -282,6 +282,21 @@ ROW = "[[row]]\nlabel = 'a'\n"
         ("title = 'x'\ncolumn = []\n" + ROW, "column"),
         ("title = 'x'\nrow = ['a']\n" + COLUMN, "row[0] 'a' is not a table of keys"),
         ("title = 'x'\n[[column]]\nmetric = 'speed'\n" + ROW, "speed is no metric of a protocol"),
+        ("title = 'x'\n[[column]]\nmetric = 'precison'\n" + ROW, "did you mean precision?"),
+        (
+            "title = 'x'\n"
+            + COLUMN
+            + ROW
+            + "measured = {model = 'a', resolution = 32, protocol = 'bundeld', samples = 5}",
+            "row[0].measured.protocol bundeld: name one of protocols.toml; did you mean bundled?",
+        ),
+        (
+            "title = 'x'\n"
+            + COLUMN
+            + ROW
+            + "measured = {model = 'a', resolution = 32, protocol = 'bundled'}",
+            "row[0].measured.samples is missing",
+        ),
         ("title = 'x'\n" + COLUMN + "width = 3\n" + ROW, "there is no key column[0].width"),
         ("title = 'x'\n" + COLUMN + "better = 'up'\n" + ROW, "column[0].better up is not one"),
         ("title = 'x'\n" + COLUMN + "digits = '2'\n" + ROW, "column[0].digits '2'"),
@@ -315,10 +330,12 @@ def test_a_bad_spec_is_one_line(tmp_path: Path, text: str, problem: str) -> None
     assert "\n" not in str(refusal.value)
 
 
-def test_a_row_of_an_unknown_protocol_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text(
-        "title = 'x'\n[[column]]\nmetric = 'fid'\n[[row]]\nlabel = 'a'\n"
-        "measured = { model = 'toy', resolution = 32, protocol = 'nobodys', samples = 5 }\n"
+def test_a_column_may_name_a_metric_as_other_detectors_report_it(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        "title = 'x'\n[[column]]\nmetric = 'fd'\n[[row]]\nlabel = 'a'\n"
+        "measured = { model = 'hit', resolution = 32, protocol = 'bundled', samples = 10000 }\n"
     )
-    with pytest.raises(GenbenchError, match="nobodys"):
-        build_table(read_spec(tmp_path / "bad.toml"), PUBLISHED, [], PROTOCOLS)
+    found = build_table(
+        read_spec(tmp_path / "own.toml"), PUBLISHED, [made("hit", "fd", 96.5)], PROTOCOLS
+    )
+    assert cell(found, "a", "FD").value == 96.5
