@@ -106,7 +106,8 @@ def _models() -> list[Finding]:
     for entry in adapter_entries():
         try:
             cards = load_adapter_class(entry).cards
-            found.append(Finding(f"model {entry.name}", True, f"{len(cards)} variants"))
+            told = f"{len(cards)} variant{'s' * (len(cards) != 1)}"
+            found.append(Finding(f"model {entry.name}", True, told))
         except GenbenchError as error:
             found.append(Finding(f"model {entry.name}", False, str(error)))
     return found

@@ -29,7 +29,9 @@ Batch = Annotated[
         help="Samples a network call (32 on a CPU, 64 on a GPU); changes no figure.", min=1
     ),
 ]
-Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16; empty: the card's own.")]
+Dtype = Annotated[
+    str, typer.Option(help="float32, tf32, float16, bfloat16; empty: the card's own.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Crop = Annotated[str, typer.Option(help="How images become --res: none, adm, resize.")]
 Detector = Annotated[str, typer.Option(help="Feature extractor (`genbench ls detectors`).")]

@@ -140,7 +140,7 @@ def _demand_measured(measured: Sequence[SpeedRecord], target: Gpu) -> None:
 
 
 def audit(
-    name: Annotated[str, typer.Argument(help="adm-table7 or adm-table10.")],
+    name: Annotated[str, typer.Argument(help="adm-table7 or adm-table10; empty: list them.")] = "",
     json_lines: Json = False,
 ) -> None:
     """Recompute what a paper's table derives, beside what it prints. Exits 1 when they differ."""
@@ -149,6 +149,10 @@ def audit(
     from genbench.cli.console import show_rows, stdout
     from genbench.speed import audits
 
+    if not name:
+        for known in audits.AUDITS:
+            stdout.print(f"{known}: {audits.audit(known).title}", markup=False, highlight=False)
+        return
     found = audits.audit(name)
     if json_lines:
         for row in found.rows:

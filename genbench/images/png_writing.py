@@ -48,8 +48,11 @@ def _save(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def image_grid(images: Tensor, columns: int = 0) -> Image.Image:
-    """uint8 [N, 3, H, W], N >= 1, side by side, row by row; columns 0: about as wide as high."""
+    """uint8 [N, 3, H, W] side by side, row by row; columns 0: about as wide as high. Raises
+    UsageError for no images at all."""
     count, _, height, width = images.shape
+    if not count:
+        raise UsageError("a grid of no images cannot be drawn: ask for one sample or more")
     across = columns or math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
     canvas = np.zeros((down * height, across * width, 3), np.uint8)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, UsageError
 from genbench.images.crops import cropped
 from genbench.images.npz_writing import write_samples
 from genbench.images.opening import open_image_set
@@ -240,6 +240,8 @@ def test_folders_and_grids_round_trip(tmp_path: Path) -> None:
     with pytest.raises(GenbenchError, match="already there"):
         write_folder(tmp_path / "out", iter([data]))
     assert image_grid(data[:5], columns=3).size == (24, 16)
+    with pytest.raises(UsageError, match="no images"):
+        image_grid(data[:0])
     save_grid(tmp_path / "grid.png", data[:5], columns=3)
     with Image.open(tmp_path / "grid.png") as grid:
         assert np.array_equal(np.asarray(grid)[8:16, 8:16], pixels()[4])

@@ -120,3 +120,9 @@ def test_unknown_names() -> None:
     assert isinstance(family, CountableNetworks)
     with pytest.raises(UsageError, match="no network adm-124; did you mean"):
         network_flops(family, "adm-124")
+
+
+def test_without_a_name_the_audits_are_listed() -> None:
+    run = genbench("audit")
+    assert run.returncode == 0, run.stderr
+    assert [line.split(":")[0] for line in run.stdout.splitlines()] == ["adm-table7", "adm-table10"]
