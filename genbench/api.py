@@ -6,24 +6,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from genbench import given
 from genbench.errors import UsageError
-from genbench.images.arrays import Batch, images_of
-from genbench.images.opening import brought_to, open_image_set
+from genbench.given import Images, Samples
+from genbench.images.arrays import Batch
 from genbench.images.sets import ImageSet
 from genbench.models import opening
 from genbench.models.noise import NoiseStream
-from genbench.models.opening import ModelRequest, ResolvedModel, resolve
+from genbench.models.opening import ModelRequest, ResolvedModel
 from genbench.models.source import ModelSource
 from genbench.quality import evaluation
 from genbench.quality.drawing import drawn_by
 from genbench.quality.evaluation import QualityRequest
-from genbench.quality.source import SetSource, Source
+from genbench.quality.source import Source
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
-from genbench.records.store import append_records
+from genbench.records.store import append_records, check_appendable
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
 from genbench.runtime.distributed import World, device_of, joined_world
@@ -41,8 +43,6 @@ from genbench.tables.specs import at_count, load_spec
 from genbench.tables.views import Results, TableView, built
 
 Draw = Callable[[Tensor | None, NoiseStream], Tensor]
-Images = str | Path | ImageSet | Batch | Iterable[Batch]
-Samples = Images | ModelSource
 _BATCH = 50  # images that a function is asked for at once
 
 
@@ -62,10 +62,7 @@ def open_images(
     [N], name: of the set, both for images without a file. Raises GenbenchError or UsageError with
     the remedy.
     """
-    if isinstance(images, str | Path):
-        return open_image_set(str(images), crop=crop, resolution=resolution)
-    opened = images if isinstance(images, ImageSet) else images_of(images, name=name, labels=labels)
-    return brought_to(opened, crop, resolution)
+    return given.opened_images(images, crop=crop, resolution=resolution, labels=labels, name=name)
 
 
 def open_model(
@@ -88,7 +85,7 @@ def open_model(
     where the family can, for looking at speed without weights. Raises GenbenchError or UsageError
     with the remedy.
     """
-    request = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
+    request = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                        batch_size)  # fmt: skip
     load = opening.open_random_model if random_weights else opening.open_model
     return load(request, device_of(device, World()))
@@ -122,6 +119,7 @@ def evaluate(
     records: str | Path | None = None,
     reuse: bool = False,
     name: str = "",
+    found: Callable[[Results[QualityRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[QualityRecord]:
     """Measure a model, samples or features against a reference, under a protocol.
@@ -131,45 +129,55 @@ def evaluate(
     int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
     "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to. reuse:
-    compute nothing that is in `records` and unchanged. name: of samples that have none. Under
-    torchrun the processes share the work; all but the first get no results. Everything else is as
-    on the command line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
+    compute nothing that is in `records` and unchanged. name: of samples that have none. found:
+    called with the results before they are written to `records`. Under torchrun the processes
+    share the work; all but the first get no results. Everything else is as on the command line
+    (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
     if reuse and not records:
         raise UsageError("reuse looks for figures in a record file: name it with records=")
     if isinstance(model, ModelSource):
-        if not _is_empty(samples):
+        if not given.is_empty(samples):
             raise UsageError("name what is measured once: by model= or by samples=")
         model, samples = "", model
-    counts = (counts,) if isinstance(counts, int) else tuple(counts)
-    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    known = tuple(read_lines(Path(records))) if reuse and records else ()
-    chosen = _request(model, resolution, variant, checkpoint, options, seed, labels, dtype,
+    counts, metrics = given.wholes(counts, "counts", least=1), given.words(metrics, "metrics")
+    seed = given.whole(seed, "seed")
+    chosen = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                       batch_size) if model else None  # fmt: skip
     if not isinstance(protocol, EvalProtocol):
         protocol = choose_protocol(
             protocol, model_resolution=chosen.card.resolution if chosen else 0,
-            referenced=not _is_empty(reference), detector=detector,
+            referenced=not given.is_empty(reference), detector=detector,
             crop=crop, resolution=resolution,
         )  # fmt: skip
     with joined_world() as world:
         place = device_of(device, world)
         bars = reporter or ProgressBars(leads=world.leads)
+        if records and world.leads:
+            check_appendable(Path(records))
+        known = tuple(read_lines(Path(records), told=bars.note)) if records and reuse else ()
         if callable(samples):
             images: str | Source = drawn_by(
-                samples, max(counts or protocol.counts), device=place, classes=classes, seed=seed,
-                labels=labels, batch_size=batch_size or _BATCH, name=name, reporter=bars,
+                samples, max(counts or protocol.counts), device=place,
+                classes=given.whole(classes, "classes", least=0), seed=seed, labels=labels,
+                batch_size=given.whole(_BATCH if batch_size is None else batch_size, "batch_size",
+                                       least=1),
+                name=str(name), reporter=bars,
             )  # fmt: skip
         else:
-            images = _source(samples, protocol, name)
+            images = given.samples_source(samples, protocol, name)
         request = QualityRequest(
             protocol=protocol, samples=images, model=chosen,
-            features=_path(features), reference=_reference(reference),
-            reference_features=_path(reference_features),
-            counts=counts, metrics=metrics, detector_weights=_path(detector_weights),
-            interval=ci, cache=_path(cache), known=known,
+            features=given.path_of(features, "features"),
+            reference=given.reference_set(reference),
+            reference_features=given.path_of(reference_features, "reference_features"),
+            counts=counts, metrics=metrics,
+            detector_weights=given.path_of(detector_weights, "detector_weights"),
+            interval=ci, cache=given.path_of(cache, "cache"), known=known,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
+        if found and world.leads:
+            found(Results(measured))
         if records and world.leads:
             append_records(Path(records), [record for record in measured if record not in known])
     return Results(measured)
@@ -203,15 +211,17 @@ def throughput(
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
+    if records:
+        check_appendable(Path(records))
     if isinstance(model, ModelSource):
         raise UsageError("throughput opens models itself, one after the other: name this one")
     wanted = [model] if isinstance(model, str | ResolvedModel) else list(model)
-    batches = (batches,) if isinstance(batches, int) else tuple(batches)
+    batches = given.wholes(batches, "batches", least=1)
     resolved = [one for one in wanted if isinstance(one, ResolvedModel)]
     requests = [
         ModelRequest(
             name=one, resolution=0 if train else resolution, variant=variant,
-            checkpoint=str(checkpoint), options=_texts(options), seed=seed,
+            checkpoint=str(checkpoint), options=given.texts(options), seed=seed,
         )
         for one in wanted if isinstance(one, str)
     ]  # fmt: skip
@@ -226,12 +236,13 @@ def throughput(
     )  # fmt: skip
     measured: list[SpeedRecord] = []
     job = training_throughput if train else sampling_throughput
-    for new in job(request, laboratory(place, seconds), reporter):
-        if records:
-            append_records(Path(records), new)
-        measured += new
-        if found:
-            found(new)
+    with torch.random.fork_rng([place] if place.type == "cuda" else []):
+        for new in job(request, laboratory(place, seconds), reporter):
+            measured += new
+            if found:
+                found(new)
+            if records:
+                append_records(Path(records), new)
     return Results(measured)
 
 
@@ -253,47 +264,3 @@ def build_table(name: str, records: Iterable[Record] = (), *, samples: int = 0) 
         )
     spec = load_spec(name)
     return built(at_count(spec, samples) if samples else spec, list(records))
-
-
-def _is_empty(given: object) -> bool:
-    return isinstance(given, str) and given == ""
-
-
-def _source(samples: Samples, protocol: EvalProtocol, name: str) -> str | Source:
-    """Samples as the quality job takes them: a spec to open, or a source."""
-    if isinstance(samples, str | Path | ModelSource):
-        return str(samples) if isinstance(samples, Path) else samples
-    images = open_images(
-        samples, crop=protocol.crop, resolution=protocol.resolution, name=name or "samples"
-    )
-    return SetSource(images)
-
-
-def _reference(given: str | Path | ImageSet | Batch) -> str | ImageSet:
-    if isinstance(given, str | Path):
-        return str(given)
-    return given if isinstance(given, ImageSet) else images_of(given, name="reference")
-
-
-def _request(
-    model: str | ResolvedModel, resolution: int, variant: str, checkpoint: str | Path,
-    options: Mapping[str, Scalar] | None, seed: int, labels: str, dtype: str,
-    batch_size: int | None,
-) -> ResolvedModel:  # fmt: skip
-    if isinstance(model, ResolvedModel):
-        return model
-    return resolve(
-        ModelRequest(
-            name=model, resolution=resolution, variant=variant, checkpoint=str(checkpoint),
-            options=_texts(options), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
-        )
-    )  # fmt: skip
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return Path(given) if given else None
-
-
-def _texts(options: Mapping[str, Scalar] | None) -> dict[str, str]:
-    """Options as the command line has them."""
-    return {key: str(value) for key, value in (options or {}).items()}

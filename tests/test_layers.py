@@ -19,6 +19,7 @@ FLOORS = [
     {"weights", "records", "images"},
     {"models", "detectors", "tables"},
     {"quality", "speed"},
+    {"given"},
     {"report", "api"},
     {"cli"},
     {"__main__"},

@@ -34,6 +34,11 @@ def show_results(results: Results[Record], *, as_json: bool) -> None:
         print_listing(stdout, listing)
 
 
+def told(text: str) -> None:
+    """A note to the user, beside what a command prints."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def show_check(subject: str, good: bool, text: str) -> None:
     """One line of a check-up."""
     mark = "[green]✓[/green]" if good else "[red]✗[/red]"

@@ -71,14 +71,14 @@ def fid(
         )
     else:
         refuse_unknown(ctx, [])
-    measured = api.evaluate(
+    api.evaluate(
         chosen or "", samples=samples, features=features, reference=ref,
         reference_features=ref_features, protocol=protocol, counts=tuple(n or ()),
         metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
         detector_weights=detector_weights, crop=crop, device=device, cache=cache,
         records=records or default_records(), reuse=reuse,
+        found=lambda measured: show_results(measured, as_json=json_lines),
     )  # fmt: skip
-    show_results(measured, as_json=json_lines)
 
 
 def sample(

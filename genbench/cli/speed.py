@@ -66,7 +66,7 @@ def throughput(
     Options of a model follow the same way: --steps 25 goes to the models that have it.
     """
     from genbench import api
-    from genbench.cli.console import show_results
+    from genbench.cli.console import show_results, told
     from genbench.cli.speed_console import show_target
     from genbench.models.opening import ModelRequest, resolve
     from genbench.records.lines import to_line
@@ -97,7 +97,7 @@ def throughput(
     )  # fmt: skip
     refuse_unknown(ctx, models)
     path = records or default_records()
-    before = read_records(path) if target else []
+    before = read_records(path, told=told) if target else []
 
     def print_lines(found: Sequence[SpeedRecord]) -> None:
         for record in found:

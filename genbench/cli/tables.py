@@ -78,11 +78,19 @@ def _format_of(path: Path) -> str:
 
 
 def read_all(files: list[Path] | None) -> list[Record]:
-    """The records of several files in the order named; of the usual file when none is."""
+    """The records of several files in the order named; of the usual file when none is. Lines that
+    are no records are told. Raises UsageError for a file that is not there."""
+    from genbench.cli.console import told
+    from genbench.errors import UsageError
     from genbench.records.store import read_records
     from genbench.runtime.folders import default_records
 
-    return [record for path in files or [default_records()] for record in read_records(path)]
+    for path in files or ():
+        if not path.exists():
+            raise UsageError(f"there is no record file {path}: check the path")
+    return [
+        record for path in files or [default_records()] for record in read_records(path, told=told)
+    ]
 
 
 def _as_text(built: Table, format: str) -> str:
@@ -146,11 +154,11 @@ def compare(
     import json
     from dataclasses import asdict
 
-    from genbench.cli.console import show_rows
+    from genbench.cli.console import show_rows, told
     from genbench.tables.comparison import compare_runs, named_run
 
     known = read_all(records)
-    lines = compare_runs(named_run(first, known), named_run(second, known))
+    lines = compare_runs(named_run(first, known, told), named_run(second, known, told))
     if json_lines:
         for line in lines:
             print(json.dumps(asdict(line)))

@@ -59,7 +59,8 @@ def images_of(given: Batch | Iterable[Batch], *, name: str, labels: Any = None) 
             "[N, 3, H, W], an iterator of such batches, or the name of a folder or file"
         )
     if isinstance(given, Tensor | np.ndarray):
-        return ArrayImages(_channels_last(given, name), name, labels)
+        # A copy: the set's digest must be that of its pixels whatever becomes of the array.
+        return ArrayImages(_channels_last(given, name).copy(), name, labels)
     return ArrayImages(_spooled(given, name), name, labels)
 
 
@@ -98,8 +99,7 @@ def _channels_last(batch: object, name: str) -> NDArray[Any]:
     if not batch.size:
         raise GenbenchError(f"{name} holds no images (an array {list(batch.shape)}): pass some")
     if batch.dtype != np.uint8:
-        remedy = "genbench.to_uint8 rounds images in [-1, 1]"
-        raise GenbenchError(f"{name} holds {batch.dtype} images, not uint8: {remedy}")
+        raise GenbenchError(f"{name} holds {batch.dtype} images, not uint8: {_remedy(batch)}")
     if batch.ndim == 4 and batch.shape[1] == 3 and batch.shape[3] != 3:
         return batch.transpose(0, 2, 3, 1)
     if batch.ndim == 4 and batch.shape[3] == 3 and min(batch.shape[1:3]) > 0:
@@ -107,6 +107,17 @@ def _channels_last(batch: object, name: str) -> NDArray[Any]:
     raise GenbenchError(
         f"{name} holds an array {list(batch.shape)}: images are [N, 3, H, W] or [N, H, W, 3]"
     )
+
+
+def _remedy(batch: NDArray[Any]) -> str:
+    """How images of this range become uint8."""
+    if batch.dtype.kind != "f" or not np.isfinite(batch).all():
+        return "make them uint8, 0 … 255"
+    if batch.min() < 0:
+        return "genbench.to_uint8 rounds images in [-1, 1]"
+    if batch.max() <= 1:
+        return "these lie in [0, 1]; genbench.to_uint8(2 * x - 1) rounds them"
+    return "these lie in 0 … 255; round and convert them"
 
 
 def _labels(given: Any, count: int, name: str) -> Labels | None:

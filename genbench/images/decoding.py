@@ -17,6 +17,8 @@ from genbench.images.crops import cropped
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_PNG = b"\x89PNG"
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PLAIN = ("L", "1", "P", "CMYK", "YCbCr")
 
 
@@ -26,16 +28,18 @@ def decode(
     """The picture as uint8 [H, W, 3], RGB, cropped.
 
     Grey, bilevel, palette and CMYK become RGB; 16-bit samples keep their high byte; an alpha
-    channel that hides nothing is dropped; EXIF orientation is not applied (no FID code does).
-    Raises GenbenchError naming `where` for transparency, animation, 32-bit and floating-point
-    samples, damage, and files of another kind.
+    channel that hides nothing is dropped; of a phone's JPEG with others inside (MPO) the first is
+    read; EXIF orientation is not applied (no FID code does). Raises GenbenchError naming `where`
+    for transparency, animation, 32-bit and floating-point samples, damage, and other kinds of file.
     """
+    data = _readable(data, where)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
+            if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
                 raise GenbenchError(f"{where} is animated: save the frame you mean")
             picture.load()
-            return np.asarray(cropped(_rgb(picture, where), crop, resolution))
+            deep = data[:4] == _PNG and data[24] == 16
+            return np.asarray(cropped(_rgb(picture, where, deep=deep), crop, resolution))
     except UnidentifiedImageError as error:
         raise GenbenchError(f"{where} is no PNG, JPEG or WebP image: move or convert it") from error
     except Image.DecompressionBombError as error:
@@ -46,6 +50,7 @@ def decode(
 
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
     """(H, W) from the header alone. Raises GenbenchError for what is no image."""
+    data = _readable(data, where)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             return picture.height, picture.width
@@ -55,7 +60,36 @@ def picture_size(data: bytes, where: str) -> tuple[int, int]:
         raise GenbenchError(f"{where} is damaged ({error}): copy or make it again") from error
 
 
-def _rgb(picture: Image.Image, where: str) -> Image.Image:
+def _readable(data: bytes, where: str) -> bytes:
+    """The file without what only stands in the way: PIL refuses PNGs whose texts are long."""
+    if not data:
+        raise GenbenchError(f"{where} is empty: write it again")
+    if data[:4] != _PNG or not any(kind in data for kind in _TEXTS):
+        return data
+    kept, position = [data[:8]], 8
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        end = position + 12 + length  # length, kind, content, checksum
+        if data[position + 4 : position + 8] not in _TEXTS:
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
+
+
+def _hides_some(picture: Image.Image) -> bool:
+    """Whether the colour that a 16-bit PNG calls transparent occurs, by its high bytes."""
+    colour = np.asarray(picture.info["transparency"]) >> 8
+    pixels = np.asarray(picture)
+    high = pixels >> 8 if picture.mode.startswith("I;16") else pixels
+    return bool((high == colour).reshape(*high.shape[:2], -1).all(axis=-1).any())
+
+
+def _rgb(picture: Image.Image, where: str, *, deep: bool = False) -> Image.Image:
+    """deep: whether the file has 16 bits a sample, of which PIL keeps 8 where there are colours."""
+    if deep and "transparency" in picture.info:
+        if _hides_some(picture):
+            raise GenbenchError(f"{where} is partly transparent: put it on a background first")
+        del picture.info["transparency"]
     if "transparency" in picture.info and picture.mode in ("P", "L", "RGB", "1"):
         picture = picture.convert("RGBA")
     if picture.mode == "RGB":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import posixpath
 import threading
 import zipfile
 import zlib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -173,18 +174,32 @@ class PictureFolder(_Pictures):
 
     def __init__(self, path: Path, *, crop: str = "none", resolution: int = 0) -> None:
         self.path, self.name = path, path.resolve().name
-        names: list[str] = []
-        for folder, folders, files in os.walk(path, onerror=self._unreadable, followlinks=True):
-            folders[:] = [name for name in folders if not _is_hidden(name)]
-            self._check_loops(Path(folder), folders)
-            relative = Path(folder).relative_to(path).as_posix()
-            names += files if relative == "." else [f"{relative}/{file}" for file in files]
-        self._take(_picture_names(names, str(path)), crop, resolution)
+        self._take(_picture_names(list(self._files("", ())), str(path)), crop, resolution)
 
-    def _check_loops(self, folder: Path, folders: Sequence[str]) -> None:
-        for link in (folder / name for name in folders):
-            if link.is_symlink() and folder.resolve().is_relative_to(link.resolve()):
-                raise GenbenchError(f"{link} links to a folder it lies in: remove the link")
+    def _files(self, within: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        """The files of a folder and of those in it. above: the folders it was reached through."""
+        try:
+            here = os.stat(self._where(within))
+            entries = sorted(os.scandir(self._where(within)), key=lambda entry: entry.name)
+        except OSError as error:
+            self._unreadable(error)
+            raise
+        own = (here.st_dev, here.st_ino)
+        if own in above:
+            raise GenbenchError(
+                f"{self._where(within)} is a link in a circle, to a folder it lies in: remove it"
+            )
+        for entry in entries:
+            name = f"{within}/{entry.name}" if within else entry.name
+            if _is_side_file(entry.name):
+                continue
+            if entry.is_dir():
+                yield from self._files(name, (*above, own))
+                continue
+            if not entry.is_file():
+                kind = "broken link" if entry.is_symlink() else "device or a pipe, no file"
+                raise GenbenchError(f"{self._where(name)} is a {kind}: remove it")
+            yield name
 
     def _unreadable(self, error: OSError) -> None:
         raise GenbenchError(
@@ -212,8 +227,9 @@ class PictureZip(_Pictures):
             self._archive = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise GenbenchError(f"{path} is damaged or no zip ({error}): make it again") from error
-        members = [info.filename for info in self._archive.infolist() if not info.is_dir()]
-        names = _picture_names(members, str(path))
+        files = [info.filename for info in self._archive.infolist() if not info.is_dir()]
+        self._members = {posixpath.normpath(name): name for name in files}  # "./a.png" is a.png
+        names = _picture_names([posixpath.normpath(name) for name in files], str(path))
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise GenbenchError(f"{path} holds {twice[0]} twice: zip it again")
         self._root = _common_root(names)
@@ -224,7 +240,7 @@ class PictureZip(_Pictures):
 
     def _bytes(self, name: str, limit: int = -1) -> bytes:
         try:
-            with self._archive.open(self._root + name) as member:
+            with self._archive.open(self._members[self._root + name]) as member:
                 return member.read(limit)
         except _DAMAGE as error:
             raise GenbenchError(

@@ -9,24 +9,24 @@ from pathlib import Path
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.images.sets import ImageSet, Part, Resized
 
-_SLICE = re.compile(r"^(?P<spec>.+?)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]$")
+_SLICE = re.compile(r"^(?P<spec>.+?)\[(?P<start>-?\d*):(?P<stop>-?\d*)(:(?P<step>\d*))?\]$")
 
 
 def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> ImageSet:
     """Open images by what the user calls them.
 
     spec: an .npz batch, a folder, a .zip, "bundled", "fashion-mnist:test" or
-    "fashion-mnist:train", each optionally with a part, "[a:b]". crop: how images are brought to
-    `resolution` (see `crops`); "none" wants them to have it already (0: any size). Raises
-    GenbenchError for what cannot be read and UsageError for a bad name, part or crop, with the
-    remedy.
+    "fashion-mnist:train", each optionally with a part, "[a:b]" or "[a:b:step]". crop: how images
+    are brought to `resolution` (see `crops`); "none" wants them to have it already (0: any size).
+    Raises GenbenchError for what cannot be read and UsageError for a bad name, part or crop, with
+    the remedy.
     """
     from genbench.images.crops import check_crop
 
     check_crop(crop, resolution)
     if (part := _SLICE.match(spec)) and not _exists(spec):
         whole = open_image_set(part["spec"], crop=crop, resolution=resolution)
-        return _part_of(whole, spec, part["start"], part["stop"])
+        return _part_of(whole, spec, part["start"], part["stop"], int(part["step"] or 1))
     return brought_to(_open_whole(spec, crop, resolution), crop, resolution)
 
 
@@ -53,7 +53,9 @@ def _exists(spec: str) -> bool:
         ) from error
 
 
-def _part_of(whole: ImageSet, spec: str, start: str, stop: str) -> ImageSet:
+def _part_of(whole: ImageSet, spec: str, start: str, stop: str, step: int) -> ImageSet:
+    if not step:
+        raise UsageError(f"{spec} takes every 0th image: give a step of 1 or more")
     first, last, _ = slice(int(start) if start else None, int(stop) if stop else None).indices(
         len(whole)
     )
@@ -63,9 +65,9 @@ def _part_of(whole: ImageSet, spec: str, start: str, stop: str) -> ImageSet:
         raise UsageError(
             f"{spec} goes beyond the {len(whole)} images of {whole.name}: end it there"
         )
-    if last - first == len(whole):
+    if last - first == len(whole) and step == 1:
         return whole
-    return Part(whole, first, last)
+    return Part(whole, first, last, step)
 
 
 def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
@@ -79,7 +81,7 @@ def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
         raise UsageError(
             f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has that "
             f"name; {suggestion(spec, [*NAMED, *_neighbours(spec)])}; a part of a set is "
-            "SET[a:b]"
+            "SET[a:b] or SET[a:b:step]"
         )
     path = Path(spec)
     try:

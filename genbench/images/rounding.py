@@ -25,12 +25,13 @@ def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
     if rounding not in get_args(Rounding):
         known = ", ".join(get_args(Rounding))
         raise UsageError(f"there is no rounding {rounding!r}: use one of {known}")
-    if not x.is_floating_point():
+    if not isinstance(x, Tensor) or not x.is_floating_point():
         raise GenbenchError(
-            f"images are {x.dtype}, not floating-point in [-1, 1]: scale them first"
+            f"images are {getattr(x, 'dtype', type(x).__name__)}, not a floating-point tensor in "
+            "[-1, 1]: scale them first"
         )
     if not bool(torch.isfinite(x).all()):
-        count = int((~torch.isfinite(x)).flatten(1).any(dim=1).sum())
+        count = int((~torch.isfinite(x)).reshape(len(x), -1).any(dim=1).sum())
         raise GenbenchError(
             f"{count} of {x.shape[0]} images hold NaN or infinity: check the weights and the dtype "
             "(float16 overflows where bfloat16 and float32 do not)"

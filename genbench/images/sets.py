@@ -63,25 +63,29 @@ class ImageSet(ABC):
 
 
 class Part(ImageSet):
-    """Images start … stop-1 of another set."""
+    """Every `step`th of images start … stop-1 of another set."""
 
-    def __init__(self, whole: ImageSet, start: int, stop: int) -> None:
-        self.whole, self.start, self.stop = whole, start, stop
-        self.name = f"{whole.name}[{start}:{stop}]"
+    def __init__(self, whole: ImageSet, start: int, stop: int, step: int = 1) -> None:
+        self.whole, self.chosen = whole, range(start, stop, step)
+        self.span = f"[{start}:{stop}]" if step == 1 else f"[{start}:{stop}:{step}]"
+        self.name = f"{whole.name}{self.span}"
         self.size = whole.size
-        self.labels = None if whole.labels is None else whole.labels[start:stop]
+        self.labels = None if whole.labels is None else whole.labels[start:stop:step]
         self.class_names = whole.class_names
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self.chosen)
 
     def read(self, start: int, stop: int) -> Tensor:
         """As `ImageSet.read`, counted from the part's beginning."""
-        return self.whole.read(self.start + start, self.start + stop)
+        chosen = self.chosen[start:stop]
+        if self.chosen.step == 1:
+            return self.whole.read(chosen.start, chosen.stop)
+        return torch.cat([self.whole.read(index, index + 1) for index in chosen])
 
     def content_digest(self) -> str:
         """Digest of the whole set's content and the span."""
-        return _combined(self.whole.digest(), f"[{self.start}:{self.stop}]")
+        return _combined(self.whole.digest(), self.span)
 
 
 class Resized(ImageSet):

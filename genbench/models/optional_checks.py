@@ -123,7 +123,7 @@ def _random(model: ResolvedModel, device: torch.device) -> str:
 
 
 def _forms(adapter: TimedTraining, source: ModelSource) -> str:
-    for size in (source.resolution, 7):
+    for size in (source.card.resolution, 7):
         for form in adapter.training_forms(size):
             if not isinstance(form, TrainingForm) or form.resolution != size:
                 return f"training_forms({size}) gives {form}"
@@ -132,7 +132,9 @@ def _forms(adapter: TimedTraining, source: ModelSource) -> str:
 
 def _step(adapter: TimedTraining, source: ModelSource) -> str:
     """One step of the first form that is not of a network too large to be tried."""
-    small = [form for form in adapter.training_forms(source.resolution) if not form.published_batch]
+    small = [
+        form for form in adapter.training_forms(source.card.resolution) if not form.published_batch
+    ]
     for form in small[:1]:
         with tempfile.TemporaryDirectory() as name:
             run = _train_run(Path(name), source.device)

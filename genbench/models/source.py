@@ -59,13 +59,13 @@ class ModelSource:
     ) -> None:  # fmt: skip
         self.generator, self.spec, self.card, self.device = generator, spec, card, device
         self.batch_size, self.checkpoint = batch_size, checkpoint
-        self.name, self.resolution = spec.model, card.resolution
+        self.name, self.size = spec.model, (card.resolution, card.resolution)
         self.counts_evaluations = isinstance(generator, CountsEvaluations)
         self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
 
     def __repr__(self) -> str:
-        size = self.resolution
-        return f"<samples of {self.spec.card} {size}×{size}, seed {self.spec.seed}>"
+        height, width = self.size
+        return f"<samples of {self.spec.card} {height}×{width}, seed {self.spec.seed}>"
 
     def asked_otherwise(
         self, *, batch_size: int | None = None, seed: int | None = None

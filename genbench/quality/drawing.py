@@ -11,7 +11,7 @@ from genbench.errors import GenbenchError
 from genbench.images.arrays import images_of
 from genbench.models.noise import NoiseStream, scheduled_labels
 from genbench.models.source import blaming
-from genbench.quality.source import SetSource
+from genbench.quality.source import SetSource, sides
 from genbench.records.measurement import Subject
 from genbench.runtime.progress import Reporter
 from genbench.runtime.spans import spans
@@ -61,9 +61,9 @@ def drawn_by(
 
     images = images_of(batches(), name=name)
     images.labels = torch.cat(chosen).numpy() if chosen else None
-    height, width = images.size
-    side = height if height == width else 0
-    subject = Subject(model=name, resolution=side, seed=seed, labels=labels if classes else "")
+    subject = Subject(
+        model=name, seed=seed, labels=labels if classes else "", **sides(*images.size)
+    )
     return SetSource(images, subject)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +14,21 @@ from genbench.detectors.registry import create_detector, detector_status
 from genbench.errors import UsageError
 from genbench.images.opening import open_image_set
 from genbench.images.sets import ImageSet
-from genbench.metrics.catalogue import METRICS, Metric, metric_named, reported_key
+from genbench.metrics.catalogue import METRICS, Metric, metric_named
 from genbench.models.opening import ResolvedModel, open_model
+from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
+from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
 from genbench.quality.metric_values import MetricJob, MetricValue, Reference
-from genbench.quality.references import OpenedReference, open_reference, published_layers
+from genbench.quality.references import (
+    OpenedReference,
+    open_reference,
+    published_layers,
+    suited_to,
+)
 from genbench.quality.reuse import figures_on_record
-from genbench.quality.source import SetSource, Source, in_blocks
+from genbench.quality.source import SetSource, Source
 from genbench.quality.statistics_files import read_features
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.measurement import Environment, Subject
@@ -80,7 +87,8 @@ def evaluate(
         return _evaluate_features(job, request.features)
     metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
     source = _open_source(job)
-    counts = _counts(request, source.count, reporter)
+    counts = sample_counts(request.counts, request.protocol, source.count, reporter)
+    partial = notes_on_parts(source, counts, reporter)
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
     opened = _open_reference(job, source) if compares else None
@@ -92,26 +100,32 @@ def evaluate(
         weights=request.detector_weights,
         device=device,
     )
+    opened = suited_to(opened, detector) if opened else None
+    for note in opened.notes if opened else ():
+        reporter.note(note)
+    figures = _feasible(job, metrics, counts, opened, detector.layers)
     kept = figures_on_record(
         request.known, samples_digest=source.digest(),
         reference_digest=opened.digest if opened else "", protocol=request.protocol,
-        detector=detector, metrics=metrics, counts=counts, interval=request.interval,
+        detector=detector, figures=figures, interval=request.interval,
     )  # fmt: skip
     if kept:
         reporter.note(f"{source.name}: on record already, nothing changed: not computed again")
         return kept if world.leads else []
-    reference = _reference(job, opened, detector, metrics) if opened else None
+    possible = [metric for metric, _ in figures]
+    reference = _reference(job, opened, detector, possible) if opened else None
     samples = _extract(job, source, detector, list(detector.layers), max(counts))
     if not world.leads:
         return []
-    _warn_of_blocks(job, source, metrics, max(counts))
-    values = _values(job, samples, reference, metrics, counts, frozenset(detector.layers))
+    if not request.protocol.is_shuffle:
+        warn_of_order(source, possible, max(counts), reporter)
+    values = _values(job, samples, reference, figures)
     run = run_template(
         source.subject(), request.protocol, samples_digest=samples.digest, detector=detector.name,
         identity=detector.identity, environment=_environment(job, source.subject()),
         notes=_weights_note(request),
     )  # fmt: skip
-    measured = recorded(run, values, reference)
+    measured = recorded(run, values, reference, partial)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
@@ -133,11 +147,13 @@ def _evaluate_features(job: _Job, path: Path) -> list[QualityRecord]:
     reference = None
     if request.reference_features is not None:
         features = _feature_file(request.reference_features)
-        reference = Reference(features.name, features.digest, features.count, features)
+        reference = Reference(features.name, features.digest, features)
     metrics = [metric_named(name) for name in request.metrics or tuple(METRICS)]
-    counts = _counts(request, samples.count, job.reporter)
-    layers = frozenset(samples.arrays)
-    values = _values(job, samples, reference, metrics, counts, layers)
+    counts = sample_counts(
+        request.counts, request.protocol, samples.count, job.reporter, usual_alone=True
+    )
+    figures = _feasible(job, metrics, counts, reference, set(samples.arrays))
+    values = _values(job, samples, reference, figures)
     subject = Subject(model=samples.name, resolution=0)
     run = run_template(
         subject, request.protocol, samples_digest=samples.digest, detector=OWN_FEATURES,
@@ -194,18 +210,15 @@ def _weights_note(request: QualityRequest) -> tuple[str, ...]:
 
 def _open_reference(job: _Job, source: Source) -> OpenedReference:
     protocol = job.request.protocol
-    wanted = job.request.reference or protocol.reference
-    if not wanted:
+    named = job.request.reference
+    wanted = protocol.reference if isinstance(named, str) and not named else named
+    if isinstance(wanted, str) and not wanted:
         raise UsageError(
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
-    opened = open_reference(
-        wanted, detector=protocol.detector, crop=protocol.crop, resolution=source.resolution
-    )
-    if opened.statistics_note:
-        job.reporter.note(opened.statistics_note)
+    opened = open_reference(wanted, crop=protocol.crop, size=source.size)
     # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
-    return opened if job.request.reference else replace(opened, name=protocol.reference)
+    return opened if wanted is named else replace(opened, name=protocol.reference)
 
 
 def _reference(
@@ -224,8 +237,7 @@ def _reference(
     if opened.images is not None and needed:
         source = SetSource(opened.images)
         features = _extract(job, source, detector, sorted(needed), len(opened.images))
-    count = features.count if features else (opened.statistics and opened.statistics.count) or 0
-    return Reference(opened.name, opened.digest, count, features, opened.statistics)
+    return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes)
 
 
 def _extract(
@@ -237,63 +249,26 @@ def _extract(
     )
 
 
-def _counts(request: QualityRequest, have: int | None, reporter: Reporter) -> tuple[int, ...]:
-    wanted = tuple(sorted(set(request.counts)))
-    if wanted and wanted[0] < 1:
-        raise UsageError(f"-n {wanted[0]} is not a number of samples: pass at least 1")
-    if have is None:
-        return wanted or tuple(sorted(request.protocol.counts))
-    if wanted and wanted[-1] > have:
-        raise UsageError(
-            f"-n {wanted[-1]} asks for more samples than the {have} there are: pass -n {have} (its "
-            f"figures do not compare with figures at {wanted[-1]}) or bring more samples"
-        )
-    if wanted:
-        return wanted
-    usual = tuple(sorted(count for count in request.protocol.counts if count <= have))
-    if have in usual or request.features is not None:
-        return usual or (have,)
-    reporter.note(
-        f"{have} samples, where protocol {request.protocol.name} takes "
-        f"{' and '.join(map(str, request.protocol.counts))}: figures at {have} do not compare "
-        "with figures at other counts"
-    )
-    return (*usual, have)
+def _feasible(
+    job: _Job, metrics: Sequence[Metric], counts: Sequence[int], reference: Comparable | None,
+    layers: Iterable[str],
+) -> list[Figure]:  # fmt: skip
+    means = Means(
+        choices=job.request.protocol, detector=_detector_name(job), layers=frozenset(layers),
+        reference=reference,
+    )  # fmt: skip
+    return feasible(means, metrics, counts, job.reporter, named=bool(job.request.metrics))
+
+
+def _detector_name(job: _Job) -> str:
+    return OWN_FEATURES if job.request.features else job.request.protocol.detector
 
 
 def _values(
-    job: _Job,
-    samples: FeatureSet,
-    reference: Reference | None,
-    metrics: Sequence[Metric],
-    counts: Sequence[int],
-    layers: frozenset[str],
+    job: _Job, samples: FeatureSet, reference: Reference | None, figures: Sequence[Figure]
 ) -> list[MetricValue]:
     request = job.request
-    detector = OWN_FEATURES if request.features else request.protocol.detector
     work = MetricJob(
-        samples, reference, request.protocol, detector, job.reporter, request.interval, layers
+        samples, reference, request.protocol, _detector_name(job), job.reporter, request.interval
     )
-    possible: list[Metric] = []
-    for metric in metrics:
-        reason = next(filter(None, (work.why_not(metric, count) for count in counts)), "")
-        name = reported_key(metric, detector)
-        if not reason:
-            possible.append(metric)
-        elif request.metrics:
-            raise UsageError(f"{name} cannot be computed: {reason}")
-        else:
-            job.reporter.note(f"{name} left out: {reason}")
-    if not possible:
-        raise UsageError("none of the metrics can be computed: the lines above say why")
-    return work.compute(possible, counts)
-
-
-def _warn_of_blocks(job: _Job, source: Source, metrics: Sequence[Metric], count: int) -> None:
-    if job.request.protocol.is_shuffle or not any(metric.needs_shuffled for metric in metrics):
-        return
-    if in_blocks(source.labels(0, count)):
-        job.reporter.note(
-            f"{source.name} is sorted by class and this protocol does not shuffle: its Inception "
-            "Score is far too low; shuffle the samples before you cite it"
-        )
+    return work.compute(figures)

@@ -48,10 +48,18 @@ def run_template(
 
 
 def recorded(
-    template: QualityRecord, values: Sequence[MetricValue], reference: Reference | None
+    template: QualityRecord,
+    values: Sequence[MetricValue],
+    reference: Reference | None,
+    notes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> list[QualityRecord]:
-    """One record a value, in the order given."""
-    return [_filled(template, value, reference) for value in values]
+    """One record a value, in the order given. notes: on the samples, by their count."""
+    told = notes or {}
+    return [
+        _filled(replace(template, notes=(*template.notes, *told.get(value.count, ()))), value,
+                reference)
+        for value in values
+    ]  # fmt: skip
 
 
 def with_evaluations(measured: Sequence[QualityRecord], samples: FeatureSet) -> list[QualityRecord]:
@@ -91,5 +99,6 @@ def _filled(
         filled,
         reference=reference.name,
         reference_digest=reference.digest,
-        reference_samples=reference.count,
+        reference_samples=reference.images_behind(metric),
+        notes=(*filled.notes, *(reference.notes if reference.by_statistics(metric) else ())),
     )

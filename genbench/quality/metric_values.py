@@ -15,6 +15,7 @@ from genbench.metrics.estimate import Estimate
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 from genbench.metrics.settings import Layer, MetricSettings
+from genbench.quality.feasible import Figure
 from genbench.quality.features import FeatureSet, rows
 from genbench.quality.references import published_layers
 from genbench.quality.statistics_files import ReferenceStatistics
@@ -26,13 +27,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reference:
-    """What samples are compared with: features of its images, published statistics, or both."""
+    """What samples are compared with: features of its images, published statistics, or both.
+
+    notes: on the statistics, for the records of figures that rest on them.
+    """
 
     name: str
     digest: str
-    count: int  # images that stand behind the features; 0 when only statistics are known
     features: FeatureSet | None = None
     statistics: ReferenceStatistics | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Images to be compared with one by one; 0 with statistics alone."""
+        return 0 if self.features is None else self.features.count
 
     def moments(self, layer: str) -> Moments:
         """Mean and covariance of a layer: the published ones when the file brings them."""
@@ -48,7 +57,17 @@ class Reference:
 
     def has_moments(self, layer: str) -> bool:
         """Whether `moments` can answer."""
-        return layer in published_layers(self.statistics) or self.features is not None
+        return layer in published_layers(self.statistics) or self.rows > 1
+
+    def by_statistics(self, metric: Metric) -> bool:
+        """Whether a metric is computed from published statistics."""
+        return metric.compares == "moments" and metric.layer in published_layers(self.statistics)
+
+    def images_behind(self, metric: Metric) -> int:
+        """How many images a metric is against; 0 where published statistics do not tell."""
+        if self.by_statistics(metric) and self.statistics is not None:
+            return self.statistics.count or 0
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -72,38 +91,18 @@ class MetricJob:
     detector: str
     reporter: Reporter
     interval: bool = False
-    layers: frozenset[str] = frozenset({"pool", "spatial", "logits"})  # what the samples hold
 
-    def compute(self, metrics: Sequence[Metric], counts: Sequence[int]) -> list[MetricValue]:
-        """Every metric at every count, in the order given."""
-        shared = _Shared(self, tuple(counts))
+    def compute(self, figures: Sequence[Figure]) -> list[MetricValue]:
+        """Every figure, a metric at a count, in the order given."""
+        counts = tuple(sorted({count for _, count in figures}))
+        shared = _Shared(self, counts)
+        evidence = {count: _AtCount(shared, count) for count in counts}
         values = []
-        with self.reporter.task("figures", len(metrics) * len(counts)) as advance:
-            for count in counts:
-                evidence = _AtCount(shared, count)
-                for metric in metrics:
-                    values.append(self._value(metric, evidence))
-                    advance(1)
+        with self.reporter.task("figures", len(figures)) as advance:
+            for metric, count in figures:
+                values.append(self._value(metric, evidence[count]))
+                advance(1)
         return values
-
-    def why_not(self, metric: Metric, count: int) -> str:
-        """Why a metric cannot be had at this sample count; empty when it can."""
-        if metric.layer not in self.layers:
-            return f"{self.detector} gives no {metric.layer} features"
-        least, reference = metric.least(self.protocol), self.reference
-        if metric.needs_reference and reference is None:
-            return "it needs a reference: pass --ref"
-        if metric.compares == "features" and reference is not None:
-            if reference.features is None:
-                return f"{reference.name} has statistics but no images (arr_0)"
-            have = min(count, reference.features.count)
-            return "" if have >= least else f"it needs at least {least} samples and references"
-        if count < least:
-            return f"it needs at least {least} samples"
-        if metric.compares == "moments" and reference is not None:
-            known = reference.has_moments(metric.layer)
-            return "" if known else f"{reference.name} has no {metric.layer} statistics"
-        return ""
 
     def _value(self, metric: Metric, evidence: _AtCount) -> MetricValue:
         estimate = metric.compute(evidence)

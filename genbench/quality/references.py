@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.images.opening import brought_to, open_image_set
 from genbench.images.sets import ImageSet
@@ -23,17 +24,33 @@ PUBLISHED = {
     "VIRTUAL_imagenet256_labeled.npz": f"{_ADM}/256/VIRTUAL_imagenet256_labeled.npz",
     "VIRTUAL_imagenet512.npz": f"{_ADM}/512/VIRTUAL_imagenet512.npz",
 }
+_FOREIGN = "inception"  # what files of others are of, as far as one can tell
+# Of a detector's identity: what moves features by rounding alone.
+_ROUNDING = {"device", "torch", "torch-fidelity", "efficientnet-lite-pytorch"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenedReference:
-    """A reference before its images have met the detector."""
+    """A reference before its images have met the detector.
+
+    statistics: published ones that stand for its images, and are used in their place. notes: for
+    people, on how far the statistics can be trusted.
+    """
 
     name: str
     digest: str
     images: ImageSet | None
-    statistics: ReferenceStatistics | None
-    statistics_note: str = ""
+    statistics: ReferenceStatistics | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Images there are to be compared with one by one; 0 with statistics alone."""
+        return 0 if self.images is None else len(self.images)
+
+    def has_moments(self, layer: str) -> bool:
+        """Whether mean and covariance of a layer can be had: from statistics or two images."""
+        return layer in published_layers(self.statistics) or self.rows > 1
 
 
 def reference_path(spec: str) -> str:
@@ -53,34 +70,114 @@ def reference_path(spec: str) -> str:
     )
 
 
-def open_reference(
-    spec: str | ImageSet, *, detector: str, crop: str, resolution: int
-) -> OpenedReference:
-    """Open an image set or a reference file; statistics of another detector are left aside."""
-    if not isinstance(spec, str):
-        images = brought_to(spec, crop, resolution)
-        return OpenedReference(images.name, images.digest(), images, None)
-    path = reference_path(spec)
-    if not path.endswith(".npz"):
-        images = open_image_set(path, crop=crop, resolution=resolution)
-        return OpenedReference(images.name, images.digest(), images, None)
-    statistics = read_reference_statistics(Path(path))
-    note = ""
-    if statistics is not None and statistics.detector != detector:
-        note = (
-            f"{spec} holds statistics of {statistics.detector}, not {detector}: computing those of "
-            f"{detector} from the file's images, which may be fewer than the statistics stand for"
+def open_reference(spec: str | ImageSet, *, crop: str, size: tuple[int, int]) -> OpenedReference:
+    """Open an image set or a reference file. Statistics of images that were cropped or resized are
+    left aside; whether a detector made them is `suited_to`'s question.
+
+    size: (H, W) of the samples, which the reference's images must have or, with `crop`, are brought
+    to. Raises GenbenchError for images that do not come to it.
+    """
+    height, width = size
+    opened = _opened(spec, crop, height if height == width else 0)
+    if opened.images is not None and opened.images.size != size:
+        high, wide = opened.images.size
+        raise GenbenchError(
+            f"{opened.name} holds images of {wide}x{high}, not {width}x{height} as the samples: "
+            "bring both to one square size with --crop adm or --crop resize and --res"
         )
-        statistics = None
-    if not npz_holds_images(Path(path)) and statistics is not None:
-        return OpenedReference(Path(path).name, file_sha256(Path(path)), None, statistics)
-    images = open_image_set(path, crop=crop, resolution=resolution)
-    digest = file_sha256(Path(path)) if statistics is not None else images.digest()
-    return OpenedReference(images.name, digest, images, statistics, note)
+    return opened
+
+
+def _opened(spec: str | ImageSet, crop: str, resolution: int) -> OpenedReference:
+    if not isinstance(spec, str):
+        return _of_images(brought_to(spec, crop, resolution))
+    path = Path(reference_path(spec))
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return _of_images(open_image_set(str(path), crop=crop, resolution=resolution))
+    statistics = read_reference_statistics(path)
+    if statistics is None:
+        return _of_images(open_image_set(str(path), crop=crop, resolution=resolution))
+    if not npz_holds_images(path):
+        return OpenedReference(
+            name=path.name, digest=file_sha256(path), images=None, statistics=statistics
+        )
+    stored = open_image_set(str(path))
+    images = brought_to(stored, crop, resolution)
+    if images is not stored:
+        note = f"{path.name}: its statistics are not of images brought to {resolution} pixels"
+        return replace(_of_images(images), notes=(f"{note}: computed from its images instead",))
+    return OpenedReference(
+        name=images.name, digest=file_sha256(path), images=images, statistics=statistics
+    )
+
+
+def suited_to(opened: OpenedReference, detector: Detector) -> OpenedReference:
+    """The reference with its statistics if this detector made them, as far as one can tell, else
+    without them. Raises GenbenchError when nothing is left."""
+    statistics = opened.statistics
+    if statistics is None:
+        return opened
+    if problem := _not_of(statistics, detector, foreign_is_used=opened.images is None):
+        if opened.images is None:
+            raise GenbenchError(
+                f"{opened.name} holds statistics alone, and {problem}: make it with this detector "
+                f"(`genbench ref IMAGES --out FILE --detector {detector.name}`), or pass --ref "
+                "IMAGES"
+            )
+        note = f"{opened.name}: {problem}: computed from its images instead"
+        return replace(_of_images(opened.images), notes=(*opened.notes, note))
+    return replace(opened, notes=(*opened.notes, *_on_trust(opened, statistics)))
+
+
+def _of_images(images: ImageSet) -> OpenedReference:
+    return OpenedReference(name=images.name, digest=images.digest(), images=images)
+
+
+def _not_of(statistics: ReferenceStatistics, detector: Detector, *, foreign_is_used: bool) -> str:
+    """Why statistics cannot stand for what a detector would give; empty when they can."""
+    meta = statistics.meta
+    if meta is None and detector.name != _FOREIGN and not foreign_is_used:
+        return "its statistics do not say what made them, and are taken for Inception's"
+    if meta is not None and meta.detector != detector.name:
+        return f"its statistics are of {meta.detector}, not {detector.name}"
+    if meta is not None:
+        for key, value in detector.identity.items():
+            made = meta.identity.get(key, value)
+            if key not in _ROUNDING and made != value:
+                return (
+                    f"its statistics were made by another {detector.name} ({key}: {_short(made)}, "
+                    f"here {_short(value)})"
+                )
+    for layer, width in statistics.widths.items():
+        if detector.layers.get(layer, width) != width:
+            return (
+                f"its statistics of {layer} features are {width} wide where {detector.name} gives "
+                f"{detector.layers[layer]}"
+            )
+    return ""
+
+
+def _short(value: str) -> str:
+    return value if len(value) < 40 else f"{value[:12]}…"
+
+
+def _on_trust(opened: OpenedReference, statistics: ReferenceStatistics) -> list[str]:
+    """What a reader must know of statistics that are used."""
+    notes = []
+    if statistics.meta is None and opened.name not in PUBLISHED:
+        notes.append(
+            f"{opened.name} does not say which weights made its statistics: taken on trust"
+        )
+    images = opened.images
+    meta = statistics.meta
+    if meta and images is not None and meta.images_digest not in ("", images.digest()):
+        notes.append(
+            f"Fréchet distances are to the statistics of {opened.name}, made of {meta.count:,} "
+            f"images, not of the {len(images):,} that it holds"
+        )
+    return notes
 
 
 def published_layers(statistics: ReferenceStatistics | None) -> frozenset[str]:
     """The layers whose mean and covariance a reference file brings."""
-    if statistics is None:
-        return frozenset()
-    return frozenset({"pool"} if statistics.mu_s is None else {"pool", "spatial"})
+    return frozenset() if statistics is None else frozenset(statistics.widths)

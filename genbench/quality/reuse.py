@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genbench.detectors.contract import Detector
-from genbench.metrics.catalogue import Metric, reported_key
+from genbench.metrics.catalogue import reported_key
+from genbench.quality.feasible import Figure
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.records.provenance import package_versions
@@ -19,16 +20,15 @@ def figures_on_record(
     reference_digest: str,
     protocol: EvalProtocol,
     detector: Detector,
-    metrics: Sequence[Metric],
-    counts: Sequence[int],
+    figures: Sequence[Figure],
     interval: bool,
 ) -> list[QualityRecord]:
-    """The latest record of every metric at every count, or nothing when one of them is lacking.
+    """The latest record of every figure, or nothing when one of them is lacking.
 
     A record counts when all that decides its figure is the same: the samples' digest (model,
     weights, options, code, seed, device), the reference's, the protocol's, the detector with its
-    weights, and the versions of genbench and of the libraries. interval: it must have one. Metrics
-    that the detector or so few samples cannot give are not waited for.
+    weights, and the versions of genbench and of the libraries. figures: those that can be had.
+    interval: it must have one.
     """
     found: dict[tuple[str, int], QualityRecord] = {}
     for record in records:
@@ -44,10 +44,5 @@ def figures_on_record(
         )
         if same and (record.interval or not interval):
             found[record.metric, record.samples] = record
-    wanted = [
-        (reported_key(metric, protocol.detector), count)
-        for count in counts
-        for metric in metrics
-        if metric.layer in detector.layers and min(counts) >= metric.least(protocol)
-    ]
+    wanted = [(reported_key(metric, protocol.detector), count) for metric, count in figures]
     return [found[key] for key in wanted] if all(key in found for key in wanted) else []

@@ -19,9 +19,9 @@ _AHEAD = 50  # images decoded at once
 class Source(Protocol):
     """Images by index.
 
-    count: how many there are; None: as many as wanted. resolution: side in pixels, 0 for images
-    that are not square. counts_evaluations: whether `evaluations` answers. A model's samples
-    (genbench.models.source.ModelSource) are one as they stand.
+    count: how many there are; None: as many as wanted. size: (H, W) in pixels. counts_evaluations:
+    whether `evaluations` answers. A model's samples (genbench.models.source.ModelSource) are one as
+    they stand.
     """
 
     @property
@@ -29,7 +29,7 @@ class Source(Protocol):
     @property
     def count(self) -> int | None: ...  # noqa: D102
     @property
-    def resolution(self) -> int: ...  # noqa: D102
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
     @property
     def counts_evaluations(self) -> bool: ...  # noqa: D102
 
@@ -71,8 +71,7 @@ class SetSource:
         self.set, self._subject = images, subject
         self.name = images.name
         self.count = len(images)
-        height, width = images.size
-        self.resolution = height if height == width else 0
+        self.size = images.size
 
     def identity(self) -> dict[str, Any]:
         """The content of the set, wherever it lies."""
@@ -83,8 +82,8 @@ class SetSource:
         return self.set.digest()
 
     def subject(self) -> Subject:
-        """The set's name, and its images' side where they are square."""
-        return self._subject or Subject(model=self.name, resolution=self.resolution)
+        """The set's name, and its images' side, or sides where they are not square."""
+        return self._subject or Subject(model=self.name, **sides(*self.size))
 
     def labels(self, start: int, stop: int) -> Tensor | None:
         """Labels int64 [stop - start] of images start … stop-1; None where the set has none."""
@@ -99,6 +98,13 @@ class SetSource:
     def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
         """None of any network of ours: zeros float32 [stop - start, 2]."""
         return np.zeros((stop - start, 2), np.float32)
+
+
+def sides(height: int, width: int) -> dict[str, Any]:
+    """What a subject says of the size of images."""
+    if height == width:
+        return {"resolution": height}
+    return {"resolution": 0, "size": (height, width)}
 
 
 def in_blocks(labels: Tensor | None) -> bool:

@@ -19,7 +19,22 @@ def to_line(record: Record) -> str:
     return json.dumps({"format": FORMAT, **asdict(record)}, allow_nan=False)
 
 
-def from_line(line: str, *, name: object = "this record") -> Record:
+def begins_like_a_record(line: bytes) -> bool:
+    """Whether bytes are the beginning of a line that some version of genbench wrote."""
+    begins = (b'{"format": ', b'{"model": ')
+    return any(line.startswith(begin[: len(line)]) for begin in begins)
+
+
+def is_record_line(line: bytes) -> bool:
+    """Whether bytes are a whole record of this genbench or another, damaged values and all."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"metric", "value"} <= values.keys()
+
+
+def from_line(line: str | bytes, *, name: object = "this record") -> Record:
     """Inverse of `to_line`, also of what earlier versions of genbench wrote.
 
     name: of the file and line, for the refusal. Raises GenbenchError for a line that is no record,
@@ -27,21 +42,25 @@ def from_line(line: str, *, name: object = "this record") -> Record:
     """
     try:
         values: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        told = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:100]
         raise GenbenchError(
-            f"{name} is not a genbench record ({error}): remove that line"
+            f"{name} is not a genbench record ({told}): remove that line"
         ) from error
     if not isinstance(values, dict):
         raise GenbenchError(f"{name} is not a genbench record: remove that line")
     version = values.pop("format", 1)
-    if not isinstance(version, int) or version > FORMAT:
+    if not isinstance(version, int) or version < 1:
+        raise GenbenchError(f"{name} is of no known format ({version}): remove that line")
+    if version > FORMAT:
         raise GenbenchError(
             f"{name} is of format {version}, written by a newer genbench than this, which reads up "
             f"to {FORMAT}: upgrade genbench"
         )
     if version == 1:
-        values = from_format_1(values, name=name)
-    kind = {"quality": QualityRecord, "speed": SpeedRecord}.get(values.get("kind", ""))
+        values = _upgraded(values, name)
+    kinds = {"quality": QualityRecord, "speed": SpeedRecord}
+    kind = kinds.get(str(values.get("kind")))
     if kind is None:
         raise GenbenchError(f"{name} is a record of no known kind: remove that line")
     try:
@@ -50,6 +69,16 @@ def from_line(line: str, *, name: object = "this record") -> Record:
         raise GenbenchError(
             f"{problem}; or remove that line: another genbench wrote it, or it was changed since"
         ) from problem
+
+
+def _upgraded(values: dict[str, Any], name: object) -> dict[str, Any]:
+    try:
+        return from_format_1(values, name=name)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GenbenchError(
+            f"{name} is a damaged record of format 1 ({type(error).__name__}: {error}): remove "
+            "that line"
+        ) from error
 
 
 def record_schema() -> dict[str, Any]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from genbench.errors import GenbenchError
 
 # "given": a file that the user named, of which no more is known
 WeightKind = Literal["official", "converted", "trained-here", "random-init", "given", "none"]
@@ -16,13 +20,14 @@ class Subject:
     """What was measured: a model with its settings, or an image set.
 
     model: the model or, for image sets, the name of the samples. resolution: side in pixels, 0 for
-    images that are not square. arithmetic: what the networks computed in ("float32", "tf32",
-    "float16", "bfloat16"). labels: the schedule; empty without classes. code_digest: of the
-    adapter's sources.
+    images that are not square, whose `size` is (height, width). arithmetic: what the networks
+    computed in ("float32", "tf32", "float16", "bfloat16"). labels: the schedule; empty without
+    classes. code_digest: of the adapter's sources.
     """
 
     model: str
-    resolution: int
+    resolution: Annotated[int, Ge(0)]
+    size: tuple[int, int] | None = None
     card: str = ""
     checkpoint: str = ""  # file name of the weights
     checkpoint_digest: str = ""
@@ -94,7 +99,7 @@ class Measurement(Subject):
     metric: str  # "fid" only when the detector is Inception, else "fd", ...
     value: float
     unit: str
-    samples: int
+    samples: Annotated[int, Ge(0)]
     protocol: str
     protocol_digest: str
     run: str
@@ -105,3 +110,8 @@ class Measurement(Subject):
     trials: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
+
+    def __post_init__(self) -> None:
+        low, high = self.low, self.high
+        if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+            raise GenbenchError(f"low {low} and high {high} are no interval: give both, in order")

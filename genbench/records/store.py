@@ -1,72 +1,142 @@
-"""Append-only records: one measurement a line."""
+"""Append-only record files: one measurement a line, nothing of anybody else's ever touched."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import stat
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
 from genbench.errors import GenbenchError
 from genbench.records.kinds import Record
-from genbench.records.lines import from_line, to_line
+from genbench.records.lines import begins_like_a_record, from_line, is_record_line, to_line
 from genbench.runtime.files import lock, write_error
 
-_BLOCK = 4096  # bytes read at once while looking for the last whole line
+_BLOCK = 1 << 16  # bytes read at once while looking for the last line
+_FIRST = 1 << 20  # bytes of a first line that are looked at
 
 
-def append_records(path: Path, records: Iterable[Record]) -> None:
-    """Add records to a JSON-lines file, all or none, beside other runs doing the same.
+def check_appendable(path: Path) -> None:
+    """Before any work: whether records can be added to a file, or to a new one of that name.
 
-    A last line without its end is what a machine that died while writing left of a record that
-    was never finished; it is dropped.
+    Raises GenbenchError naming the remedy for a folder, a file of something else, and a place that
+    cannot be written.
     """
-    text = "".join(to_line(record) + "\n" for record in records)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise GenbenchError(f"{path} is a folder: name a record file in it, {path}/runs.jsonl")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                return
+        if not stat.S_ISREG(path.stat().st_mode):
+            return  # a pipe or a device takes what it is given
         with path.open("ab+") as file:
-            lock(file)
-            size = _whole_lines(file)
-            os.ftruncate(file.fileno(), size)
-            try:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), size)
-                raise
+            _appending_at(file, path)
     except OSError as error:
         raise write_error(path, error) from error
 
 
-def _whole_lines(file: IO[bytes]) -> int:
-    """Bytes of a file up to the end of its last whole line, found from its end."""
-    position = file.seek(0, os.SEEK_END)
+def append_records(path: Path, records: Iterable[Record]) -> None:
+    """Add records to a JSON-lines file in one write, all or none, beside other runs doing the same.
+
+    A last line that lacks its end is completed when it is a whole record, and dropped when it is
+    the beginning of one of ours, which a machine that died left behind. Raises GenbenchError for a
+    record that could not be read again, a file of something else, and a full disk.
+    """
+    lines = [to_line(record) for record in records]
+    for line in lines:
+        from_line(line, name="what would be recorded")
+    data = "".join(line + "\n" for line in lines).encode()
+    if not data:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with path.open("wb", buffering=0) as stream:
+                stream.write(data)
+            return
+        with path.open("ab+", buffering=0) as file:
+            lock(file)
+            _append(file, path, data)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _append(file: IO[bytes], path: Path, data: bytes) -> None:
+    whole, missing_end = _appending_at(file, path)
+    os.ftruncate(file.fileno(), whole)
+    try:
+        if file.write(missing_end + data) != len(missing_end) + len(data):
+            raise OSError(28, "no space left")  # ENOSPC: what a short write of a file means
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), whole)
+        raise
+
+
+def _appending_at(file: IO[bytes], path: Path) -> tuple[int, bytes]:
+    """Up to which byte a file is kept, and what its last line lacks. Raises GenbenchError for a
+    file that holds something else than records."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    first = file.read(min(size, _FIRST)).split(b"\n", 1)[0]
+    if first.strip() and not (begins_like_a_record(first) or is_record_line(first)):
+        raise GenbenchError(f"{path} holds something else than records: name another file")
+    start, last = _last_line(file, size)
+    if not last:
+        return size, b""
+    if is_record_line(last):
+        return size, b"\n"
+    if begins_like_a_record(last):
+        return start, b""
+    raise GenbenchError(
+        f"{path} ends in something that is no record ({last[:40]!r}…): remove it, or name another "
+        "file"
+    )
+
+
+def _last_line(file: IO[bytes], size: int) -> tuple[int, bytes]:
+    """Where the last line begins, and what it holds; nothing where the file ends with a line."""
+    held, position = b"", size
     while position:
         start = max(position - _BLOCK, 0)
         file.seek(start)
-        found = file.read(position - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        held = file.read(position - start) + held
+        if (found := held.rfind(b"\n")) >= 0:
+            return start + found + 1, held[found + 1 :]
         position = start
-    return 0
+    return 0, held
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path, *, told: Callable[[str], object] | None = None) -> list[Record]:
     """Every record of a file, oldest first; an absent file has none.
 
-    Raises GenbenchError naming the file and the line that is not a record, or of a newer version.
+    told: called with each line that is no record or of a newer genbench, by file and number: it is
+    passed over, and the rest is used. Without it, raises GenbenchError for such a line; in any case
+    for a file that holds not one record.
     """
     if not path.exists():
         return []
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise GenbenchError(f"{path} is no record file ({error}): name another") from error
-    return [
-        from_line(line, name=f"{path}, line {number}")
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line
-    ]
+    found, refused = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(from_line(line, name=f"{path}, line {number}"))
+        except GenbenchError as error:
+            if told is None:
+                raise
+            refused.append(str(error))
+    if refused and not found:
+        raise GenbenchError(refused[0])
+    for text in refused:
+        assert told is not None
+        told(f"passed over: {text}")
+    return found

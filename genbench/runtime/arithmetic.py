@@ -6,6 +6,7 @@ off torch inside it (`switches`), never assumed.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,25 +67,33 @@ def check_arithmetic(arithmetic: Arithmetic, device: torch.device) -> None:
 
 @contextmanager
 def pinned(arithmetic: Arithmetic, *, fastest: bool = False) -> Iterator[None]:
-    """torch's switches as an arithmetic says, whatever they were; put back afterwards.
+    """torch's switches as an arithmetic says and no autocast, whatever there was; put back
+    afterwards. The switches are the process's: other threads that want them wait.
 
     fastest: cuDNN searches for its fastest algorithm, as a speed measurement wants; else it takes
     one that gives the same bits every time.
     """
-    before = _stand()
-    _set(
-        _ROUNDED if arithmetic.tf32 else _EXACT, arithmetic.tf32,
-        autotuned=fastest, deterministic=not fastest, on_cpu=["ieee"] * len(_cpu_layers()),
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        products, convolutions, autotuned, deterministic, on_cpu = before
+    with (
+        _PINNING,
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        before = _stand()
         _set(
-            products, convolutions, autotuned=autotuned, deterministic=deterministic, on_cpu=on_cpu
-        )
+            _ROUNDED if arithmetic.tf32 else _EXACT, arithmetic.tf32,
+            autotuned=fastest, deterministic=not fastest, on_cpu=["ieee"] * len(_cpu_layers()),
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            products, convolutions, autotuned, deterministic, on_cpu = before
+            _set(
+                products, convolutions, autotuned=autotuned, deterministic=deterministic,
+                on_cpu=on_cpu,
+            )  # fmt: skip
 
 
+_PINNING = threading.RLock()
 _EXACT, _ROUNDED = "highest", "high"
 
 

@@ -129,7 +129,8 @@ def _with_likeliest(kind: Any, problems: Sequence[Mapping[str, Any]]) -> list[di
         found = {**problem, "place": (*loc[:at], *loc[at + 1 :])}
         of_unions.setdefault(loc[:at], {}).setdefault(loc[at], []).append(found)
     for members in of_unions.values():
-        kept += min(members.values(), key=_unlikeness)
+        likeliest: list[dict[str, Any]] = min(members.values(), key=_unlikeness)
+        kept += likeliest
     return kept
 
 

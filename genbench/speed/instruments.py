@@ -16,6 +16,7 @@ from genbench.speed.timing import Effort, Stopwatch, stopwatch_for, timed
 
 _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says
+_LONGEST = 86_400.0  # seconds
 _PATIENCE = 5.0  # seconds that even the shortest measurement waits for one call
 _DRIFT = {"cuda": 0.01, "cpu": 0.05}  # a CPU is shared, its clock wanders
 
@@ -63,8 +64,8 @@ def laboratory(device: torch.device, seconds: float) -> Laboratory:
 
     Raises GenbenchError when this build of torch has no code for the GPU.
     """
-    if seconds < 0:
-        raise UsageError(f"--seconds {seconds:g} is less than nothing: give a positive number")
+    if not 0 <= seconds < _LONGEST:
+        raise UsageError(f"--seconds {seconds:g} is no length of a measurement: give up to a day")
     if device.type == "cuda":
         torch.cuda.set_device(device)  # events are recorded on the current device's stream
         capability = torch.cuda.get_device_capability(device)

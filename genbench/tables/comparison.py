@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +43,16 @@ class Comparison:
         }
 
 
-def named_run(name: str, records: Run) -> Run:
-    """The records of a run, or of a record file (there the latest of each metric and count)."""
+def named_run(name: str, records: Run, told: Callable[[str], object] | None = None) -> Run:
+    """The records of a run, or of a record file (there the latest of each metric and count).
+
+    told: as of `read_records`. Raises GenbenchError for a file without records, UsageError for a
+    run that is on no record.
+    """
     if Path(name).is_file():
         latest = {
             (item.metric, item.samples, item.protocol_digest): item
-            for item in read_records(Path(name))
+            for item in read_records(Path(name), told=told)
         }
         if not latest:
             raise GenbenchError(f"{name} holds no records: name another file, or a run")

@@ -68,7 +68,8 @@ def _interval(record: QualityRecord) -> str:
 
 
 def _title(record: QualityRecord) -> str:
-    size = f" {record.resolution}×{record.resolution}" if record.resolution else ""
+    sides = (record.resolution, record.resolution) if record.resolution else record.size
+    size = f" {sides[1]}×{sides[0]}" if sides else ""
     return f"{record.model}{size}, measured here"
 
 

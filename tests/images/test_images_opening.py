@@ -54,7 +54,8 @@ def reading_threads() -> list[str]:
         ("", ("an empty name", "bundled")),
         ("bundeld", ("did you mean bundled?",)),
         ("bundled[5]", ("did you mean bundled?", "SET[a:b]")),
-        ("bundled[::2]", ("SET[a:b]",)),
+        ("bundled[::0]", ("every 0th image",)),
+        ("bundled[::x]", ("SET[a:b:step]",)),
         ("bundled[9000:20000]", ("beyond the 10000 images",)),
         ("bundled[7:7]", ("empty",)),
         ("bundled[20000:]", ("empty",)),
@@ -106,21 +107,25 @@ def test_parts_count_from_either_end_and_nest() -> None:
         ("bundled[-5:]", slice(9995, 10_000)),
         ("bundled[100:200][5:7]", slice(105, 107)),
         ("bundled[0:10][:-4]", slice(0, 6)),
+        ("bundled[3:40:4]", slice(3, 40, 4)),
+        ("bundled[::2][3:]", slice(6, 10_000, 2)),
     ):
         part = open_image_set(spec)
-        assert len(part) == rows.stop - rows.start
-        assert torch.equal(part.read(0, len(part)), whole.read(rows.start, rows.stop))
+        chosen = range(10_000)[rows]
+        assert len(part) == len(chosen)
+        read = part.read(len(part) - 3, len(part))
+        assert torch.equal(read, torch.cat([whole.read(at, at + 1) for at in chosen[-3:]]))
         assert part.labels is not None
         assert np.array_equal(part.labels, whole.labels[rows])
         assert part.class_names == whole.class_names
 
 
 def test_digests_of_parts_and_crops() -> None:
-    specs = ("bundled", "bundled[:5000]", "bundled[5000:]")
+    specs = ("bundled", "bundled[:5000]", "bundled[5000:]", "bundled[::2]")
     digests = {open_image_set(spec).digest() for spec in specs}
     for crop, resolution in (("adm", 16), ("resize", 16), ("adm", 8)):
         digests.add(open_image_set("bundled", crop=crop, resolution=resolution).digest())
-    assert len(digests) == 6
+    assert len(digests) == 7
     # A part that leaves nothing out, and a crop that changes nothing, are the set itself.
     assert open_image_set("bundled[:]").digest() == open_image_set("bundled").digest()
     assert open_image_set("bundled[0:10000]").name == "bundled"

@@ -113,8 +113,9 @@ def test_kid_is_that_of_torch_fidelity() -> None:
 
     samples, reference = _normal(350, 30, 1), _normal(420, 30, 2) + 0.2
     expected = kid_features_to_metric(
-        samples, reference, kid_subsets=20, kid_subset_size=100, rng_seed=2020, verbose=False
-    )
+        samples.double(), reference.double(), kid_subsets=20, kid_subset_size=100, rng_seed=2020,
+        verbose=False,
+    )  # fmt: skip
     assert _kernel(samples, reference).value == expected["kernel_inception_distance_mean"]
 
 
@@ -133,6 +134,13 @@ def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel() -> None:
     samples, reference = _normal(100, 8, 1).double(), _normal(100, 8, 2).double() + 0.3
     expected = _cubic_mmd(samples, reference)
     assert _kernel(samples, reference).value == pytest.approx(expected, rel=1e-10)
+
+
+def test_kid_of_features_far_from_the_origin_is_no_noise() -> None:
+    """In float32 nothing is left of the difference of kernels of the order of 1e24."""
+    samples, reference = _normal(100, 48, 1) + 1e4, 1.2 * _normal(100, 48, 2) + 1e4 + 0.3
+    expected = _cubic_mmd(samples, reference)
+    assert _kernel(samples, reference).value == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("far", [0.0, 0.5])

@@ -130,7 +130,7 @@ def test_the_switches_are_part_of_a_samples_identity(monkeypatch: pytest.MonkeyP
 
 def test_a_source_is_whole_when_it_is_made() -> None:
     source = open_model(resolve(ModelRequest(name="hit", resolution=32)), CPU)
-    assert (source.device, source.checkpoint, source.resolution) == (CPU, "model.safetensors", 32)
+    assert (source.device, source.checkpoint, source.size) == (CPU, "model.safetensors", (32, 32))
     other = source.asked_otherwise(batch_size=3, seed=5)
     assert (other.checkpoint, other.batch_size, other.spec.seed) == ("model.safetensors", 3, 5)
     assert source.spec.seed == 0

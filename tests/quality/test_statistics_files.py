@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genbench.errors import GenbenchError
 from genbench.images.npz_writing import write_reference
 from genbench.images.opening import open_image_set
-from genbench.quality.statistics_files import read_features, read_reference_statistics
+from genbench.quality.statistics_files import Meta, read_features, read_reference_statistics
 
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
@@ -40,7 +40,7 @@ def test_the_published_reference_files(tmp_path: Path) -> None:
         array = getattr(found, name)
         assert array.dtype == np.float64
         assert np.array_equal(array, known[name].astype(np.float64))
-    assert (found.detector, found.count) == ("inception", None)
+    assert (found.meta, found.count) == (None, None)
     assert len(open_image_set(str(tmp_path / "v.npz"))) == 10
     np.savez(tmp_path / "images.npz", PIXELS)
     assert read_reference_statistics(tmp_path / "images.npz") is None
@@ -49,11 +49,14 @@ def test_the_published_reference_files(tmp_path: Path) -> None:
 def test_a_reference_file_comes_back(tmp_path: Path) -> None:
     known = {**statistics(6), **statistics(4, "_s")}
     images = open_image_set("bundled[:30]")
-    meta = {"detector": "some detector", "count": 30}
+    meta = {"detector": "some detector", "count": 30, "identity": {"k": "v"}, "genbench": "0.1.0"}
     write_reference(tmp_path / "r.npz", images, known, meta)
     found = read_reference_statistics(tmp_path / "r.npz")
     assert found is not None
-    assert (found.detector, found.count) == ("some detector", 30)
+    assert found.meta == Meta(
+        detector="some detector", count=30, identity={"k": "v"}, genbench="0.1.0"
+    )
+    assert found.widths == {"pool": 6, "spatial": 4}
     with np.load(tmp_path / "r.npz", allow_pickle=False) as file:
         for name, array in known.items():
             assert np.array_equal(file[name], array)
@@ -72,6 +75,8 @@ def test_a_reference_file_comes_back(tmp_path: Path) -> None:
         ({"mu": np.full(3, np.nan), "sigma": np.eye(3)}, "NaN"),
         ({"mu": np.zeros(3), "sigma": np.full((3, 3), np.inf)}, "NaN"),
         ({"mu": np.array([print] * 3), "sigma": np.eye(3)}, "pickled"),
+        ({"mu": np.array(["a", "b"]), "sigma": np.eye(2)}, "mu holds <U1, not real numbers"),
+        ({"mu": np.zeros(2, complex), "sigma": np.eye(2)}, "mu holds complex128, not real numbers"),
     ],
 )
 def test_bad_statistics(arrays: dict[str, Any], complaint: str, tmp_path: Path) -> None:
@@ -79,6 +84,18 @@ def test_bad_statistics(arrays: dict[str, Any], complaint: str, tmp_path: Path) 
     with pytest.raises(GenbenchError, match=complaint) as caught:
         read_reference_statistics(tmp_path / "bad.npz")
     assert "bad.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    ["cifar10 train", "[1, 2]", '{"count": "many", "detector": "x"}', '{"count": 3}', 3, b"x"],
+)
+def test_a_meta_of_others_says_nothing(meta: Any, tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {**statistics(5), "meta": np.array(meta)}
+    np.savez(tmp_path / "theirs.npz", **arrays)
+    found = read_reference_statistics(tmp_path / "theirs.npz")
+    assert found is not None
+    assert found.meta is None
 
 
 def test_feature_files(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""What callers of the public door give, as the jobs take it: every slip one line."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from genbench.errors import UsageError
+from genbench.images.arrays import Batch, images_of
+from genbench.images.opening import brought_to, open_image_set
+from genbench.images.sets import ImageSet
+from genbench.models.opening import ModelRequest, ResolvedModel, resolve
+from genbench.models.source import ModelSource
+from genbench.quality.source import SetSource, Source
+from genbench.records.measurement import Scalar
+from genbench.records.protocols import EvalProtocol
+
+Images = str | Path | ImageSet | Batch | Iterable[Batch]
+Samples = Images | ModelSource
+
+
+def whole(value: Any, name: str, *, least: int | None = None) -> int:
+    """A whole number, numpy's too. Raises UsageError for anything else, true and false among it,
+    and for less than `least`."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise UsageError(f"{name} takes a whole number, not {value!r}")
+    if least is not None and number < least:
+        raise UsageError(f"{name} {number} cannot be: pass {least} or more")
+    return number
+
+
+def wholes(value: Any, name: str, *, least: int | None = None) -> tuple[int, ...]:
+    """One whole number or several. Raises UsageError for anything else."""
+    if isinstance(value, Sequence | np.ndarray | Tensor) and not isinstance(value, str):
+        return tuple(whole(one, name, least=least) for one in value)
+    return (whole(value, name, least=least),)
+
+
+def words(value: Any, name: str) -> tuple[str, ...]:
+    """One text or several, each once. Raises UsageError for anything else."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, Iterable) or not all(isinstance(one, str) for one in listed):
+        raise UsageError(f"{name} takes a text or several, not {value!r}")
+    return tuple(dict.fromkeys(listed))
+
+
+def is_empty(given: object) -> bool:
+    """Whether nothing was named; an empty set or array is something, and refused where it goes."""
+    return isinstance(given, str) and given == ""
+
+
+def opened_images(
+    images: Images, *, crop: str, resolution: int, labels: Any = None, name: str = "images"
+) -> ImageSet:
+    """Whatever holds images as one set. Raises GenbenchError or UsageError with the remedy."""
+    resolution = whole(resolution, "resolution", least=0)
+    if isinstance(images, str | Path):
+        if labels is not None:
+            raise UsageError("labels go with arrays: files and folders bring their own")
+        return open_image_set(str(images), crop=crop, resolution=resolution)
+    opened = images if isinstance(images, ImageSet) else images_of(images, name=name, labels=labels)
+    return brought_to(opened, crop, resolution)
+
+
+def samples_source(samples: Samples, protocol: EvalProtocol, name: str) -> str | Source:
+    """Samples as the quality job takes them: a spec to open, or a source."""
+    if isinstance(samples, str | Path | ModelSource):
+        return str(samples) if isinstance(samples, Path) else samples
+    images = opened_images(
+        samples, crop=protocol.crop, resolution=protocol.resolution, name=str(name or "samples")
+    )
+    return SetSource(images)
+
+
+def reference_set(given: str | Path | ImageSet | Batch) -> str | ImageSet:
+    """A reference as the quality job takes it: a spec to open, or a set."""
+    if isinstance(given, str | Path):
+        return str(given)
+    return given if isinstance(given, ImageSet) else images_of(given, name="reference")
+
+
+def resolved(
+    model: str | ResolvedModel, resolution: int, variant: str, checkpoint: str | Path,
+    options: Mapping[str, Scalar] | None, seed: int, labels: str, dtype: str,
+    batch_size: int | None,
+) -> ResolvedModel:  # fmt: skip
+    """A model by name or resolved before. Raises UsageError for anything else."""
+    if isinstance(model, ResolvedModel):
+        return model
+    if not isinstance(model, str) or not isinstance(labels, str):
+        wrong = labels if isinstance(model, str) else model
+        raise UsageError(f"a model and its labels are named by texts, not {wrong!r}")
+    return resolve(
+        ModelRequest(
+            name=model, resolution=whole(resolution, "resolution"), variant=variant,
+            checkpoint=str(checkpoint), options=texts(options), seed=whole(seed, "seed"),
+            labels=labels, dtype=dtype,
+            batch_size=None if batch_size is None else whole(batch_size, "batch_size", least=1),
+        )
+    )  # fmt: skip
+
+
+def path_of(given: str | Path | None, name: str) -> Path | None:
+    """A path, or None where none was given. Raises UsageError for anything else."""
+    if given is None or isinstance(given, str | Path):
+        return Path(given) if given else None
+    raise UsageError(f"{name} takes the path of a file, not a {type(given).__name__}")
+
+
+def texts(options: Mapping[str, Scalar] | None) -> dict[str, str]:
+    """Options as the command line has them."""
+    return {key: str(value) for key, value in (options or {}).items()}
