@@ -76,6 +76,7 @@ def open_model(
     labels: str = "uniform",
     dtype: str = "",
     batch_size: int | None = None,
+    block: int | None = None,
     device: str = "auto",
     random_weights: bool = False,
 ) -> ModelSource:
@@ -86,7 +87,7 @@ def open_model(
     with the remedy.
     """
     request = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
-                       batch_size)  # fmt: skip
+                       batch_size, block)  # fmt: skip
     load = opening.open_random_model if random_weights else opening.open_model
     return load(request, device_of(device, World()))
 
@@ -111,6 +112,7 @@ def evaluate(
     classes: int = 0,
     dtype: str = "",
     batch_size: int | None = None,
+    block: int | None = None,
     detector: str = "",
     detector_weights: str | Path | None = None,
     crop: str = "",
@@ -143,7 +145,7 @@ def evaluate(
     counts, metrics = given.wholes(counts, "counts", least=1), given.words(metrics, "metrics")
     seed = given.whole(seed, "seed")
     chosen = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
-                      batch_size) if model else None  # fmt: skip
+                      batch_size, block) if model else None  # fmt: skip
     if not isinstance(protocol, EvalProtocol):
         protocol = choose_protocol(
             protocol, model_resolution=chosen.card.resolution if chosen else 0,

@@ -96,7 +96,9 @@ def test_a_function_draws_from_labels_and_noise_alone(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("samples", "said"),
     [
-        (torch.zeros(4, 3, 32, 32), "holds float32 images, not uint8: genbench.to_uint8"),
+        (torch.zeros(4, 3, 32, 32) - 0.5, "holds float32 images, not uint8: genbench.to_uint8"),
+        (torch.zeros(4, 3, 32, 32) + 0.5, r"these lie in \[0, 1\]; genbench.to_uint8"),
+        (torch.zeros(4, 3, 32, 32) + 200, "these lie in 0 … 255; round and convert them"),
         (np.zeros((4, 32, 32), np.uint8), r"images are \[N, 3, H, W\] or \[N, H, W, 3\]"),
         (iter([]), "gave no images"),
         (iter([torch.zeros(2, 3, 32, 32).byte(), torch.zeros(2, 3, 16, 16).byte()]), "one size"),

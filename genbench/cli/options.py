@@ -25,10 +25,15 @@ Seed = Annotated[int, typer.Option(help="Seed; sample i depends on (seed, i) alo
 Labels = Annotated[str, typer.Option(help="Classes: uniform, balanced, or numbers in turn: 3,17.")]
 Batch = Annotated[
     int | None,
-    typer.Option(
-        help="Samples a network call (32 on a CPU, 64 on a GPU); changes no figure.", min=1
-    ),
+    typer.Option(help="Samples handed on at once, in whole blocks; changes no figure.", min=1),
 ]
+Block = Annotated[
+    int | None,
+    typer.Option(
+        help="Samples a network call: fewer where memory is short. Moves last digits, and is part "
+        "of what is measured.", min=1,
+    ),
+]  # fmt: skip
 Dtype = Annotated[
     str, typer.Option(help="float32, tf32, float16, bfloat16; empty: the card's own.")
 ]
@@ -60,7 +65,7 @@ def free_options(ctx: typer.Context) -> dict[str, str]:
 
 def resolved_model(
     ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
-    labels: str, dtype: str, batch_size: int | None,
+    labels: str, dtype: str, batch_size: int | None, block: int | None,
 ) -> ResolvedModel:  # fmt: skip
     """The model as the user named it, with the options it alone knows."""
     from genbench.models.opening import ModelRequest, resolve
@@ -68,6 +73,7 @@ def resolved_model(
     request = ModelRequest(
         name=model, resolution=res, variant=variant, checkpoint=checkpoint,
         options=free_options(ctx), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
+        block=block,
     )  # fmt: skip
     found = resolve(request, lenient=True)
     refuse_unknown(ctx, [found])

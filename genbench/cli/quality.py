@@ -10,6 +10,7 @@ import typer
 
 from genbench.cli.options import (
     Batch,
+    Block,
     Cache,
     Checkpoint,
     Crop,
@@ -48,6 +49,7 @@ def fid(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = None,
+    block: Block = None,
     dtype: Dtype = "",
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
@@ -67,7 +69,7 @@ def fid(
     chosen = None
     if model:
         chosen = resolved_model(
-            ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size
+            ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
         )
     else:
         refuse_unknown(ctx, [])
@@ -92,6 +94,7 @@ def sample(
     seed: Seed = 0,
     labels: Labels = "uniform",
     batch_size: Batch = None,
+    block: Block = None,
     dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
@@ -103,7 +106,9 @@ def sample(
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
 
-    chosen = resolved_model(ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size)
+    chosen = resolved_model(
+        ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
+    )
     check_output(out)
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)

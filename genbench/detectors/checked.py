@@ -38,12 +38,25 @@ class CheckedDetector:
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features float32 [N, width] a layer, on the CPU, of `images`, uint8 [N, 3, H, W].
 
-        Raises GenbenchError for any other input, and for features of a wrong shape or that are not
-        finite.
+        Raises GenbenchError for any other input, for what the detector raises, and for features of
+        a wrong shape or that are not finite.
         """
         _check_images(images, self.name)
         with torch.inference_mode(), pinned(FLOAT32):
-            found = self._detector(images)
+            try:
+                found = self._detector(images)
+            except (GenbenchError, torch.OutOfMemoryError):
+                raise
+            except (Exception, SystemExit) as error:  # whatever a stranger's code raises
+                raise GenbenchError(
+                    f"detector {self.name} failed: {type(error).__name__}: {error}; its code is at "
+                    "fault, tell its author"
+                ) from error
+            if not isinstance(found, Mapping):
+                raise GenbenchError(
+                    f"detector {self.name} gave a {type(found).__name__}, not features by layer: "
+                    "its code is at fault, tell its author"
+                )
             return {layer: self._features(found, layer, len(images)) for layer in self.layers}
 
     def _features(self, found: Mapping[str, torch.Tensor], layer: str, count: int) -> torch.Tensor:

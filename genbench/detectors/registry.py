@@ -102,7 +102,7 @@ def create_detector(
         built = module.create(name, layers=wanted, weights=weights, device=device)
     except GenbenchError:
         raise
-    except Exception as error:  # whatever a stranger's code raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's code raises
         raise broken(entry, _KIND, f"{type(error).__name__}: {error}") from error
     return CheckedDetector(built, name=name, layers=wanted)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from genbench.errors import GenbenchError
 from genbench.models.contract import Adapter
 from genbench.models.opening import ModelRequest, open_model, resolve
 from genbench.models.optional_checks import offered, optional_rules
-from genbench.models.options import adapter_options
+from genbench.models.options import RESERVED, adapter_options
 from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.models.source import ModelSource
 
 _COUNT = 6
+_LATE = 501  # a sample of another shard, and of no block's beginning
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def check_adapter(request: ModelRequest, device: torch.device) -> Iterator[Check
     yield CheckResult("imports, is a dataclass, has cards and load", True)
     yield _result("options have a type, a default and a help text", lambda: _options(adapter))
     yield _result("cards say resolution, classes and licence", lambda: _cards(adapter))
+    before = _settings()
     try:
         model = resolve(request)
         source = open_model(model, device)
@@ -51,10 +54,12 @@ def check_adapter(request: ModelRequest, device: torch.device) -> Iterator[Check
     rules: list[tuple[str, Callable[[], str]]] = [
         ("the same (seed, i) gives the same image", lambda: _repeats(source, whole)),
         ("the batch size changes no image", lambda: _batches(source, whole)),
+        ("nor does what was drawn before", lambda: _order(source)),
         ("another seed gives other images", lambda: _seeds(source, whole)),
         ("samples of one batch differ", lambda: _distinct(whole)),
         ("global random state is neither read nor written", lambda: _random_state(source, whole)),
         ("inputs are left as they were", lambda: _inputs(source)),
+        ("torch is left as it was", lambda: _changed(before)),
     ]
     for rule, check in rules:
         yield _result(rule, check)
@@ -69,7 +74,7 @@ def _result(rule: str, check: Callable[[], str]) -> CheckResult:
         problem = check()
     except GenbenchError as error:
         problem = str(error)
-    except Exception as error:  # whatever a stranger's code raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's code raises
         problem = f"{type(error).__name__}: {error}"
     return CheckResult(rule, not problem, problem)
 
@@ -78,6 +83,8 @@ def _options(adapter: type[Adapter]) -> str:
     silent = [option.name for option in adapter_options(adapter).values() if not option.help]
     if silent:
         return f"give {', '.join(silent)} a help text: field(default=…, metadata={{'help': '…'}})"
+    if taken := [name for name in adapter_options(adapter) if name in RESERVED]:
+        return f"{', '.join(taken)}: the command line has an option of that name; choose another"
     return ""
 
 
@@ -92,9 +99,8 @@ def _cards(adapter: type[Adapter]) -> str:
     return ""
 
 
-def _draw(source: ModelSource, start: int, stop: int, batch_size: int) -> Tensor:
-    asked = source.asked_otherwise(batch_size=batch_size)
-    return torch.cat(list(asked.images(start, stop)))
+def _draw(source: ModelSource, start: int, stop: int, block: int) -> Tensor:
+    return torch.cat(list(source.asked_otherwise(block=block).images(start, stop)))
 
 
 def _repeats(source: ModelSource, whole: Tensor) -> str:
@@ -104,19 +110,29 @@ def _repeats(source: ModelSource, whole: Tensor) -> str:
 
 
 def _batches(source: ModelSource, whole: Tensor) -> str:
-    worst = 0
-    for size in (1, 4):
-        difference = _draw(source, 0, _COUNT, size).int() - whole.int()
-        worst = max(worst, int(difference.abs().max()))
+    worst = max(_apart(_draw(source, 0, _COUNT, size), whole) for size in (1, 4, _COUNT + 3))
     # Kernels may round differently for another batch size: one grey level, not more.
     if worst <= 1:
         return ""
     return f"up to {worst} grey levels apart: a sample depends on its batch (batch norm, order?)"
 
 
+def _apart(one: Tensor, other: Tensor) -> int:
+    return int((one.int() - other.int()).abs().max())
+
+
+def _order(source: ModelSource) -> str:
+    """Late samples first, then early ones, then the late ones again."""
+    late = _draw(source, _LATE, _LATE + _COUNT, _COUNT)
+    _draw(source, 0, _COUNT, _COUNT)
+    if _apart(_draw(source, _LATE, _LATE + _COUNT, _COUNT), late) > 1:
+        return "a sample changes with those drawn before it: take random numbers from `noise` alone"
+    return "" if not _distinct(late) else f"samples {_LATE} and on are all the same image"
+
+
 def _seeds(source: ModelSource, whole: Tensor) -> str:
-    other = source.asked_otherwise(batch_size=_COUNT, seed=source.spec.seed + 1)
-    same = torch.equal(torch.cat(list(other.images(0, _COUNT))), whole)
+    other = source.asked_otherwise(seed=source.spec.seed + 1)
+    same = torch.equal(_draw(other, 0, _COUNT, _COUNT), whole)
     return "the images of two seeds are equal: `noise` is not used" if same else ""
 
 
@@ -138,9 +154,36 @@ def _random_state(source: ModelSource, whole: Tensor) -> str:
 
 
 def _inputs(source: ModelSource) -> str:
-    labels = source.labels(0, _COUNT)
-    if labels is None:
-        return ""
-    kept = labels.clone()
-    source.sample_with(labels, 0, _COUNT)
-    return "" if torch.equal(labels, kept) else "sample() writes into its labels: copy them first"
+    labels, noise = source.labels(0, _COUNT), source.noise(0, _COUNT)
+    kept = None if labels is None else labels.clone()
+    with torch.inference_mode():
+        source.generator.sample(labels, noise)
+    if not torch.equal(noise.indices.cpu(), torch.arange(_COUNT)):
+        return "sample() writes into noise.indices: leave them alone"
+    if labels is not None and kept is not None and not torch.equal(labels, kept):
+        return "sample() writes into its labels: copy them first"
+    return ""
+
+
+def _changed(before: Mapping[str, Any]) -> str:
+    """Which of the process's settings loading and sampling have changed; they are put back."""
+    after = _settings()
+    torch.set_default_dtype(before["default dtype"])
+    torch.set_num_threads(before["number of threads"])
+    torch.use_deterministic_algorithms(before["deterministic algorithms"])
+    torch.set_grad_enabled(before["gradients"])
+    changed = [name for name, value in before.items() if after[name] != value]
+    return (
+        f"loading or sampling changes torch's {', '.join(changed)}: put them back"
+        if changed
+        else ""
+    )
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "number of threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "gradients": torch.is_grad_enabled(),
+    }

@@ -46,7 +46,8 @@ class ModelRequest:
     seed: int = 0
     labels: str = "uniform"
     dtype: str = ""  # an arithmetic's name; empty: the card's
-    batch_size: int | None = None  # None: `_batch_size`
+    batch_size: int | None = None  # samples handed on at once; None: a block
+    block: int | None = None  # samples a network call; None: `_block`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,9 @@ def resolve(request: ModelRequest, *, lenient: bool = False) -> ResolvedModel:
     lenient: options that the family does not have are told, not refused. Raises GenbenchError for
     a broken adapter, UsageError for a bad name, variant, resolution, option or dtype.
     """
-    if request.batch_size is not None and request.batch_size < 1:
-        raise UsageError(f"--batch-size {request.batch_size} must be at least 1")
+    for name, size in (("batch-size", request.batch_size), ("block", request.block)):
+        if size is not None and size < 1:
+            raise UsageError(f"--{name} {size} must be at least 1")
     family = load_adapter_class(find_adapter(request.name))
     own = adapter_options(family)
     unknown = [key for key in request.options if key.replace("-", "_") not in own]
@@ -123,6 +125,7 @@ def _opened(
         labels=request.labels,
         dtype=model.arithmetic.name,
         switches=stand,
+        block=request.block or _block(card, device),
         device_type=device.type,
         code_digest=code_digest(type(model.adapter)),
     )
@@ -130,14 +133,22 @@ def _opened(
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
     return ModelSource(
         _loaded(model, kind, checkpoint, device), spec, card, device,
-        batch_size=request.batch_size or _batch_size(device),
+        batch_size=request.batch_size or 0,
         checkpoint=checkpoint.name if checkpoint else "",
     )  # fmt: skip
 
 
-def _batch_size(device: torch.device) -> int:
-    """Of a network call when nobody asks: a CPU's caches hold the activations of fewer images."""
-    return 32 if device.type == "cpu" else 64
+def _block(card: ModelCard, device: torch.device) -> int:
+    """Samples of a network call when nobody asks: what a device computes fast and has memory for.
+    Divisors of the 500 of a shard, so that shards are of whole blocks."""
+    sizes = _BLOCKS["cpu" if device.type == "cpu" else "cuda"]
+    return next(size for pixels, size in sizes if card.resolution <= pixels)
+
+
+_BLOCKS = {
+    "cpu": ((32, 25), (64, 10), (128, 5), (math.inf, 2)),
+    "cuda": ((64, 100), (128, 50), (256, 25), (math.inf, 10)),
+}
 
 
 def _loaded(

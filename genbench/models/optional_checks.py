@@ -95,7 +95,10 @@ def _refuses(call: Callable[[Path], object]) -> str:
         except GenbenchError:
             left = [path.name for path in folder.rglob("*") if path.is_file()]
             return f"leaves {', '.join(left)} behind a refusal" if left else ""
-        except Exception as error:  # what a stranger's code raises is what is being tested
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # what a stranger's code raises is what is being tested
             return f"raises {type(error).__name__}: {error}; raise GenbenchError with the remedy"
     return "goes on as if nothing were wrong: raise GenbenchError with the remedy"
 

@@ -12,6 +12,13 @@ from typing import Any
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import Adapter
 
+# What genbench's own options are called: a family's would never be reached.
+RESERVED = {
+    *("samples", "model", "ref", "features", "ref_features", "protocol", "metric", "detector"),
+    *("detector_weights", "res", "crop", "variant", "checkpoint", "seed", "labels", "batch_size"),
+    *("block", "dtype", "device", "ci", "reuse", "json", "records", "cache", "out", "batch"),
+    *("compile", "train", "gpu", "strict", "seconds", "help"),
+}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -29,7 +36,13 @@ class Option:
 
 def adapter_options(adapter: type[Adapter]) -> dict[str, Option]:
     """The options of a family by name, read from the fields of its dataclass."""
-    hints = typing.get_type_hints(adapter)
+    try:
+        hints = typing.get_type_hints(adapter)
+    except (NameError, TypeError, SyntaxError) as error:
+        raise GenbenchError(
+            f"the options of {adapter.__name__} have types that cannot be read ({error}): correct "
+            "its annotations"
+        ) from error
     options = {}
     for item in dataclasses.fields(typing.cast(Any, adapter)):
         default = item.default

@@ -28,6 +28,8 @@ class SampleSpec:
     """Everything that decides which images a model draws; sample i depends on (seed, i) alone.
 
     dtype: the arithmetic of the networks, by name; switches: how torch's stand while they run.
+    block: samples of one network call, whose size moves last bits: calls are of samples k * block …
+    (k + 1) * block - 1 whatever part of them is asked for.
     """
 
     model: str
@@ -41,6 +43,7 @@ class SampleSpec:
     labels: str = "uniform"  # a schedule of `noise.scheduled_labels`
     dtype: str = "float32"
     switches: Switches | None = None
+    block: int = 25
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources
 
@@ -48,14 +51,15 @@ class SampleSpec:
 class ModelSource:
     """Images of a generator by index: image i depends on (seed, i), never on how they are asked.
 
-    checkpoint: file name of the weights; empty for a model without any.
+    batch_size: samples handed on at once, in whole blocks: never decides an image. checkpoint: file
+    name of the weights; empty for a model without any.
     """
 
     count: int | None = None  # as many as wanted
 
     def __init__(
         self, generator: Generator, spec: SampleSpec, card: ModelCard, device: torch.device, *,
-        batch_size: int, checkpoint: str = "",
+        batch_size: int = 0, checkpoint: str = "",
     ) -> None:  # fmt: skip
         self.generator, self.spec, self.card, self.device = generator, spec, card, device
         self.batch_size, self.checkpoint = batch_size, checkpoint
@@ -67,14 +71,16 @@ class ModelSource:
         height, width = self.size
         return f"<samples of {self.spec.card} {height}×{width}, seed {self.spec.seed}>"
 
-    def asked_otherwise(
-        self, *, batch_size: int | None = None, seed: int | None = None
-    ) -> ModelSource:
-        """The same loaded generator at another batch size or seed."""
-        spec = self.spec if seed is None else replace(self.spec, seed=seed)
+    def asked_otherwise(self, *, block: int | None = None, seed: int | None = None) -> ModelSource:
+        """The same loaded generator, asked for other blocks or with another seed."""
+        spec = replace(
+            self.spec,
+            block=self.spec.block if block is None else block,
+            seed=self.spec.seed if seed is None else seed,
+        )
         return ModelSource(
             self.generator, spec, self.card, self.device,
-            batch_size=batch_size or self.batch_size, checkpoint=self.checkpoint,
+            batch_size=self.batch_size, checkpoint=self.checkpoint,
         )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
@@ -92,7 +98,7 @@ class ModelSource:
             model=spec.model, resolution=spec.resolution, card=spec.card,
             checkpoint=self.checkpoint, checkpoint_digest=spec.checkpoint_digest,
             weight_kind=spec.weight_kind, options=spec.options, arithmetic=spec.dtype,
-            labels=spec.labels if self.card.classes else "", seed=spec.seed,
+            block=spec.block, labels=spec.labels if self.card.classes else "", seed=spec.seed,
             code_digest=spec.code_digest,
         )  # fmt: skip
 
@@ -105,9 +111,19 @@ class ModelSource:
         return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU."""
-        for first, last in spans(start, stop, self.batch_size):
-            yield self.sample_with(self.labels(first, last), first, last).cpu()
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU.
+
+        The blocks they lie in are drawn whole, so that a sample is the same bits whatever else is
+        asked for.
+        """
+        block = self.spec.block
+        at_once = max(1, self.batch_size // block) * block
+        for first, last in spans(start - start % block, stop, at_once):
+            drawn = torch.cat([self._drawn(begin, block) for begin in range(first, last, block)])
+            yield drawn[max(start - first, 0) : stop - first].cpu()
+
+    def _drawn(self, first: int, count: int) -> Tensor:
+        return self.sample_with(self.labels(first, first + count), first, first + count)
 
     def draw(self, first: int, last: int) -> Tensor:
         """Labels, noise and the generator's call for samples first … last-1: uint8 [n, 3, H, W].
@@ -128,8 +144,9 @@ class ModelSource:
                 images = self._call(labels, first, last)
         except torch.OutOfMemoryError as error:
             raise GenbenchError(
-                f"model {self.name} ran out of memory at batch size {last - first}: "
-                f"pass --batch-size {max(1, (last - first) // 2)}"
+                f"model {self.name} ran out of memory at {last - first} samples a network call: "
+                f"pass --block {max(1, (last - first) // 2)}, whose figures may differ in the last "
+                "digits"
             ) from error
         self._count(first, last)
         return self._checked(images, last - first)
@@ -146,7 +163,7 @@ class ModelSource:
         if isinstance(self.generator, CountsGuidance):
             guided = self.generator.guide_evaluations
         for count in (made, guided):
-            if not isinstance(count, int) or count < 0:
+            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise GenbenchError(
                     f"model {self.name} counts {count!r} network evaluations: `evaluations` and "
                     "`guide_evaluations` of a generator are whole numbers, or left out"
@@ -178,7 +195,7 @@ def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
         yield
     except (GenbenchError, torch.OutOfMemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = f"; `genbench check {model}` tells more" if remedy is None else remedy
         raise GenbenchError(
             f"model {model} {what}: {type(error).__name__}: {error}{told}"

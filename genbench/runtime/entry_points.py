@@ -55,7 +55,10 @@ def load_announced(entry: Announced, kind: str) -> object:
         for name in filter(None, attribute.split(".")):
             found = getattr(found, name)
         return found
-    except Exception as error:  # a stranger's module can raise anything while it is imported
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a stranger's module can raise anything while it is imported
         raise broken(entry, kind, f"{type(error).__name__}: {error}") from error
 
 

@@ -88,9 +88,9 @@ class Looking:
 @pytest.mark.parametrize("name", ["float32", "tf32", "float16"])
 def test_sampling_pins_the_models_arithmetic(name: str) -> None:
     generator = Looking()
-    spec = SampleSpec(model="looking", card="looking-8", resolution=8, dtype=name)
+    spec = SampleSpec(model="looking", card="looking-8", resolution=8, dtype=name, block=2)
     card = ModelCard(name="looking-8", resolution=8)
-    source = ModelSource(generator, spec, card, CPU, batch_size=2)
+    source = ModelSource(generator, spec, card, CPU)
     with pinned(ARITHMETICS["tf32"], fastest=True):  # whatever stood before
         list(source.images(0, 3))
     wanted = Switches(tf32=name == "tf32", autotuned=False, deterministic=True)
@@ -131,8 +131,8 @@ def test_the_switches_are_part_of_a_samples_identity(monkeypatch: pytest.MonkeyP
 def test_a_source_is_whole_when_it_is_made() -> None:
     source = open_model(resolve(ModelRequest(name="hit", resolution=32)), CPU)
     assert (source.device, source.checkpoint, source.size) == (CPU, "model.safetensors", (32, 32))
-    other = source.asked_otherwise(batch_size=3, seed=5)
-    assert (other.checkpoint, other.batch_size, other.spec.seed) == ("model.safetensors", 3, 5)
+    other = source.asked_otherwise(block=3, seed=5)
+    assert (other.checkpoint, other.spec.block, other.spec.seed) == ("model.safetensors", 3, 5)
     assert source.spec.seed == 0
     subject = source.subject()
     assert (subject.card, subject.arithmetic, subject.labels) == ("hit-32", "float32", "")

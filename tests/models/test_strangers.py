@@ -28,7 +28,7 @@ def test_a_strangers_model_is_listed_and_samples(tmp_path: Path) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
     check = genbench("check", "plain", path=tmp_path / "site")
     assert check.returncode == 0, check.stdout
-    assert check.stdout.count("✓") == 11
+    assert check.stdout.count("✓") == 13
     assert "offers beyond sampling: nothing further" in check.stdout
 
 
@@ -80,6 +80,14 @@ BAD_BEHAVIOUR = {
     "torch's global generator": "colour = torch.randn(len(noise), 3, 1, 1)",
     "depends on its batch": "colour = noise.normal((3, 1, 1)); colour = colour - colour.mean()",
     "`noise` is not used": "colour = torch.zeros(len(noise), 3, 1, 1)",
+    "depends on its batch (": "colour = noise.normal((3, 1, 1)) * (1 if len(noise) < 7 else -1)",
+    "drawn before it": "self.seen = getattr(self, 'seen', 0) + 1; "
+    "colour = noise.normal((3, 1, 1)).clamp(-1, 1) + self.seen / 10",
+    "are all the same image": "colour = noise.normal((3, 1, 1)).clamp(-1, 1) * 0.4; "
+    "colour[noise.indices > 6] = 0",
+    "writes into noise.indices": "colour = noise.normal((3, 1, 1)); noise.indices += 1",
+    "torch's number of threads": "torch.set_num_threads(1); colour = noise.normal((3, 1, 1))",
+    "SystemExit": "raise SystemExit(0)",
     "where uint8": "return noise.normal((3, 16, 16)) * float('nan')",
     "failed while sampling": "raise RuntimeError('out of paint')",
 }

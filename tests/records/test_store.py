@@ -16,7 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.metrics.settings import FrechetSettings, KernelSettings, NeighbourSettings
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord, SweepFacts, SweptBatch
 from genbench.records.lines import FORMAT, from_line, record_schema, to_line
-from genbench.records.store import append_records, read_records
+from genbench.records.store import append_records, check_appendable, read_records
 
 # A line as genbench wrote it before records had kinds, with what decides how it is read.
 OLD: dict[str, object] = {
@@ -98,12 +98,71 @@ def test_a_torn_last_line_is_dropped_however_long_it_is(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     append_records(path, [measurement()])
     whole = path.read_text()
-    path.write_text(whole + "x" * 10_000)
-    append_records(path, [measurement(2.0)])
-    assert [item.value for item in read_records(path)] == [1.0, 2.0]
-    path.write_text("torn from the beginning")
+    for torn in ('{"form', whole[:-20], whole[:-3] + "x" * 100_000):
+        path.write_text(whole + torn)
+        append_records(path, [measurement(2.0)])
+        assert [item.value for item in read_records(path)] == [1.0, 2.0]
+    path.write_text(whole[:50])
     append_records(path, [measurement(3.0)])
     assert [item.value for item in read_records(path)] == [3.0]
+
+
+def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, [measurement(1.0), measurement(2.0)])
+    for line in (path.read_text().rstrip(), json.dumps(OLD), json.dumps({"format": 9, "metric": "",
+                                                                        "value": 1})):  # fmt: skip
+        path.write_text(line)
+        append_records(path, [measurement(3.0)])
+        assert path.read_text().splitlines()[:-1] == line.splitlines()
+
+
+@pytest.mark.parametrize(
+    "content", ['{"my": "notes"}', "notes\n", "a,b\n1,2\n", "x" * 5000, "\x00\x01", "[1]\n"]
+)
+def test_a_file_of_something_else_is_never_touched(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "notes.json"
+    path.write_text(content)
+    for attempt in (check_appendable, lambda path: append_records(path, [measurement()])):
+        with pytest.raises(GenbenchError, match="something else than records: name another file"):
+            attempt(path)
+    append_records(path, [])
+    assert path.read_text() == content
+
+
+def test_a_tail_that_is_not_ours_is_never_touched(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, [measurement()])
+    text = path.read_text() + "my notes"
+    path.write_text(text)
+    with pytest.raises(GenbenchError, match=r"no record .*my notes"):
+        append_records(path, [measurement()])
+    assert path.read_text() == text
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(GenbenchError, match=r"what would be recorded: samples 4\.5"):
+        append_records(path, [dataclasses.replace(measurement(), samples=4.5)])  # type: ignore[arg-type]
+    assert not path.exists()
+
+
+def test_devices_and_pipes_take_records() -> None:
+    check_appendable(Path("/dev/null"))
+    append_records(Path("/dev/null"), [measurement()])
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, said in (
+        (tmp_path, "is a folder: name a record file in it"),
+        (tmp_path / "file" / "r.jsonl", "cannot write"),
+        (Path("/proc/none/r.jsonl"), "cannot write"),
+    ):
+        line = error_line(genbench("fid", "--samples", "nowhere", "--records", path))
+        assert said in line
+    check_appendable(tmp_path / "new" / "r.jsonl")
+    assert not (tmp_path / "new" / "r.jsonl").exists()
 
 
 KERNEL = made("a", "kd", 1.0, settings=KernelSettings(subsets=100, subset_size=1000, seed=2020))
@@ -138,10 +197,43 @@ def test_what_is_no_record_is_named_by_file_and_line(tmp_path: Path, line: str, 
     assert said in str(told.value)
 
 
+def test_a_bad_line_does_not_spoil_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, [measurement(1.0)])
+    newer = json.dumps({"format": FORMAT + 1, "metric": "fd"})
+    damaged = b'{"model":"caf\xe9"}\n' + b"[" * 100_000 + b"\n" + newer.encode() + b"\n"
+    path.write_bytes(path.read_bytes() + damaged)
+    append_records(path, [measurement(2.0)])
+    told: list[str] = []
+    assert [item.value for item in read_records(path, told=told.append)] == [1.0, 2.0]
+    assert [text.split(" is ")[0] for text in told] == [
+        f"passed over: {path}, line {number}" for number in (2, 3, 4)
+    ]
+    run = genbench("table", "bundled", "--records", path)
+    assert run.returncode == 0
+    assert run.stderr.count("passed over") == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"environment": None}, {"settings": [1]}, {"options": "x"}, {"notes": [3]},
+        {"environment": {"gpu": "V100"}}, {"kind": ["quality"]}, {"low": 1.0}, {"samples": -1},
+        {"protocol": "speed", "settings": {"wall_seconds": 1}},
+        {"protocol": "speed", "settings": {"sweep": [[1]]}}, {"format": 0}, {"format": -1},
+    ],
+)  # fmt: skip
+def test_damaged_values_are_one_line(change: dict[str, Any]) -> None:
+    with pytest.raises(GenbenchError, match="remove that line"):
+        from_line(json.dumps(OLD | change))
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
-    assert "is no record file" in error_line(genbench("table", "bundled", "--records", path))
+    assert "is not a genbench record" in error_line(genbench("table", "bundled", "--records", path))
+    missing = genbench("report", "--records", tmp_path / "mistyped.jsonl")
+    assert "there is no record file" in error_line(missing)
 
 
 def test_a_nan_is_never_recorded() -> None:

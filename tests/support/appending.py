@@ -11,7 +11,7 @@ from genbench.records.store import append_records
 
 
 def measurement(value: float = 1.0, run: str = "r") -> QualityRecord:
-    return made("toy", "fd", value, run=run, samples=10, notes=("n",), low=0.1)
+    return made("toy", "fd", value, run=run, samples=10, notes=("n",), low=0.1, high=60.5)
 
 
 def append_many(path: str, name: str) -> None:

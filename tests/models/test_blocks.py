@@ -1,0 +1,58 @@
+"""Networks run in fixed blocks: no bit of an image depends on how samples are asked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.models.opening import ModelRequest, open_model, resolve
+from genbench.models.source import ModelSource
+from genbench.runtime.spans import spans
+
+CPU = torch.device("cpu")
+
+
+def opened(name: str, batch_size: int | None = None, block: int | None = None) -> ModelSource:
+    request = ModelRequest(name=name, resolution=32, batch_size=batch_size, block=block)
+    return open_model(resolve(request), CPU)
+
+
+def drawn(source: ModelSource, start: int, stop: int) -> Tensor:
+    return torch.cat(list(source.images(start, stop)))
+
+
+@pytest.mark.parametrize(("name", "count"), [("hit", 1200), ("biggan-deep", 400)])
+def test_batch_size_changes_no_bit_of_many_samples(name: str, count: int) -> None:
+    """Enough samples to see it: one image in 240 of HiT's changes by a grey level from a network
+    call of 7 to one of 64."""
+    whole = drawn(opened(name), 0, count)
+    for size in (1, 7, 32, 64):
+        source = opened(name, size)
+        assert torch.equal(drawn(source, 0, count), whole)
+        assert source.digest() == opened(name).digest()
+    source = opened(name)
+    pieces = [drawn(source, *piece) for piece in spans(0, count, 131)]  # as ranks and restarts do
+    assert torch.equal(torch.cat(pieces), whole)
+
+
+def test_handing_on_several_blocks_at_once() -> None:
+    assert [len(batch) for batch in opened("toy").images(10, 120)] == [15, 25, 25, 25, 20]
+    assert [len(batch) for batch in opened("toy", 64).images(10, 120)] == [40, 50, 20]
+
+
+def test_the_block_is_part_of_what_is_measured() -> None:
+    one, other = opened("toy"), opened("toy", block=10)
+    assert one.digest() != other.digest()
+    assert (one.subject().block, other.subject().block) == (25, 10)
+    calls: list[int] = []
+
+    class Counting:
+        def sample(self, labels: Tensor | None, noise: object) -> Tensor:
+            assert labels is not None
+            calls.append(len(labels))
+            return torch.zeros(len(labels), 3, 32, 32, dtype=torch.uint8)
+
+    source = ModelSource(Counting(), other.spec, other.card, CPU)
+    assert len(drawn(source, 5, 12)) == 7
+    assert calls == [10, 10]
