@@ -6,6 +6,7 @@ import dataclasses
 import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from appending import append_many, measurement
