@@ -155,9 +155,12 @@ def evaluate(
     with joined_world() as world:
         place = device_of(device, world)
         bars = reporter or ProgressBars(leads=world.leads)
-        if records and world.leads:
-            check_appendable(Path(records))
-        known = tuple(read_lines(Path(records), told=bars.note)) if records and reuse else ()
+        for note in filter(None, map(given.shadowing, (samples, reference))):
+            bars.note(note)
+        kept = given.path_of(records, "records")
+        if kept and world.leads:
+            check_appendable(kept)
+        known = tuple(read_lines(kept, told=bars.note)) if kept and reuse else ()
         if callable(samples):
             images: str | Source = drawn_by(
                 samples, max(counts or protocol.counts), device=place,
@@ -180,8 +183,8 @@ def evaluate(
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
         if found and world.leads:
             found(Results(measured))
-        if records and world.leads:
-            append_records(Path(records), [record for record in measured if record not in known])
+        if kept and world.leads:
+            append_records(kept, [record for record in measured if record not in known])
     return Results(measured)
 
 
@@ -213,8 +216,9 @@ def throughput(
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
-    if records:
-        check_appendable(Path(records))
+    kept = given.path_of(records, "records")
+    if kept:
+        check_appendable(kept)
     if isinstance(model, ModelSource):
         raise UsageError("throughput opens models itself, one after the other: name this one")
     wanted = [model] if isinstance(model, str | ResolvedModel) else list(model)
@@ -243,8 +247,8 @@ def throughput(
             measured += new
             if found:
                 found(new)
-            if records:
-                append_records(Path(records), new)
+            if kept:
+                append_records(kept, new)
     return Results(measured)
 
 

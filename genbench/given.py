@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genbench.errors import UsageError
 from genbench.images.arrays import Batch, images_of
+from genbench.images.datasets import NAMED
 from genbench.images.opening import brought_to, open_image_set
 from genbench.images.sets import ImageSet
 from genbench.models.opening import ModelRequest, ResolvedModel, resolve
@@ -19,6 +20,7 @@ from genbench.models.source import ModelSource
 from genbench.quality.source import SetSource, Source
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol
+from genbench.runtime.folders import expanded
 
 Images = str | Path | ImageSet | Batch | Iterable[Batch]
 Samples = Images | ModelSource
@@ -66,7 +68,7 @@ def opened_images(
     if isinstance(images, str | Path):
         if labels is not None:
             raise UsageError("labels go with arrays: files and folders bring their own")
-        return open_image_set(str(images), crop=crop, resolution=resolution)
+        return open_image_set(spec_of(images), crop=crop, resolution=resolution)
     opened = images if isinstance(images, ImageSet) else images_of(images, name=name, labels=labels)
     return brought_to(opened, crop, resolution)
 
@@ -74,7 +76,7 @@ def opened_images(
 def samples_source(samples: Samples, protocol: EvalProtocol, name: str) -> str | Source:
     """Samples as the quality job takes them: a spec to open, or a source."""
     if isinstance(samples, str | Path | ModelSource):
-        return str(samples) if isinstance(samples, Path) else samples
+        return samples if isinstance(samples, ModelSource) else spec_of(samples)
     images = opened_images(
         samples, crop=protocol.crop, resolution=protocol.resolution, name=str(name or "samples")
     )
@@ -84,7 +86,7 @@ def samples_source(samples: Samples, protocol: EvalProtocol, name: str) -> str |
 def reference_set(given: str | Path | ImageSet | Batch) -> str | ImageSet:
     """A reference as the quality job takes it: a spec to open, or a set."""
     if isinstance(given, str | Path):
-        return str(given)
+        return spec_of(given)
     return given if isinstance(given, ImageSet) else images_of(given, name="reference")
 
 
@@ -110,10 +112,22 @@ def resolved(
     )  # fmt: skip
 
 
+def spec_of(images: str | Path) -> str:
+    """An image-set spec, with ~ as the home folder."""
+    return str(expanded(images)) if str(images).startswith("~/") else str(images)
+
+
+def shadowing(spec: object) -> str:
+    """What to tell who names a built-in image set where a file has that name; else empty."""
+    if isinstance(spec, str) and spec in NAMED and Path(spec).exists():
+        return f"{spec} is genbench's own image set; for what lies here write ./{spec}"
+    return ""
+
+
 def path_of(given: str | Path | None, name: str) -> Path | None:
     """A path, or None where none was given. Raises UsageError for anything else."""
     if given is None or isinstance(given, str | Path):
-        return Path(given) if given else None
+        return expanded(given) if given else None
     raise UsageError(f"{name} takes the path of a file, not a {type(given).__name__}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from genbench.cli.speed import audit, throughput
 from genbench.cli.tables import compare, report, table
 from genbench.cli.training import convert, distill, train
 from genbench.errors import GenbenchError
+from genbench.runtime.folders import expanded
 from genbench.version import __version__
 
 app = typer.Typer(
@@ -69,7 +71,11 @@ def _top(
 
 def main() -> None:
     """Run a command; every failure the user can mend is one line on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to stop
+            stream.reconfigure(errors="replace")
     try:
+        sys.argv[1:] = map(_with_home, sys.argv[1:])
         app()
     except GenbenchError as error:
         _fail(str(error), error.exit_code)
@@ -86,6 +92,14 @@ def main() -> None:
         if stop.code == 130:
             _fail("interrupted; what was finished is kept: the same command resumes", 130)
         raise
+
+
+def _with_home(word: str) -> str:
+    """--cache=~/x and '~/x' as the shell would have --cache ~/x."""
+    option, _, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    if not value.startswith("~/"):
+        return word
+    return f"{option}{'=' * bool(option)}{expanded(value)}"
 
 
 def _fail(text: str, code: int) -> None:

@@ -28,6 +28,7 @@ from genbench.cli.options import (
     refuse_unknown,
     resolved_model,
 )
+from genbench.errors import UsageError
 
 
 def fid(
@@ -139,6 +140,8 @@ def ref(
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
 
+    if out.suffix.lower() != ".npz":
+        raise UsageError(f"--out {out}: a reference file ends in .npz: {out}.npz")
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]

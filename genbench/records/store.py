@@ -14,6 +14,10 @@ from genbench.records.kinds import Record
 from genbench.records.lines import begins_like_a_record, from_line, is_record_line, to_line
 from genbench.runtime.files import lock, write_error
 
+_REMEDY = (
+    "name a file with --records or GENBENCH_RECORDS; where the home folder cannot be written, the "
+    "cache too: --cache or GENBENCH_CACHE"
+)
 _BLOCK = 1 << 16  # bytes read at once while looking for the last line
 _FIRST = 1 << 20  # bytes of a first line that are looked at
 
@@ -36,7 +40,7 @@ def check_appendable(path: Path) -> None:
         with path.open("ab+") as file:
             _appending_at(file, path)
     except OSError as error:
-        raise write_error(path, error) from error
+        raise write_error(path, error, remedy=_REMEDY) from error
 
 
 def append_records(path: Path, records: Iterable[Record]) -> None:
@@ -62,7 +66,7 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
             lock(file)
             _append(file, path, data)
     except OSError as error:
-        raise write_error(path, error) from error
+        raise write_error(path, error, remedy=_REMEDY) from error
 
 
 def _append(file: IO[bytes], path: Path, data: bytes) -> None:

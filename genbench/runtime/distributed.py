@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.processors import usable_processors
 
 T = TypeVar("T")
 
+_TOLD = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun says beside WORLD_SIZE
+_COMING = timedelta(minutes=10)  # until the last process is there
 _TIMEOUT = timedelta(hours=24)  # the other ranks wait while rank 0 computes the figures
 
 
@@ -69,15 +73,36 @@ class World:
 
 
 def world_of_environment() -> World:
-    """The world torchrun describes in the environment; a world of one without it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """The world torchrun describes in the environment; a world of one without it.
+
+    Raises UsageError for a description that is none, such as one left over from another program.
+    """
+    size = _number("WORLD_SIZE", 1)
+    if size <= 1:
         return World()
-    return World(
-        rank=int(os.environ["RANK"]),
-        size=int(os.environ["WORLD_SIZE"]),
-        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
-        local_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+    lacking = [name for name in _TOLD if not os.environ.get(name)]
+    if lacking:
+        raise UsageError(
+            f"WORLD_SIZE={size} without {' and '.join(lacking)}: start by torchrun, or unset "
+            "WORLD_SIZE"
+        )
+    world = World(
+        rank=_number("RANK", 0),
+        size=size,
+        local_rank=_number("LOCAL_RANK", 0),
+        local_size=_number("LOCAL_WORLD_SIZE", 1),
     )
+    if not 0 <= world.rank < size:
+        raise UsageError(f"RANK={world.rank} is none of WORLD_SIZE={size}: start by torchrun")
+    return world
+
+
+def _number(name: str, usual: int) -> int:
+    text = os.environ.get(name, "")
+    try:
+        return int(text) if text.strip() else usual
+    except ValueError as error:
+        raise UsageError(f"{name}={text} is no number: start by torchrun, or unset it") from error
 
 
 @contextmanager
@@ -96,11 +121,36 @@ def joined_world(*, trains: bool = False) -> Iterator[World]:
         return
     if not trains:
         torch.set_num_threads(usable_processors())
-    dist.init_process_group("gloo", timeout=_TIMEOUT)
+    _join(world)
     try:
         yield world
     finally:
         dist.destroy_process_group()
+
+
+def _join(world: World) -> None:
+    """Wait until every process is there. Raises GenbenchError when one is not after _COMING."""
+    try:
+        store = next(rendezvous("env://", timeout=_COMING))[0]
+        names = [f"genbench/{rank}" for rank in range(world.size)]
+        store.set(names[world.rank], "here")
+        try:
+            store.wait(names, timedelta(seconds=20))
+        except RuntimeError:
+            minutes = _COMING.total_seconds() / 60
+            if world.leads:
+                print(f"waiting up to {minutes:g} min for {world.size} processes", file=sys.stderr)
+            store.wait(names, _COMING)
+        store.set_timeout(_TIMEOUT)
+        dist.init_process_group(
+            "gloo", store=store, rank=world.rank, world_size=world.size, timeout=_TIMEOUT
+        )
+    except (RuntimeError, ValueError) as error:
+        raise GenbenchError(
+            f"the {world.size} processes of this run did not come together "
+            f"({str(error).splitlines()[0]}): start all of them by torchrun, with one MASTER_ADDR "
+            "and a free MASTER_PORT"
+        ) from error
 
 
 def device_of(name: str, world: World) -> torch.device:

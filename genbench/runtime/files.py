@@ -7,7 +7,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,15 +16,16 @@ from genbench.errors import GenbenchError
 if sys.platform != "win32":
     import fcntl
 
+_ELSEWHERE = "choose a folder that can be written"
 TEMPORARY = ".tmp"  # suffix of files that are still being written
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
-    On an error the temporary file is removed and `path` keeps what it had. Raises GenbenchError
-    when the disk is full or the folder cannot be written.
+    On an error the temporary file is removed and `path` keeps what it had. remedy: for a folder
+    that cannot be written. Raises GenbenchError then, and when the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
     try:
@@ -34,20 +35,21 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise write_error(path, error) from error
+        raise write_error(path, error, remedy=remedy) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is none has no temporary file either
+            temporary.unlink(missing_ok=True)
 
 
-def write_error(path: Path, error: OSError) -> GenbenchError:
-    """One line for a failed write, with the remedy for the usual causes."""
+def write_error(path: Path, error: OSError, *, remedy: str = _ELSEWHERE) -> GenbenchError:
+    """One line for a failed write, with the remedy: that for a full disk, or the one given."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return GenbenchError(
             f"no space left while writing {path}: free some space or write elsewhere, then run "
             "the same command again; what was finished is kept"
         )
     reason = error.strerror or str(error)
-    return GenbenchError(f"cannot write {path}: {reason}; choose a folder that can be written")
+    return GenbenchError(f"cannot write {path}: {reason}; {remedy}")
 
 
 def lock(file: IO[Any]) -> bool:

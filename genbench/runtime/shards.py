@@ -9,8 +9,11 @@ the last rename wins harmlessly.
 from __future__ import annotations
 
 import json
+import os
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ from genbench.runtime.digests import canonical_digest
 from genbench.runtime.files import TEMPORARY, replacing
 from genbench.runtime.spans import spans
 
+_REMEDY = "choose a folder with --cache or GENBENCH_CACHE"
+_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, struct.error,
+           zlib.error)  # fmt: skip
 SHARD_ROWS = 500  # samples a shard; what a killed run can lose
 _STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
 
@@ -37,9 +43,8 @@ class ShardFolder:
         self.path = root / canonical_digest(key)[:32]
         self.corrupt: list[Path] = []  # files found corrupt, and removed, by this object
         with_header = self.path / "key.json"
-        if not with_header.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
-            with replacing(with_header) as temporary:
+        if not os.path.exists(with_header):
+            with replacing(with_header, remedy=_REMEDY) as temporary:
                 temporary.write_text(json.dumps(key, indent=1, sort_keys=True))
         self._remove_stale()
 
@@ -57,7 +62,8 @@ class ShardFolder:
     def write(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Store [rows, ...] arrays by layer name. Raises GenbenchError when the disk is full."""
         for layer, array in arrays.items():
-            with replacing(self._file(shard, layer)) as temporary, temporary.open("wb") as file:
+            path = self._file(shard, layer)
+            with replacing(path, remedy=_REMEDY) as temporary, temporary.open("wb") as file:
                 np.savez(file, data=array)
 
     def read(self, shard: int, layer: str, rows: int) -> NDArray[Any] | None:
@@ -71,7 +77,7 @@ class ShardFolder:
                 data: NDArray[Any] = file["data"]
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError):
+        except _DAMAGE:
             path.unlink(missing_ok=True)
             self.corrupt.append(path)
             return None
