@@ -164,3 +164,5 @@ def compare(
             print(json.dumps(asdict(line)))
     else:
         show_rows([line.as_row() for line in lines])
+        for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
+            print(f"* {caveat}")

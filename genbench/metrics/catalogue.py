@@ -54,13 +54,19 @@ class Metric:
 
 def _frechet(short: str, generic: str, generic_title: str, layer: Layer, source: str) -> Metric:
     def compute(evidence: Evidence) -> Estimate:
-        from genbench.metrics.frechet import frechet_distance, frechet_interval
+        from genbench.metrics.frechet import (
+            finite_reference_bias,
+            frechet_distance,
+            frechet_interval,
+        )
 
         samples, reference = evidence.moments(layer), evidence.reference_moments(layer)
         value = frechet_distance(samples, reference)
         found = Estimate(value)
         if evidence.interval:
             found = frechet_interval(evidence.chunks(layer), samples, reference, value)
+            bias = finite_reference_bias(samples, evidence.reference_halves(layer), value)
+            found = replace(found, reference_bias=bias)
         return replace(found, singular=evidence.count <= len(samples.mean))
 
     return Metric(

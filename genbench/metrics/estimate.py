@@ -12,7 +12,9 @@ NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 class Estimate:
     """A figure, and where asked for its 95% interval [low, high].
 
-    singular: whether the samples were too few for a covariance of full rank.
+    singular: whether the samples were too few for a covariance of full rank. exact: the figure by
+    exact distances, where `value` imitates those of another evaluator. reference_bias: what the
+    finite reference adds to the value, about.
     """
 
     value: float
@@ -20,6 +22,8 @@ class Estimate:
     high: float | None = None
     interval: str = ""  # the method and what it holds fixed; or why there is no interval
     singular: bool = False
+    exact: float | None = None
+    reference_bias: float | None = None
 
 
 def normal_interval(value: float, variance: float, held: str) -> Estimate:

@@ -47,6 +47,11 @@ class Evidence(Protocol):
         """Their mean and scatter, or those that a reference file brings."""
         ...
 
+    def reference_halves(self, layer: Layer) -> tuple[Moments, Moments] | None:
+        """Mean and scatter of every other image of the reference, and of the rest; None where its
+        images are not there."""
+        ...
+
     def neighbours(self) -> NeighbourFigures:
         """What the nearest neighbours tell, all of it from one pass over the pairs."""
         ...

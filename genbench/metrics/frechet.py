@@ -83,6 +83,21 @@ def frechet_interval(
     )
 
 
+def finite_reference_bias(
+    samples: Moments, halves: tuple[Moments, Moments] | None, value: float
+) -> float | None:
+    """About what a finite reference adds to a distance: the mean distance to its two halves less
+    `value`, that to the whole.
+
+    The bias falls as 1/m in the reference's count m as it does in the samples' (Chong and Forsyth
+    2020, arXiv:1911.07023, section 3), so half of the reference has twice the bias of the whole.
+    None without halves, and where half a reference has no covariance of full rank.
+    """
+    if halves is None or any(half.count <= len(half.mean) for half in halves):
+        return None
+    return sum(frechet_distance(samples, half) for half in halves) / 2 - value
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -47,20 +47,32 @@ def neighbour_figures(
     prdc package) do not. float32 products only screen the pairs: whatever they cannot tell is
     measured in float64 from the features as given, so counts are those of exact distances, ties
     included, on any machine and any number of threads. (A radius alone may be off by float32's
-    rounding, where more than 4 others than the k-th are as near to within it.) half: all four
-    use the float16 distances of the ADM evaluator instead. progress(done, total) is called after
-    each block of pairs (not with half). GenbenchError when a k is not below N and M, when widths
+    rounding, where more than 4 others than the k-th are as near to within it.) half: the values of
+    all four are by the float16 distances of the ADM evaluator, and the exact ones stand beside
+    (`Estimate.exact`). progress(done, total) is called after each block of exact pairs.
+    GenbenchError when a k is not below N and M, when widths
     differ, and for NaN or infinity.
     """
     _check(samples, reference, pr_neighbours, dc_neighbours)
     samples, reference = samples.to(torch.float32), reference.to(torch.float32)
     wanted = (pr_neighbours, dc_neighbours)
-    if half:
-        radii = [half_radii(side, wanted) for side in (samples, reference)]
-        verdicts = Verdicts(*half_verdicts(samples, reference, radii[0], radii[1]))
-    else:
-        verdicts = exact_verdicts(samples, reference, wanted, progress)
-    return _figures(verdicts, dc_neighbours, interval=interval)
+    exact = _figures(
+        exact_verdicts(samples, reference, wanted, progress), dc_neighbours, interval=interval
+    )
+    if not half:
+        return exact
+    radii = [half_radii(side, wanted) for side in (samples, reference)]
+    rounded = Verdicts(*half_verdicts(samples, reference, radii[0], radii[1]))
+    return _beside(_figures(rounded, dc_neighbours, interval=interval), exact)
+
+
+def _beside(rounded: NeighbourFigures, exact: NeighbourFigures) -> NeighbourFigures:
+    return NeighbourFigures(
+        **{
+            item.name: replace(getattr(rounded, item.name), exact=getattr(exact, item.name).value)
+            for item in fields(NeighbourFigures)
+        }
+    )
 
 
 def _check(samples: Tensor, reference: Tensor, pr_neighbours: int, dc_neighbours: int) -> None:

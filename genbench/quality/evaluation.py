@@ -32,7 +32,7 @@ from genbench.quality.source import SetSource, Source
 from genbench.quality.statistics_files import read_features
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.measurement import Environment, Subject
-from genbench.records.protocols import EvalProtocol
+from genbench.records.protocols import EvalProtocol, with_weights
 from genbench.records.provenance import describe_environment
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
@@ -82,6 +82,7 @@ def evaluate(
     UsageError with the remedy; features computed so far stay in the cache.
     """
     _check_words(request)
+    request = _own_weights(request)
     job = _Job(request, world, device, reporter)
     if request.features is not None:
         return _evaluate_features(job, request.features)
@@ -196,11 +197,19 @@ def _layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:
     return [layer for layer in layers if layer in have]
 
 
+def _own_weights(request: QualityRequest) -> QualityRequest:
+    """The request under a protocol of its own where the user brings other weights than the
+    detector's published ones."""
+    given, published = request.detector_weights, detector_weight(request.protocol.detector)
+    if given is None or not given.is_file() or (published and matches(published, given)):
+        return request
+    return replace(request, protocol=with_weights(request.protocol, file_sha256(given)))
+
+
 def _weights_note(request: QualityRequest) -> tuple[str, ...]:
     """Names alone do not make a FID: say so when the detector's weights are somebody's own."""
-    published = detector_weight(request.protocol.detector)
-    given = request.detector_weights
-    if given is None or published is None or not given.is_file() or matches(published, given):
+    published, given = detector_weight(request.protocol.detector), request.detector_weights
+    if given is None or published is None or not request.protocol.weights:
         return ()
     return (
         f"{given.name} is not the published weights of {request.protocol.detector} "

@@ -91,6 +91,8 @@ def _filled(
         samples=value.count,
         settings=value.settings,
         singular=estimate.singular,
+        exact=estimate.exact,
+        reference_bias=estimate.reference_bias,
         notes=(*template.notes, *value.notes),
     )
     if not metric.needs_reference or reference is None:

@@ -59,6 +59,10 @@ class Reference:
         """Whether `moments` can answer."""
         return layer in published_layers(self.statistics) or self.rows > 1
 
+    def images_decide(self, layer: str) -> bool:
+        """Whether the moments of a layer are those of images that are there."""
+        return layer not in published_layers(self.statistics) and self.features is not None
+
     def by_statistics(self, metric: Metric) -> bool:
         """Whether a metric is computed from published statistics."""
         return metric.compares == "moments" and metric.layer in published_layers(self.statistics)
@@ -168,6 +172,19 @@ class _AtCount:
         if layer not in known:
             known[layer] = self._shared.reference.moments(layer)
         return known[layer]
+
+    def reference_halves(self, layer: Layer) -> tuple[Moments, Moments] | None:
+        reference = self._shared.reference
+        if self.count < max(self._shared.counts) or not reference.images_decide(layer):
+            return None  # at the largest count alone: it is the extrapolation's
+        found = rows(reference.features, layer) if reference.features else None
+        if found is None or len(found) < 4:
+            return None
+        first, second = (
+            stream_moments(iter([half]), [len(half)])[len(half)]
+            for half in (found[::2], found[1::2])
+        )
+        return first, second
 
     def neighbours(self) -> NeighbourFigures:
         return self._neighbours

@@ -14,6 +14,7 @@ from genbench.quality.statistics_files import (
     npz_holds_images,
     read_reference_statistics,
 )
+from genbench.records.comparability import other_detector
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.folders import cache_folder
 
@@ -25,8 +26,6 @@ PUBLISHED = {
     "VIRTUAL_imagenet512.npz": f"{_ADM}/512/VIRTUAL_imagenet512.npz",
 }
 _FOREIGN = "inception"  # what files of others are of, as far as one can tell
-# Of a detector's identity: what moves features by rounding alone.
-_ROUNDING = {"device", "torch", "torch-fidelity", "efficientnet-lite-pytorch"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,14 +139,8 @@ def _not_of(statistics: ReferenceStatistics, detector: Detector, *, foreign_is_u
         return "its statistics do not say what made them, and are taken for Inception's"
     if meta is not None and meta.detector != detector.name:
         return f"its statistics are of {meta.detector}, not {detector.name}"
-    if meta is not None:
-        for key, value in detector.identity.items():
-            made = meta.identity.get(key, value)
-            if key not in _ROUNDING and made != value:
-                return (
-                    f"its statistics were made by another {detector.name} ({key}: {_short(made)}, "
-                    f"here {_short(value)})"
-                )
+    if meta and (difference := other_detector(meta.identity, detector.identity)):
+        return f"its statistics were made by another {detector.name} ({difference} here)"
     for layer, width in statistics.widths.items():
         if detector.layers.get(layer, width) != width:
             return (
@@ -155,10 +148,6 @@ def _not_of(statistics: ReferenceStatistics, detector: Detector, *, foreign_is_u
                 f"{detector.layers[layer]}"
             )
     return ""
-
-
-def _short(value: str) -> str:
-    return value if len(value) < 40 else f"{value[:12]}…"
 
 
 def _on_trust(opened: OpenedReference, statistics: ReferenceStatistics) -> list[str]:

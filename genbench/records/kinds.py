@@ -22,7 +22,9 @@ class QualityRecord(Measurement):
     nfe: network evaluations of one sample, counted; None: nobody counted. nfe_guidance: of networks
     that only steer, such as a classifier. detector_identity: everything that decides its features.
     settings: the metric's own (k, splits, subsets …). singular: whether the covariance of so few
-    samples has no full rank, which biases a Fréchet distance upwards.
+    samples has no full rank, which biases a Fréchet distance upwards. exact: the figure by exact
+    distances, where the value is by the float16 ones of ADM's evaluator. reference_bias: what the
+    finite reference adds to a Fréchet distance, about: None where nobody computed it.
     """
 
     kind: Literal["quality"] = "quality"
@@ -30,6 +32,8 @@ class QualityRecord(Measurement):
     detector_identity: Mapping[str, str] = field(default_factory=dict)
     settings: MetricSettings | None = None
     singular: bool = False
+    exact: float | None = None
+    reference_bias: float | None = None
     nfe: float | None = None
     nfe_guidance: float | None = None
     samples_digest: str = ""

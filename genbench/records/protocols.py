@@ -47,6 +47,7 @@ class EvalProtocol:
     kid_subsets: Count = 100
     kid_subset_size: Annotated[int, Ge(2)] = 1000
     kid_seed: int = 2020
+    weights: str = ""  # SHA-256 of a detector's weights that the user brings; empty: its own
     source: str = ""  # paper or code that defines it
 
     def __post_init__(self) -> None:
@@ -64,6 +65,13 @@ class EvalProtocol:
             and (item.name in _ALWAYS or getattr(self, item.name) != item.default)
         }
         return canonical_digest(values)[:16]
+
+
+def with_weights(protocol: EvalProtocol, digest: str) -> EvalProtocol:
+    """The protocol with a detector's weights of the user's own, starred: its figures compare with
+    none of the protocol itself. digest: SHA-256 (hex) of the file."""
+    name = protocol.name if protocol.name.endswith("*") else f"{protocol.name}*"
+    return replace(protocol, name=name, weights=digest)
 
 
 def load_protocols(path: Path | None = None) -> dict[str, EvalProtocol]:

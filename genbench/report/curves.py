@@ -41,18 +41,6 @@ class SpeedPlot(Compared):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountCurve:
-    """A Fréchet distance of one set of samples at several counts."""
-
-    model: str
-    metric: str
-    counts: tuple[int, ...]
-    values: tuple[float, ...]
-    limit: float  # at infinitely many samples, by `extrapolated`
-    slope: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptionSweep:
     """Precision and recall of one model over one of its options."""
 
@@ -88,20 +76,6 @@ class BatchCurve:
     device: str
     batches: tuple[int, ...]
     rates: tuple[float, ...]
-
-
-def extrapolated(counts: Sequence[int], values: Sequence[float]) -> tuple[float, float]:
-    """(value at infinitely many samples, slope): the least-squares line of the values over 1/n.
-
-    The bias of a Fréchet distance falls as 1/n (Chong and Forsyth 2020, arXiv:1911.07023, section
-    3), so the line's intercept is free of its first order. At least two different counts.
-    """
-    inverse = [1 / count for count in counts]
-    mean_x, mean_y = sum(inverse) / len(inverse), sum(values) / len(values)
-    spread = sum((x - mean_x) ** 2 for x in inverse)
-    both = sum((x - mean_x) * (y - mean_y) for x, y in zip(inverse, values, strict=True))
-    slope = both / spread
-    return mean_y - slope * mean_x, slope
 
 
 def speed_plots(records: Sequence[Record]) -> list[SpeedPlot]:
@@ -178,33 +152,6 @@ def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:
         yield SpeedPoint(
             model=point.model, quality=point.quality, speed=point.speed, on_front=leads
         )
-
-
-def count_curves(records: Sequence[Record]) -> list[CountCurve]:
-    """Fréchet distances at two counts or more of the same samples against the same reference.
-
-    Figures of a singular covariance are left out: there the bias does not fall as 1/n.
-    """
-    label = labels_of(records)
-    found: dict[tuple[Any, ...], dict[int, float]] = {}
-    for record in quality_records(records):
-        if record.metric in FRECHET and record.samples_digest and not record.singular:
-            compared = (record.protocol_digest, record.reference_digest, record.samples_digest)
-            key = (label(record), record.metric, *compared)
-            found.setdefault(key, {})[record.samples] = record.value
-    curves = []
-    for (model, metric, *_), values in found.items():
-        if len(values) > 1:
-            counts = tuple(sorted(values))
-            heights = tuple(values[count] for count in counts)
-            limit, slope = extrapolated(counts, heights)
-            curves.append(
-                CountCurve(
-                    model=model, metric=metric, counts=counts, values=heights, limit=limit,
-                    slope=slope,
-                )
-            )  # fmt: skip
-    return curves
 
 
 def sweeps(records: Iterable[Record]) -> list[OptionSweep]:

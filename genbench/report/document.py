@@ -14,13 +14,13 @@ from genbench.report.curves import (
     OptionSweep,
     SpeedPlot,
     batch_curves,
-    count_curves,
     evaluation_plots,
     labels_of,
     quality_records,
     speed_plots,
     sweeps,
 )
+from genbench.report.extrapolation import count_curves, told_limit
 from genbench.report.plots import (
     draw_batches,
     draw_counts,
@@ -129,15 +129,23 @@ def _counts(records: Records) -> str:
             curve.metric.upper(),
             f"{count:,}",
             shown_number(value),
-            shown_number(curve.limit),
+            told_limit(curve),
         ]
         for curve in curves
         for count, value in zip(curve.counts, curve.values, strict=True)
     ]
-    header = ["model", "metric", "samples", "value", "extrapolated to infinitely many"]
+    header = [
+        "model",
+        "metric",
+        "samples",
+        "value",
+        "at infinitely many samples, given the reference",
+    ]
     caption = (
         "Fréchet distance against the number of samples. Fewer samples make it too high; the line "
-        "fits a constant plus a multiple of 1/n, and the constant is free of that bias."
+        "fits a constant plus a multiple of 1/n, and the constant is free of that bias. A finite "
+        "reference makes it too high as well: what that adds is estimated from the reference's "
+        "two halves."
     )
     return _figure(draw_counts(curves), "counts", caption, header, rows)
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
-from genbench.report.curves import BatchCurve, CountCurve, EvaluationPlot, OptionSweep, SpeedPlot
+from genbench.report.curves import BatchCurve, EvaluationPlot, OptionSweep, SpeedPlot
+from genbench.report.extrapolation import CountCurve, told_limit
 from genbench.report.svg import finished
 
 if TYPE_CHECKING:
@@ -77,11 +78,12 @@ def draw_counts(curves: Sequence[CountCurve]) -> str:
         axes.set_xlabel("samples")
         axes.set_ylabel(f"{names}, less is better")
         axes.legend()
-        limits = "; ".join(f"{curve.model} {curve.limit:.4g}" for curve in curves)
+        limits = "; ".join(f"{curve.model} {told_limit(curve)}" for curve in curves)
         return save(
             f"{names} against sample count",
             "Points are measured; lines fit a constant plus a multiple of 1/n; dotted: their limit "
-            f"at infinitely many samples, free of the bias of first order: {limits}.",
+            "at infinitely many samples given the reference, free of the samples' bias of first "
+            f"order: {limits}.",
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from genbench.metrics.catalogue import metric_named, short_title
-from genbench.records.kinds import Record
+from genbench.records.comparability import incomparable
+from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.tables.published import QUALITY, PublishedValue, find_published
 from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
@@ -92,8 +94,9 @@ def build_table(
     records: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
 ) -> Table:
-    """Fill a spec. Of several records that fit a cell the latest counts."""
-    latest = list(reversed(records))
+    """Fill a spec. Of several records that fit a cell the latest counts, and with it those alone
+    that compare with it: of its detector's weights and its reference."""
+    latest, left_out = _comparable(spec, list(reversed(records)), protocols)
     rows = [
         TableRow(
             label=row.label,
@@ -112,10 +115,46 @@ def build_table(
     return Table(
         name=spec.name,
         title=spec.title,
-        notes=(*spec.notes, *_protocol_notes(spec, protocols), *_source_notes(rows)),
+        notes=(
+            *spec.notes,
+            *_protocol_notes(spec, protocols),
+            *left_out,
+            *_source_notes(rows),
+        ),
         columns=tuple(_titled(column, spec, protocols) for column in spec.columns),
         rows=tuple(rows),
     )
+
+
+def _comparable(
+    spec: TableSpec, latest: Sequence[Record], protocols: Mapping[str, EvalProtocol]
+) -> tuple[list[Record], list[str]]:
+    """The records without those of another detector or reference than the latest that the table
+    takes, under each protocol; and a note on them."""
+    selected = [
+        (row.measured, column)
+        for row in spec.rows if row.measured
+        for column in spec.columns if column.measured and column.quality
+    ]  # fmt: skip
+    leads: dict[tuple[str, bool], QualityRecord] = {}
+    kept: list[Record] = []
+    reasons: Counter[str] = Counter()
+    for record in latest:
+        fits = isinstance(record, QualityRecord) and any(
+            wanted.admits(record, column, _protocol(wanted, column, protocols))
+            for wanted, column in selected
+        )
+        if fits and isinstance(record, QualityRecord):
+            key = (record.protocol_digest, bool(record.reference))
+            lead = leads.setdefault(key, record)
+            if reason := incomparable(lead, record):
+                reasons[reason] += 1
+                continue
+        kept.append(record)
+    return kept, [
+        f"{count} older figures are left out, which do not compare with the latest: {reason}"
+        for reason, count in reasons.items()
+    ]
 
 
 def _cell(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import find_metric
-from genbench.records.kinds import QualityRecord, Record
+from genbench.records.comparability import incomparable, rounds_otherwise
+from genbench.records.kinds import Record
 from genbench.records.store import read_records
 
 Run = Sequence[Record]
+# How many times too narrow the intervals of a fraction of references are, at worst.
+_NARROW = {"recall": 3, "coverage": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Comparison:
     uncertainty: float | None  # half a 95% interval of the difference; None: an interval is missing
     larger: bool | None  # whether the difference is larger than that
     better: str  # "first", "second", or empty: no difference shown, or no better and worse
+    caveats: tuple[str, ...] = ()
 
     def as_row(self) -> dict[str, str]:
         """The comparison as a table shows it."""
@@ -38,7 +42,7 @@ class Comparison:
             "B": f"{self.second:.6g}",
             "B − A": f"{self.difference:+.4g}",
             "± 95%": "–" if self.uncertainty is None else f"{self.uncertainty:.3g}",
-            "larger than chance": verdicts[self.larger],
+            "larger than chance": verdicts[self.larger] + " *" * bool(self.caveats),
             "better": {"first": "A", "second": "B", "": ""}[self.better],
         }
 
@@ -67,8 +71,10 @@ def named_run(name: str, records: Run, told: Callable[[str], object] | None = No
 def compare_runs(first: Run, second: Run) -> list[Comparison]:
     """Every metric that both runs have at one sample count, under one protocol and reference.
 
-    Intervals are taken as those of independent samples: their half widths add in squares. Raises
-    UsageError when the protocols or the references differ, or when nothing is in common.
+    Intervals are taken as those of independent samples: their half widths add in squares. Those of
+    recall and coverage are too narrow, since they hold all balls fixed: they are widened as
+    `_NARROW` says, and a caveat stands beside the verdict. Raises UsageError when protocols,
+    references or detectors differ, or when nothing is in common.
     """
     one, other = ({record.protocol_digest for record in run} for run in (first, second))
     if not one & other:
@@ -88,13 +94,8 @@ def compare_runs(first: Run, second: Run) -> list[Comparison]:
             f"{_figures(second)}; measure both at one -n"
         )
     for a, b in pairs:
-        if not (isinstance(a, QualityRecord) and isinstance(b, QualityRecord)):
-            continue
-        if a.reference_digest != b.reference_digest:
-            raise UsageError(
-                f"the runs do not compare: {a.metric} against reference {a.reference} "
-                f"[{a.reference_digest[:12]}] and {b.reference} [{b.reference_digest[:12]}]"
-            )
+        if reason := incomparable(a, b):
+            raise UsageError(f"the runs do not compare: {a.metric}: {reason}")
     return [_compared(a, b) for a, b in pairs]
 
 
@@ -103,6 +104,7 @@ def _compared(a: Record, b: Record) -> Comparison:
     uncertainty = None
     if None not in (a.low, a.high, b.low, b.high):
         uncertainty = math.hypot(_reach(a, b.value), _reach(b, a.value))
+        uncertainty *= _NARROW.get(a.metric, 1)
     larger = None if uncertainty is None else abs(difference) > uncertainty
     better = ""
     higher = _higher_is_better(a.metric)
@@ -110,8 +112,19 @@ def _compared(a: Record, b: Record) -> Comparison:
         better = "second" if (difference > 0) is higher else "first"
     return Comparison(
         metric=a.metric, samples=a.samples, first=a.value, second=b.value, difference=difference,
-        uncertainty=uncertainty, larger=larger, better=better,
+        uncertainty=uncertainty, larger=larger, better=better, caveats=tuple(_caveats(a, b)),
     )  # fmt: skip
+
+
+def _caveats(a: Record, b: Record) -> Iterator[str]:
+    """What to keep in mind of a comparison."""
+    if a.metric in _NARROW and a.low is not None:
+        yield (
+            f"the intervals of {a.metric} hold all balls fixed and are up to {_NARROW[a.metric]} "
+            "times too narrow: widened so far, a rule of thumb"
+        )
+    if moved := rounds_otherwise(a, b):
+        yield f"the detectors' {' and '.join(moved)} differ: so may last digits"
 
 
 def _reach(record: Record, towards: float) -> float:

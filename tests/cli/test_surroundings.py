@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", no_home)
-    monkeypatch.setattr(folders.Path, "expanduser", no_home)
+    monkeypatch.setattr(Path, "expanduser", no_home)
     for name in ("TORCH_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -52,7 +53,7 @@ def test_a_home_that_is_nobodys_is_named() -> None:
 
 
 def test_a_tilde_is_the_home_folder_wherever_it_stands(tmp_path: Path) -> None:
-    home = {"HOME": str(tmp_path / "home"), "GENBENCH_RECORDS": "~/r2.jsonl"}
+    home: dict[str, Any] = {"HOME": str(tmp_path / "home"), "GENBENCH_RECORDS": "~/r2.jsonl"}
     np.savez(tmp_path / "x.npz", open_image_set("bundled[:12]").read(0, 12).permute(0, 2, 3, 1))
     (tmp_path / "home").mkdir()
     for records in (["--records=~/r1.jsonl"], ["--records", "~/r3.jsonl"], []):
@@ -91,7 +92,7 @@ def test_a_terminal_that_is_not_utf8_gets_the_figures(
         ({"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "RANK=2"),
     ],
 )
-def test_leftovers_of_torchrun_are_one_line(given: dict[str, str], said: str) -> None:
+def test_leftovers_of_torchrun_are_one_line(given: dict[str, Any], said: str) -> None:
     run = genbench("fid", *SMALL, **given)
     assert said in error_line(run)
     assert run.returncode == 2

@@ -9,7 +9,7 @@ import pytest
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.catalogue import METRICS
-from genbench.records.protocols import EvalProtocol, choose_protocol, load_protocols
+from genbench.records.protocols import EvalProtocol, choose_protocol, load_protocols, with_weights
 
 
 def test_every_shipped_protocol_is_sound() -> None:
@@ -41,10 +41,10 @@ def test_what_decides_a_figure_changes_the_digest_and_words_do_not() -> None:
 DIGESTS = {
     "bundled": "722d89005aabfa4d",
     "standard": "19c687af6beb10d7",
-    "adm-imagenet64": "361f67ac125d95c0",
-    "adm-imagenet128": "c93eabab3c706ee8",
-    "adm-imagenet256": "42dbadbbc9444659",
-    "adm-imagenet512": "06bab945cf5c9cb9",
+    "adm-imagenet64": "4d2167b177f0401d",
+    "adm-imagenet128": "e5c8fad0c35f32b4",
+    "adm-imagenet256": "688ead1f68676c71",
+    "adm-imagenet512": "f4408a993166487b",
     "torch-fidelity": "1e0dce864f63982e",
 }
 
@@ -94,6 +94,13 @@ def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
     assert changed.digest() != choose_protocol("bundled").digest()
     with pytest.raises(UsageError, match="32 pixels"):
         choose_protocol("bundled", resolution=64)
+
+
+def test_weights_of_ones_own_make_another_protocol() -> None:
+    protocol = load_protocols()["bundled"]
+    own = with_weights(with_weights(protocol, "a" * 64), "b" * 64)
+    assert own.name == "bundled*"
+    assert len({protocol.digest(), own.digest(), with_weights(protocol, "a" * 64).digest()}) == 3
 
 
 def test_half_precision_distances_are_no_default() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from made_records import made, speed
 
 from genbench.records.kinds import QualityRecord, Record, SweepFacts, SweptBatch
 from genbench.report.curves import (
     batch_curves,
-    count_curves,
     evaluation_plots,
-    extrapolated,
     speed_plots,
     sweeps,
 )
@@ -90,30 +87,6 @@ def test_evaluations_are_those_counted_at_one_sample_count() -> None:
         ("many", 50.0, 10.0),
         ("one", 1.0, 15.0),
     ]
-
-
-def test_extrapolation_recovers_a_bias_of_first_order() -> None:
-    counts = [2000, 5000, 10_000, 50_000]
-    limit, slope = extrapolated(counts, [7.5 + 3e4 / count for count in counts])
-    assert limit == pytest.approx(7.5)
-    assert slope == pytest.approx(3e4)
-
-
-def counted(count: int, value: float, **more: object) -> QualityRecord:
-    fields: dict[str, object] = {"samples_digest": "s", "card": "a-32", **more}
-    return made("a", "fd", value, samples=count, **fields)  # type: ignore[arg-type]
-
-
-def test_a_count_curve_is_of_the_same_samples() -> None:
-    records = [
-        counted(5000, 12.0),
-        counted(10_000, 11.0),
-        counted(500, 99.0, singular=True),
-        counted(2000, 30.0, samples_digest="another seed"),
-    ]
-    (curve,) = count_curves(records)
-    assert curve.counts == (5000, 10_000)
-    assert curve.limit == pytest.approx(10.0)
 
 
 def swept(truncation: object, metric: str, value: float, **more: object) -> QualityRecord:

@@ -42,7 +42,7 @@ def test_lopsided_intervals_count_on_the_side_of_the_other() -> None:
     low = made("toy", "recall", 0.0, low=0.0, high=0.04)
     high = made("toy", "recall", 0.1, low=0.07, high=0.2)
     (found,) = compare_runs([low], [high])
-    assert found.uncertainty == pytest.approx(0.05)
+    assert found.uncertainty == pytest.approx(3 * 0.05)
 
 
 def test_without_an_interval_nothing_is_claimed() -> None:
@@ -56,8 +56,31 @@ def test_other_protocols_references_and_counts_do_not_compare() -> None:
         compare_runs(one, [figure("b", 1.0, 0.1, protocol_digest="0000")])
     with pytest.raises(UsageError, match="share no metric at one sample count"):
         compare_runs(one, [figure("b", 1.0, 0.1, samples=2000)])
-    with pytest.raises(UsageError, match="against reference"):
-        compare_runs(one, [figure("b", 1.0, 0.1, reference_digest="x", reference="other")])
+    mine = [figure("a", 1.0, 0.1, reference_digest="y", reference="mine")]
+    with pytest.raises(UsageError, match=r"reference mine \[y\] against other \[x\]"):
+        compare_runs(mine, [figure("b", 1.0, 0.1, reference_digest="x", reference="other")])
+
+
+def test_other_detector_weights_do_not_compare_and_another_device_is_told() -> None:
+    def of(run: str, **identity: str) -> list[QualityRecord]:
+        whole = {"detector": "d", "weights_sha256": "a" * 64, "device": "cpu"} | identity
+        return [figure(run, 1.0, 0.1, detector_identity=whole)]
+
+    with pytest.raises(UsageError, match="another efficientnet-lite0: weights_sha256 aaa"):
+        compare_runs(of("a"), of("b", weights_sha256="b" * 64))
+    (found,) = compare_runs(of("a"), of("b", device="cuda"))
+    assert found.caveats == ("the detectors' device differ: so may last digits",)
+    assert not compare_runs(of("a"), of("b"))[0].caveats
+
+
+@pytest.mark.parametrize(("difference", "larger"), [(0.03, False), (0.05, True)])
+def test_narrow_intervals_are_widened_with_a_caveat(difference: float, larger: bool) -> None:
+    (found,) = compare_runs(
+        [figure("a", 0.5, 0.01, "recall")], [figure("b", 0.5 + difference, 0.01, "recall")]
+    )
+    assert found.larger is larger
+    assert "up to 3 times too narrow" in found.caveats[0]
+    assert found.as_row()["larger than chance"].endswith(" *")
 
 
 @pytest.fixture

@@ -125,6 +125,24 @@ def test_the_protocol_counts_by_digest_not_by_name() -> None:
     assert cell(table("adm-quality", renamed), "ADM-G", "FID", "128").measured is not None
 
 
+def test_figures_of_other_weights_or_references_do_not_stand_beside_the_latest() -> None:
+    def of(metric: str, weights: str, reference: str) -> QualityRecord:
+        reference_name = "VIRTUAL_imagenet128_labeled.npz"
+        return guided(
+            metric, 3.0, detector_identity={"weights_sha256": weights}, reference=reference_name,
+            reference_digest=reference,
+        )  # fmt: skip
+
+    for other in (of("sfid", "b", "r"), of("sfid", "a", "q")):
+        built = table("adm-quality", other, of("fid", "a", "r"))
+        assert cell(built, "ADM-G", "FID", "128").measured is not None
+        assert cell(built, "ADM-G", "sFID", "128").measured is None
+        assert any("1 older figures are left out" in note for note in built.notes)
+    whole = table("adm-quality", of("sfid", "a", "r"), of("fid", "a", "r"))
+    assert cell(whole, "ADM-G", "sFID", "128").measured is not None
+    assert not any("left out" in note for note in whole.notes)
+
+
 def test_of_several_records_the_latest_counts() -> None:
     found = cell(
         table("adm-quality", guided("fid", 9.0), guided("fid", 3.0)), "ADM-G", "FID", "128"
