@@ -222,7 +222,7 @@ def throughput(
     if isinstance(model, ModelSource):
         raise UsageError("throughput opens models itself, one after the other: name this one")
     wanted = [model] if isinstance(model, str | ResolvedModel) else list(model)
-    batches = given.wholes(batches, "batches", least=1)
+    batches = given.wholes(batches, "batches")
     resolved = [one for one in wanted if isinstance(one, ResolvedModel)]
     requests = [
         ModelRequest(

@@ -1,6 +1,7 @@
 """What a family may offer beyond sampling. All of it is optional, and `genbench check` tests it.
 
-Of an adapter: Trainable, Distillable, Convertible, RandomInit, CountableNetworks, TimedTraining.
+Of an adapter: Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
+TimedTraining.
 Of a generator: CountsEvaluations, CountsGuidance, Repeating, Compilable.
 """
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from genbench.models.contract import Generator, ModelCard
+from genbench.models.contract import Adapter, Generator, ModelCard
 
 if TYPE_CHECKING:
     import torch
@@ -136,6 +137,17 @@ class RandomInit(Protocol):
     def load_random(self, card: ModelCard, device: torch.device, dtype: torch.dtype) -> Generator:
         """The generator `load` gives, with random weights, none of them zero throughout: what is
         zero at the start of training would make some of the work trivial."""
+        ...
+
+
+@runtime_checkable
+class Folding(Protocol):
+    """A family whose networks are not run as published: layers folded into one another do less work
+    for the same images."""
+
+    def as_published(self) -> Adapter:
+        """The family with the options under which its networks do the published work: what a GPU's
+        second is reckoned by."""
         ...
 
 

@@ -20,6 +20,7 @@ from genbench.models.optional import (
     CountsGuidance,
     Distillable,
     DistillRun,
+    Folding,
     RandomInit,
     Repeating,
     StepSetting,
@@ -33,7 +34,8 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 
 Rule = tuple[str, Callable[[], str]]
-_ADAPTERS = (Trainable, Distillable, Convertible, RandomInit, CountableNetworks, TimedTraining)
+_ADAPTERS = (Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
+             TimedTraining)  # fmt: skip
 _GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
 
@@ -68,6 +70,8 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         )
     if isinstance(adapter, RandomInit):
         yield "RandomInit: draws images that are not flat", lambda: _random(model, source.device)
+    if isinstance(adapter, Folding):
+        yield "Folding: as published it stays so", lambda: _published(adapter)
     if isinstance(adapter, CountableNetworks):
         yield (
             "CountableNetworks: refuses unknown names",
@@ -84,6 +88,13 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "Repeating: as many calls as are counted", lambda: _repeated(source)
     if isinstance(generator, Compilable):  # the last: what it leaves behind would compile
         yield "Compilable: hands over its networks", lambda: _compiles(generator)
+
+
+def _published(adapter: Folding) -> str:
+    published = adapter.as_published()
+    if not isinstance(published, Folding) or published.as_published() != published:
+        return "as_published() of what it gives is something else: it must be the same"
+    return ""
 
 
 def _refuses(call: Callable[[Path], object]) -> str:

@@ -141,7 +141,9 @@ class SpeedRecord(Measurement):
     """A rate, a latency or a peak of memory: of the device at hand or, by tier, of a target GPU.
 
     gpu: name of the device's datasheet; empty without one. batch: None for what has none.
-    flops_per_image: None where there is no product to count. statistic: of the trials, where the
+    flops_per_image: as the network was run; None where there is no product to count.
+    published_flops_per_image: of the network as published, where layers are folded into less work:
+    what another GPU's seconds are reckoned by; None: the same. statistic: of the trials, where the
     value is not their mean.
     """
 
@@ -157,6 +159,7 @@ class SpeedRecord(Measurement):
     compiled: bool | None = None
     host_copy_seconds: float | None = None  # of a batch, not in the rate
     flops_per_image: float | None = None
+    published_flops_per_image: float | None = None
     timing: TimingFacts | None = None
     work: WorkFacts | None = None
     sweep: SweepFacts | None = None

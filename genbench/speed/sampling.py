@@ -23,9 +23,11 @@ _TRIALS, _FEWEST = 5, 3  # trials at least, and of a long trajectory
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCost:
-    """What one image costs. seconds: of one call at batch 1, from one of each evaluation."""
+    """What one image costs. flops: as the network is run; published: as it was published. seconds:
+    of one call at batch 1, from one of each evaluation."""
 
     flops: int
+    published: int
     evaluations: int  # network calls
     seconds: float
 
@@ -45,19 +47,29 @@ class SamplingSpeed:
     power: PowerLog = field(default_factory=PowerLog)
 
 
-def cost_of_an_image(source: ModelSource, lab: Laboratory) -> ImageCost:
+def cost_of_an_image(
+    source: ModelSource, lab: Laboratory, published: ModelSource | None = None
+) -> ImageCost:
     """FLOPs of one image, counted while each kind of evaluation is made once, and an estimate of
-    the time from making each once more. Raises GenbenchError when there is no memory for it."""
+    the time from making each once more. Raises GenbenchError when there is no memory for it.
+
+    published: the same model as published, with any weights; None: it is run as it was.
+    """
     what = f"model {source.name} does not fit the memory of {lab.device} even at batch 1"
     remedy = "use a smaller --res, a half precision --dtype, or another device"
     with refusing_memory(what, remedy):
-        labels, noise = source.labels(0, 1), source.noise(0, 1)
-        evaluations = evaluations_of(source.generator, labels, noise)
+        evaluations = _evaluations(source)
+        flops = sampling_flops(evaluations)
         return ImageCost(
-            flops=sampling_flops(evaluations),
+            flops=flops,
+            published=sampling_flops(_evaluations(published)) if published else flops,
             evaluations=sum(times for _, times in evaluations),
             seconds=_estimate(evaluations, lab),
         )
+
+
+def _evaluations(source: ModelSource) -> Sequence[Evaluation]:
+    return evaluations_of(source.generator, source.labels(0, 1), source.noise(0, 1))
 
 
 @torch.inference_mode()

@@ -60,7 +60,7 @@ def theoretical(flops: float, target: Gpu, arithmetic: str) -> TargetRate | None
     return TargetRate(
         tier="theoretical",
         value=theoretical_throughput(flops, peak=peak),
-        how=f"{peak / 1e12:g} TFLOP/s ({word}) / {flops / 1e9:,.2f} GFLOP an image",
+        how=f"{peak / 1e12:g} TFLOP/s ({word}) / {flops / 1e9:,.2f} GFLOP an image as published",
     )
 
 

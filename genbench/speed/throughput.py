@@ -15,7 +15,7 @@ from genbench.models.opening import (
     open_random_model,
     resolve,
 )
-from genbench.models.optional import TrainingForm
+from genbench.models.optional import Folding, RandomInit, TrainingForm
 from genbench.models.registry import NoVariantError
 from genbench.models.source import ModelSource
 from genbench.records.kinds import SpeedRecord
@@ -23,9 +23,10 @@ from genbench.runtime.arithmetic import FLOAT32, Arithmetic, pinned
 from genbench.runtime.progress import Reporter
 from genbench.speed.datasheets import Gpu
 from genbench.speed.instruments import Laboratory
-from genbench.speed.sampling import cost_of_an_image, measure_sampling
+from genbench.speed.sampling import ImageCost, cost_of_an_image, measure_sampling
 from genbench.speed.target_gpu import TargetRate, is_target, projected, theoretical
 from genbench.speed.timings_to_measurements import (
+    flops_facts,
     of_subject,
     sampling_records,
     speed_template,
@@ -168,6 +169,16 @@ def open_for_speed(model: ResolvedModel, lab: Laboratory) -> ModelSource:
     return open_random_model(model, lab.device)
 
 
+def _as_published(model: ResolvedModel, lab: Laboratory) -> ModelSource | None:
+    """The model as published, with random weights, which cost the same; None where it is run so."""
+    if not isinstance(model.adapter, Folding):
+        return None
+    published = model.adapter.as_published()
+    if published == model.adapter or not isinstance(published, RandomInit):
+        return None
+    return open_random_model(replace(model, adapter=published), lab.device)
+
+
 def _of_request(
     model: ResolvedModel, template: SpeedRecord, request: SpeedRequest, lab: Laboratory,
     reporter: Reporter,
@@ -184,16 +195,17 @@ def _of_request(
             reporter.note(f"{name} is left out: {error}")
             return []
         advance(1)
-    return _of_model(source, of_subject(template, source.subject()), request, lab, reporter)
+    with reporter.task(f"{source.name}: counting FLOPs", 1) as advance:
+        cost = cost_of_an_image(source, lab, _as_published(model, lab))
+        advance(1)
+    template = of_subject(template, source.subject())
+    return _of_model(source, cost, template, request, lab, reporter)
 
 
 def _of_model(
-    source: ModelSource, template: SpeedRecord, request: SpeedRequest, lab: Laboratory,
-    reporter: Reporter,
+    source: ModelSource, cost: ImageCost, template: SpeedRecord, request: SpeedRequest,
+    lab: Laboratory, reporter: Reporter,
 ) -> list[SpeedRecord]:  # fmt: skip
-    with reporter.task(f"{source.name}: counting FLOPs", 1) as advance:
-        cost = cost_of_an_image(source, lab)
-        advance(1)
     if cost.seconds > lab.patience:
         text = (
             f"{source.spec.card} is not measured: one image takes about {cost.seconds:.0f} s on "
@@ -203,8 +215,8 @@ def _of_model(
         if request.target is None and len(request.models) == 1:
             raise GenbenchError(text)
         reporter.note(text)
-        base = replace(template, mode="sample", flops_per_image=cost.flops)
-        return list(_target_records(base, None, cost.flops, request, lab))
+        base = replace(template, mode="sample", **flops_facts(cost))
+        return list(_target_records(base, None, cost.published, request, lab))
     records: list[SpeedRecord] = []
     for speed in measure_sampling(
         source, cost, lab, reporter, batches=request.batches, compiles=request.compiles
@@ -212,7 +224,7 @@ def _of_model(
         measured = sampling_records(template, speed, lab, request.arithmetic)
         again = bool(records)  # the latency is the same at every batch size: recorded once
         records += [record for record in measured if not (again and record.metric == "latency")]
-        records += _target_records(measured[0], measured[0].value, cost.flops, request, lab)
+        records += _target_records(measured[0], measured[0].value, cost.published, request, lab)
     return records
 
 
@@ -220,7 +232,7 @@ def _target_records(
     base: SpeedRecord, rate: float | None, flops: float, request: SpeedRequest, lab: Laboratory
 ) -> Iterator[SpeedRecord]:
     """The rows of the target GPU: what was measured on one, what arithmetic gives, and an
-    interval; never one for another."""
+    interval; never one for another. flops: of an image by the network as published."""
     target, arithmetic = request.target, request.arithmetic.name
     if target is None:
         return

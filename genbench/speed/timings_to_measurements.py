@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from genbench.models.optional import TrainingForm
 from genbench.records.kinds import (
@@ -29,7 +30,7 @@ from genbench.speed.datasheets import Gpu
 from genbench.speed.flops import CONVENTION
 from genbench.speed.instruments import Laboratory
 from genbench.speed.power import PowerLog, gpu_facts, warnings_of
-from genbench.speed.sampling import SamplingSpeed
+from genbench.speed.sampling import ImageCost, SamplingSpeed
 from genbench.speed.target_gpu import TargetRate, second_of, short_name
 from genbench.speed.timing import INTERVAL, Timing
 from genbench.speed.training import TrainingSpeed
@@ -84,7 +85,7 @@ def sampling_records(
         evaluations=speed.cost.evaluations,
         compiled=speed.compiled,
         host_copy_seconds=speed.copy,
-        flops_per_image=speed.cost.flops or None,
+        **flops_facts(speed.cost),
         work=work_facts(timing.rate, speed.cost.flops, lab, arithmetic),
         batch_rule="smallest within 1% of the best of a sweep" if speed.sweep else "given",
         sweep=_sweep_facts(speed.sweep, speed.cost.evaluations),
@@ -102,6 +103,15 @@ def sampling_records(
             samples=timing.batch, batch=timing.batch,
         ),
     ]  # fmt: skip
+
+
+def flops_facts(cost: ImageCost) -> dict[str, Any]:
+    """What a record says of the work of an image, as run and as published."""
+    folded = cost.published != cost.flops
+    return {
+        "flops_per_image": cost.flops or None,
+        "published_flops_per_image": cost.published if folded else None,
+    }
 
 
 def training_records(

@@ -9,7 +9,13 @@ from genbench.records.kinds import Record, SpeedRecord
 from genbench.tables.build import Cell, Table
 from genbench.tables.specs import Column
 
-RECALLED, RANDOM, ESTIMATE = "†", "‡", "≈"  # marks with a meaning of their own; others are letters
+# Marks with a meaning of their own; others are letters.
+RECALLED, RANDOM, ESTIMATE, SECONDARY, COUNTED = "†", "‡", "≈", "§", "¶"
+_UNSEEN = {
+    "recalled": ("from memory: nobody has checked this figure against the paper yet", RECALLED),
+    "secondary": ("read in notes on the paper, not in the paper itself", SECONDARY),
+    "counted": ("printed in no paper: counted here from the official code", COUNTED),
+}
 PUBLISHED, MEASURED, DIFFERENCE = "published", "measured", "difference"
 ABSENT = "–"  # could be measured and is not; what cannot be is left empty
 _ORIGINS = {
@@ -149,9 +155,8 @@ def _published(cell: Cell, marks: _Marks) -> Entry:
     if value is None:
         return Entry()
     remarks = [(note, "") for note in value.notes]
-    if value.confidence == "recalled":
-        text = "from memory: nobody has checked this figure against the paper yet"
-        remarks.insert(0, (text, RECALLED))
+    if value.confidence in _UNSEEN:
+        remarks.insert(0, _UNSEEN[value.confidence])
     given = tuple(marks.mark(*remark) for remark in remarks)
     return Entry(value.value, cell.best_published, given)
 

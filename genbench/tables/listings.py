@@ -166,6 +166,15 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
     if weights:
         yield f"weights: {', '.join(weights)}"
     for rate in rates:
+        if rate.flops_per_image and not rate.training:
+            published = rate.published_flops_per_image
+            beside = (
+                f", {published / 1e9:.5g} as published (layers are folded)" if published else ""
+            )
+            yield (
+                f"{rate.card} at batch {rate.batch}: {rate.flops_per_image / 1e9:.5g} GFLOP an "
+                f"image as run{beside}"
+            )
         if rate.timing is not None:
             told = rate.timing
             yield (

@@ -12,9 +12,11 @@ from typing import Literal, get_args
 from genbench.errors import GenbenchError
 from genbench.runtime.folders import tables_folder
 
-# seen: read in the named source; recalled: from memory, shown with a mark until somebody confirms
-# it; low: from memory and unsure of it, never shown as a published value.
-Confidence = Literal["seen", "recalled", "low"]
+# seen: read in the named source; counted: of no paper, counted here from the official code;
+# secondary: read in somebody's notes on the source; recalled: from memory (these three are shown
+# with a mark); low: from memory and unsure of it, never shown as a published value.
+Confidence = Literal["seen", "counted", "secondary", "recalled", "low"]
+_SHOWN: tuple[Confidence, ...] = ("seen", "counted", "secondary", "recalled")
 QUALITY = ("FID", "sFID", "IS", "precision", "recall")  # what "quality" in notes.csv stands for
 _SUFFIXES = {"": 1.0, "M": 1e6, "B": 1e9}
 
@@ -105,10 +107,10 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            rows, names = list(reader), reader.fieldnames
     except FileNotFoundError as error:
         raise GenbenchError(f"{path} is missing: reinstall genbench") from error
-    if reader.fieldnames != list(columns) or any(None in row.values() for row in rows):
+    if names != list(columns) or any(None in row.values() for row in rows):
         raise GenbenchError(f"{path} must have the columns {', '.join(columns)} in every line")
     return rows
 
@@ -124,14 +126,14 @@ def _concerns(note: dict[str, str], row: dict[str, str]) -> bool:
 def find_published(
     values: Sequence[PublishedValue], selectors: Sequence[PublishedSelector], metric: str
 ) -> PublishedValue | None:
-    """The value of a cell: a seen one before a recalled one, and never one of low certainty."""
+    """The value of a cell: the surest there is, and never one of low certainty."""
     fitting = [
         value
         for selector in selectors
         for value in values
         if value.metric == metric and selector.admits(value)
     ]
-    for confidence in ("seen", "recalled"):
+    for confidence in _SHOWN:
         for value in fitting:
             if value.confidence == confidence:
                 return value

@@ -80,6 +80,7 @@ class MeasuredSelector:
     reference: str = ""  # what --ref must name, for protocols without a reference
     options: Conditions = field(default_factory=dict)  # of the model, as records hold them
     where: Conditions = field(default_factory=dict)  # further conditions on records
+    first: str = ""  # a command to be run once before, such as a conversion
     weights: str = ""  # how the command names the weights
     arguments: str = ""  # the options it passes
     sweep: str = ""  # an option that was tried at several values; its best by `best_of` counts
@@ -115,7 +116,7 @@ class MeasuredSelector:
 
     def command(self, column: Column) -> str:
         """The command line that makes the missing record."""
-        return column.command.format(
+        return (f"{self.first} && " if self.first else "") + column.command.format(
             model=self.model,
             resolution=self.resolution,
             variant=f" --variant {self.variant}" if self.variant else "",

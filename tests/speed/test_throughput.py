@@ -293,7 +293,8 @@ def speed_rows(gpu: Gpu | None, target: Gpu = V100) -> dict[str, SpeedRecord]:
         models=(), arithmetic=ARITHMETICS["float16"], batches=(40,), target=target
     )
     template = speed_template(lab, request.arithmetic)
-    found = job._of_model(source, template, request, lab, SilentReporter())
+    cost = cost_of_an_image(source, lab)
+    found = job._of_model(source, cost, template, request, lab, SilentReporter())
     return {record.metric: record for record in found}
 
 
@@ -433,6 +434,29 @@ def test_training_steps_are_timed(tmp_path: Path) -> None:
     assert tiers == {"training_throughput_v100_theoretical"}
 
 
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_a_v100_second_is_reckoned_by_the_published_work(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "records.jsonl"
+    run = throughput(
+        "--model", "biggan-deep", "--res", "32", "--batch", "2", "--seconds", "0.1", "--gpu",
+        "v100", *options, records=path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rate, *_, theory = speed_records(path)
+    assert rate.flops_per_image is not None
+    published = rate.published_flops_per_image
+    if options:
+        assert published is None
+        published = rate.flops_per_image
+    else:
+        assert published is not None
+        assert published > 1.1 * rate.flops_per_image
+        assert "as published (layers are folded)" in run.stdout
+    assert theory.value == pytest.approx(120e12 / published)
+
+
 def test_what_would_take_too_long_is_not_begun(tmp_path: Path) -> None:
     run = throughput(
         "--train", "--model", "adm-guided", "--res", "64", "--seconds", "0.1", "--gpu", "v100",
@@ -461,7 +485,8 @@ def test_a_family_without_random_weights_is_told_what_to_do() -> None:
         (["--model", "toy", "--dtype", "tf32"], "use float32 on a CPU", 2),
         (["--model", "toy", "--steps", "4"], "there is no option --steps", 2),
         (["--model", "toy", "--compile"], "has nothing to compile", 2),
-        (["--model", "toy", "--seconds", "-1"], "give a positive number", 2),
+        (["--model", "toy", "--seconds", "-1"], "is no length of a measurement", 2),
+        (["--model", "toy", "--seconds", "nan"], "is no length of a measurement", 2),
         (["--model", "toy", "--train"], "none of these models brings a training step", 2),
         (["--model", "toy", "--model", "hit", "--variant", "toy-32"], "measure it alone", 2),
     ],

@@ -136,6 +136,22 @@ def test_stated_evaluations_become_a_column() -> None:
     assert found.value == "79"
 
 
+def test_what_no_paper_prints_and_what_was_read_elsewhere_is_marked() -> None:
+    rows = {value.source: value.confidence for value in load_published()}
+    for source, confidence in rows.items():
+        if "notes" in source.split() and "repository" not in source:
+            assert confidence == "secondary", source
+        if source.startswith("REFERENCE_MODELS"):
+            assert confidence == "counted", source
+
+
+def test_an_empty_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "published.csv").write_text("")
+    (tmp_path / "notes.csv").write_text("")
+    with pytest.raises(GenbenchError, match="must have the columns"):
+        load_published(tmp_path)
+
+
 def test_another_confidence_is_refused(tmp_path: Path) -> None:
     for name in ("published.csv", "notes.csv"):
         text = (tables_folder() / name).read_text()

@@ -47,7 +47,7 @@ def guided(metric: str, value: float, **more: object) -> QualityRecord:
 
 
 def test_every_spec_the_papers_need_is_there() -> None:
-    assert set(spec_names()) == {
+    assert set(spec_names()) >= {
         *("hit-table1", "hit-throughput", "adm-table7", "adm-quality", "adm-compute"),
         *("emd-imagenet64", "emd-imagenet128", "biggan-truncation", "bundled"),
     }
@@ -279,6 +279,14 @@ def test_another_sample_count_makes_another_table() -> None:
     assert cell(built, "HiT", "FD").measured == few
     assert any("2,000 samples" in note for note in built.notes)
     assert cell(built, "EMD", "FD").command.endswith("-n 2000 --ci")
+
+
+def test_a_pickle_is_converted_before_it_is_measured() -> None:
+    commands = [cell.command for row in table("emd-imagenet64").rows for cell in row.cells]
+    (edm,) = {command for command in commands if "--model edm" in command}
+    convert, measure = edm.split(" && ")
+    assert convert.startswith("genbench convert edm edm-imagenet-64x64-cond-adm.pkl --out ")
+    assert convert.split()[5] in measure
 
 
 def test_an_unknown_table_suggests_the_nearest() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -69,6 +69,10 @@ class BigGANDeepAdapter(TrainsByRecipe):
         _published(256, 55_880_833),
         _published(512, 56_163_905),
     )  # fmt: skip
+
+    def as_published(self) -> BigGANDeepAdapter:
+        """The family with its network as published, nothing folded."""
+        return replace(self, plain=True, compile=False)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.truncation <= 1.0:

@@ -56,7 +56,8 @@ class OneStep:
             checkpoint=BUNDLED,
             license="MIT",
             paper="arXiv:2405.16852",
-            note="Fashion-MNIST; distilled by `genbench distill emd` from the bundled ADM",
+            note="Fashion-MNIST; distilled by `genbench distill emd` from an ADM of fewer steps "
+            "than the bundled one",
         ),
         ModelCard(
             name="emd-64",

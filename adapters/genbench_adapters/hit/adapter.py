@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -86,6 +86,10 @@ class HiTAdapter(TrainsByRecipe):
         """The generator of a card with random weights, in the form that `load` gives."""
         config = OFFICIAL.get(card.resolution) or _small()
         return self._generator(random_network(partial(HiT, config), device), device, dtype)
+
+    def as_published(self) -> HiTAdapter:
+        """The family with its network as published, nothing folded."""
+        return replace(self, plain=True)
 
     def _generator(self, network: HiT, device: torch.device, dtype: torch.dtype) -> HiTGenerator:
         folds = not self.plain and network.config.norm == "batch"
