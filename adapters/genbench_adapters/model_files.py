@@ -31,12 +31,22 @@ Network = TypeVar("Network", bound=nn.Module)
 def write_model(
     path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any], *, kind: Written
 ) -> None:
-    """Write tensors (of any shape and dtype) and configuration, whole or not at all. Raises
-    GenbenchError as `replacing`."""
+    """Write tensors (of any shape and dtype) and configuration, whole or not at all, equal content
+    as equal bytes. Raises GenbenchError as `replacing`."""
     metadata = {_KIND: kind, _CONFIG: json.dumps(config)}
     tensors = {key: value.contiguous().cpu() for key, value in state.items()}
     with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=metadata))
+        temporary.write_bytes(_in_order(save(tensors, metadata=metadata)))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes them in any order, and the
+    digest of weights must not depend on that."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return file[:8] + text.ljust(end - 8) + file[end:]
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

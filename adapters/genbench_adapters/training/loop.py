@@ -7,6 +7,7 @@ state is in the checkpoint, so a killed run goes on as if nothing had happened.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -100,8 +101,9 @@ def run_training(training: Training, run: RecipeRun, recipe: Paced, **given: str
             if finished % recipe.preview_every == 0 or finished == steps:
                 save_grid(run.out / f"preview-{finished:07d}.png", training.preview()[:_GRID])
             if finished % recipe.save_every == 0 or finished == steps:
-                _save(training, state, finished, identity)
+                # The log first: lines beyond the state are done again, missing ones never are.
                 _write_lines(log, lines)
+                _save(training, state, finished, identity)
                 last = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
                 run.reporter.note(f"step {finished}: {last}")
     run.world.barrier()
@@ -125,9 +127,27 @@ def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:
 def _save(training: Training, path: Path, step: int, identity: Mapping[str, Any]) -> None:
     parts = {name: part.state_dict() for name, part in training.parts().items()}
     held = {"step": step, "identity": json.dumps(identity, sort_keys=True), "parts": parts}
-    # Through an open file, so that a full disk is an OSError and not torch's own.
     with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(held, file)
+        writer = _Remembering(file)
+        try:
+            torch.save(held, writer)
+        except (
+            RuntimeError
+        ) as error:  # what torch makes of a full disk, which has a name of its own
+            raise writer.problem or error from error
+
+
+class _Remembering(io.BufferedWriter):
+    """A file that remembers why a write to it failed."""
+
+    problem: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.problem = error
+            raise
 
 
 def _kept_lines(path: Path, step: int) -> list[str]:
