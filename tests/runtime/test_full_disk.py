@@ -54,8 +54,9 @@ def test_a_measurement_goes_on_when_there_is_room(tmp_path: Path, size: int) -> 
 
 @pytest.mark.parametrize("size", [100, 20_000])
 def test_training_goes_on_when_there_is_room(tmp_path: Path, size: int) -> None:
+    words = hit_words(tmp_path, "run")
     with files_of_at_most(size):
-        line = error_line(genbench(*hit_words(tmp_path, "run")))
+        line = error_line(genbench(*words))
     assert "cannot write" in line
     assert str(tmp_path / "run") in line
     for name in ("run", "calm"):
