@@ -25,6 +25,7 @@ from genbench.quality.references import (
     OpenedReference,
     open_reference,
     published_layers,
+    refuse_statistics_of_others,
     suited_to,
 )
 from genbench.quality.reuse import figures_on_record
@@ -226,6 +227,7 @@ def _open_reference(job: _Job, source: Source) -> OpenedReference:
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
     opened = open_reference(wanted, crop=protocol.crop, size=source.size)
+    refuse_statistics_of_others(opened, protocol.detector)
     # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
     return opened if wanted is named else replace(opened, name=protocol.reference)
 

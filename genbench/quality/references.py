@@ -110,6 +110,14 @@ def _opened(spec: str | ImageSet, crop: str, resolution: int) -> OpenedReference
     )
 
 
+def refuse_statistics_of_others(opened: OpenedReference, detector: str) -> None:
+    """Raises GenbenchError, before the detector is there, for a file of statistics alone that
+    another detector made."""
+    meta = opened.statistics.meta if opened.statistics else None
+    if opened.images is None and meta and meta.detector != detector:
+        raise _useless(opened, f"its statistics are of {meta.detector}, not {detector}", detector)
+
+
 def suited_to(opened: OpenedReference, detector: Detector) -> OpenedReference:
     """The reference with its statistics if this detector made them, as far as one can tell, else
     without them. Raises GenbenchError when nothing is left."""
@@ -118,14 +126,17 @@ def suited_to(opened: OpenedReference, detector: Detector) -> OpenedReference:
         return opened
     if problem := _not_of(statistics, detector, foreign_is_used=opened.images is None):
         if opened.images is None:
-            raise GenbenchError(
-                f"{opened.name} holds statistics alone, and {problem}: make it with this detector "
-                f"(`genbench ref IMAGES --out FILE --detector {detector.name}`), or pass --ref "
-                "IMAGES"
-            )
+            raise _useless(opened, problem, detector.name)
         note = f"{opened.name}: {problem}: computed from its images instead"
         return replace(_of_images(opened.images), notes=(*opened.notes, note))
     return replace(opened, notes=(*opened.notes, *_on_trust(opened, statistics)))
+
+
+def _useless(opened: OpenedReference, problem: str, detector: str) -> GenbenchError:
+    return GenbenchError(
+        f"{opened.name} holds statistics alone, and {problem}: make it with this detector "
+        f"(`genbench ref IMAGES --out FILE --detector {detector}`), or pass --ref IMAGES"
+    )
 
 
 def _of_images(images: ImageSet) -> OpenedReference:

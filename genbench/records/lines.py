@@ -15,8 +15,11 @@ FORMAT = 2  # of the lines written; raised when a reader of the last one would m
 
 
 def to_line(record: Record) -> str:
-    """One line of JSON, every digit kept. Raises ValueError for NaN and infinity."""
-    return json.dumps({"format": FORMAT, **asdict(record)}, allow_nan=False)
+    """One line of JSON, every digit kept; names of files that are no text in any encoding with "?"
+    for what is none. Raises ValueError for NaN and infinity."""
+    values = {"format": FORMAT, **asdict(record)}
+    line = json.dumps(values, allow_nan=False, ensure_ascii=False)
+    return json.dumps(json.loads(line.encode(errors="replace")))
 
 
 def begins_like_a_record(line: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import reprlib
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -162,8 +163,8 @@ def _refused_value(kind: Any, problem: Mapping[str, Any]) -> str:
     if problem["type"] in ("too_long", "string_too_long"):
         return f"{place} {value!r} is too long: give {problem['ctx']['max_length']} at most"
     if problem["type"] in _WORDS:
-        return f"{place} {value!r} is not {_WORDS[problem['type']]}: correct it"
-    return f"{place} {value!r} cannot be: {problem['msg']}"
+        return f"{place} {reprlib.repr(value)} is not {_WORDS[problem['type']]}: correct it"
+    return f"{place} {reprlib.repr(value)} cannot be: {problem['msg']}"
 
 
 def _within_bounds(hint: Any, problem: str) -> str:
