@@ -23,10 +23,10 @@ from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards
-from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
 
 EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
-DETECTOR_BATCH = 50  # divides SHARD_ROWS
+DETECTOR_BATCH = PART_ROWS  # so that a shard taken over half filled goes on with whole batches
 _FORMAT = 1  # changes when the meaning of a shard changes
 
 

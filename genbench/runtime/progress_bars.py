@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +23,7 @@ from rich.text import Text
 from genbench.runtime.progress import Advance
 
 stderr = Console(stderr=True)
+_LINE_SECONDS = 30.0  # between two lines of a task
 
 
 class _Rate(ProgressColumn):
@@ -28,11 +31,41 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
+        return Text("" if speed is None else f"{speed:,.1f}/s", style="cyan")
+
+
+class _Lines:
+    """Progress of one task as lines, now and then: what a log file or a pipe gets."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label, self._total, self._done = label, total, 0
+        self._begun = self._told = time.monotonic()
+        self._at_first: int | None = None  # what was there already, which tells no rate
+
+    def advance(self, finished: int) -> None:
+        self._done += finished
+        if self._at_first is None:
+            self._at_first = self._done
+        now = time.monotonic()
+        if now - self._told >= _LINE_SECONDS:
+            self._told = now
+            stderr.print(self._line(now), markup=False, highlight=False, soft_wrap=True)
+
+    def _line(self, now: float) -> str:
+        rate = (self._done - (self._at_first or 0)) / (now - self._begun)
+        left = (
+            f", {rate:,.3g}/s, ETA {_duration((self._total - self._done) / rate)}" if rate else ""
+        )
+        return f"{self._label}: {self._done:,} of {self._total:,}{left}"
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 class ProgressBars:
-    """Bars with rate and ETA on stderr; silent where stderr is no terminal. Notes always show."""
+    """Bars with rate and ETA on stderr, or a line every half minute where stderr is no terminal.
+    Notes always show."""
 
     def __init__(self, *, leads: bool) -> None:
         self._leads = leads
@@ -56,8 +89,15 @@ class ProgressBars:
             self._progress.start()
         self._open += 1
         task = self._progress.add_task(label, total=total)
+        lines = _Lines(label, total)
+
+        def advance(finished: int) -> None:
+            self._progress.advance(task, finished)
+            if self._leads and not stderr.is_terminal:
+                lines.advance(finished)
+
         try:
-            yield lambda finished: self._progress.advance(task, finished)
+            yield advance
         finally:
             self._open -= 1
             if not self._open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from genbench.errors import GenbenchError
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Advance, Reporter
-from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
 
 Arrays = Mapping[str, NDArray[Any]]
 Producer = Callable[[int, int], Iterator[Arrays]]  # rows start … stop-1, in pieces of any size
+_PART_SECONDS = 10.0  # what a killed run loses at most, beside a piece
 
 
 def fill_shards(
@@ -69,30 +71,69 @@ def _fill_span(
     advance: Advance,
     weight: int,
 ) -> None:
-    done = start
-    for rows in _cut(produce(start, stop), start, stop):
-        folder.write(done // SHARD_ROWS, {layer: rows[layer] for layer in layers})
-        finished = len(rows[layers[0]])
-        done += finished
-        advance(finished * weight)  # ranks advance alike, so rank 0 speaks for all of them
-    if done != stop:
-        raise GenbenchError(f"the source gave {done - start} of {stop - start} rows: check it")
+    """Rows start … stop-1, from the beginning of a shard; what a killed run left of that shard is
+    taken over. Ranks advance alike (weight), so rank 0 speaks for all of them."""
+    shard = _Growing(folder, layers, start, stop)
+    advance(shard.done - start)
+    try:
+        for piece in produce(shard.done, stop):
+            shard.add(piece)
+            advance(len(piece[layers[0]]) * weight)
+    except KeyboardInterrupt:
+        shard.keep_part()
+        raise
+    if shard.done != stop:
+        raise GenbenchError(
+            f"the source gave {shard.done - start} of {stop - start} rows: check it"
+        )
 
 
-def _cut(pieces: Iterator[Arrays], start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
-    """The pieces joined and cut at the borders of shards."""
-    held: list[Arrays] = []
-    first, have = start, 0
-    for piece in pieces:
-        held.append(piece)
-        have += len(next(iter(piece.values())))
-        while have and (wanted := min(SHARD_ROWS - first % SHARD_ROWS, stop - first)) <= have:
-            joined = {layer: np.concatenate([part[layer] for part in held]) for layer in piece}
-            yield {layer: array[:wanted] for layer, array in joined.items()}
-            held = [{layer: array[wanted:] for layer, array in joined.items()}]
-            first, have = first + wanted, have - wanted
-            if first >= stop:
-                return
+class _Growing:
+    """Rows start … stop-1 on their way into shards. Of a slow source the unfinished shard is kept
+    every _PART_SECONDS as far as it is there, so that a killed run loses no more."""
+
+    def __init__(self, folder: ShardFolder, layers: Sequence[str], start: int, stop: int) -> None:
+        self._folder, self._layers, self._stop = folder, layers, stop
+        self._first = start  # of the shard that is being filled
+        part = folder.part(start // SHARD_ROWS, layers, min(SHARD_ROWS, stop - start))
+        self._held: list[Arrays] = [part] if part else []
+        self.done = start + (len(next(iter(part.values()))) if part else 0)
+        self._written = time.monotonic()
+
+    def add(self, piece: Arrays) -> None:
+        """Take the next rows, [n, ...] by layer, of any n."""
+        self._held.append({layer: piece[layer] for layer in self._layers})
+        self.done += len(piece[self._layers[0]])
+        while self.done >= self._end and self._first < self._stop:
+            self._write(self._end - self._first)
+        if time.monotonic() - self._written > _PART_SECONDS:
+            self.keep_part()
+
+    @property
+    def _end(self) -> int:
+        return min(self._first - self._first % SHARD_ROWS + SHARD_ROWS, self._stop)
+
+    def _joined(self) -> dict[str, NDArray[Any]]:
+        return {
+            layer: np.concatenate([part[layer] for part in self._held]) for layer in self._layers
+        }
+
+    def _write(self, rows: int) -> None:
+        joined = self._joined()
+        self._folder.write(
+            self._first // SHARD_ROWS, {layer: array[:rows] for layer, array in joined.items()}
+        )
+        self._first += rows
+        self._held = [{layer: array[rows:] for layer, array in joined.items()}]
+        self._written = time.monotonic()
+
+    def keep_part(self) -> None:
+        """Write what there is of the unfinished shard."""
+        rows = (self.done - self._first) // PART_ROWS * PART_ROWS
+        if rows > 0:
+            joined = {layer: array[:rows] for layer, array in self._joined().items()}
+            self._folder.write_part(self._first // SHARD_ROWS, joined)
+        self._written = time.monotonic()
 
 
 def _bring_to_leader(

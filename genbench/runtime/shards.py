@@ -25,10 +25,12 @@ from genbench.runtime.digests import canonical_digest
 from genbench.runtime.files import TEMPORARY, replacing
 from genbench.runtime.spans import spans
 
+_PART = "-part"
 _REMEDY = "choose a folder with --cache or GENBENCH_CACHE"
 _DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, struct.error,
            zlib.error)  # fmt: skip
-SHARD_ROWS = 500  # samples a shard; what a killed run can lose
+SHARD_ROWS = 500  # samples a shard
+PART_ROWS = 50  # a shard that is not finished holds a multiple of these; divides SHARD_ROWS
 _STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
 
 
@@ -56,13 +58,23 @@ class ShardFolder:
             except FileNotFoundError:  # another run tidied it first
                 continue
 
-    def _file(self, shard: int, layer: str) -> Path:
-        return self.path / f"{shard:06d}-{layer}.npz"
+    def _file(self, shard: int, layer: str, suffix: str = "") -> Path:
+        return self.path / f"{shard:06d}-{layer}{suffix}.npz"
 
     def write(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Store [rows, ...] arrays by layer name. Raises GenbenchError when the disk is full."""
+        self._write(shard, arrays, "")
+        for layer in arrays:
+            self._file(shard, layer, _PART).unlink(missing_ok=True)
+
+    def write_part(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """`write`, of a shard that is not finished: a file of its own, beside a finished one of
+        another run."""
+        self._write(shard, arrays, _PART)
+
+    def _write(self, shard: int, arrays: Mapping[str, NDArray[Any]], suffix: str) -> None:
         for layer, array in arrays.items():
-            path = self._file(shard, layer)
+            path = self._file(shard, layer, suffix)
             with replacing(path, remedy=_REMEDY) as temporary, temporary.open("wb") as file:
                 np.savez(file, data=array)
 
@@ -71,7 +83,23 @@ class ShardFolder:
 
         A corrupt file is removed, so the caller computes it again like an absent one.
         """
-        path = self._file(shard, layer)
+        data = self._read(self._file(shard, layer))
+        return data[:rows] if data is not None and data.shape[0] >= rows else None
+
+    def part(self, shard: int, layers: Sequence[str], rows: int) -> dict[str, NDArray[Any]]:
+        """What there is of an unfinished shard of `rows` rows: the first ones, as many of each
+        layer, a multiple of PART_ROWS; nothing is an empty dict."""
+        whole: dict[str, NDArray[Any]] = {}
+        for layer in layers:
+            for suffix in (_PART, ""):
+                data = self._read(self._file(shard, layer, suffix))
+                if data is not None and len(data) > len(whole.get(layer, ())):
+                    whole[layer] = data
+        have = min((len(whole.get(layer, ())) for layer in layers), default=0)
+        have = min(have, rows - 1) // PART_ROWS * PART_ROWS
+        return {layer: data[:have] for layer, data in whole.items()} if have else {}
+
+    def _read(self, path: Path) -> NDArray[Any] | None:
         try:
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 data: NDArray[Any] = file["data"]
@@ -81,7 +109,7 @@ class ShardFolder:
             path.unlink(missing_ok=True)
             self.corrupt.append(path)
             return None
-        return data[:rows] if data.shape[0] >= rows else None
+        return data if data.ndim else None
 
     def holds(self, shard: int, layers: Sequence[str], rows: int) -> bool:
         """Whether every layer of the shard can be read with at least `rows` rows."""

@@ -12,10 +12,11 @@ ALONE, GIVEN = 3, 1  # threads of a process by itself, and those torchrun allows
 
 @pytest.mark.parametrize(("trains", "expected"), [(False, ALONE), (True, GIVEN)])
 def test_threads(monkeypatch: pytest.MonkeyPatch, trains: bool, expected: int) -> None:
-    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
+    told = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in told.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "usable_processors", lambda: ALONE)
-    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(distributed, "_join", lambda world: None)
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
     before = torch.get_num_threads()
     try:

@@ -10,6 +10,8 @@ import dataclasses
 import io
 import json
 import os
+import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +84,7 @@ def run_training(training: Training, run: RecipeRun, recipe: Paced, **given: str
     lines = _kept_lines(log, done)
     if run.world.leads and done:
         run.reporter.note(f"resuming {run.out} at step {done} of {steps}")
-    with run.reporter.task("training", steps) as advance:
+    with run.reporter.task("training", steps) as advance, _Interruptible() as user:
         advance(done)
         for number in range(done, steps):
             losses = training.step(number)
@@ -100,13 +102,36 @@ def run_training(training: Training, run: RecipeRun, recipe: Paced, **given: str
                 continue
             if finished % recipe.preview_every == 0 or finished == steps:
                 save_grid(run.out / f"preview-{finished:07d}.png", training.preview()[:_GRID])
-            if finished % recipe.save_every == 0 or finished == steps:
+            if finished % recipe.save_every == 0 or finished == steps or user.interrupts:
                 # The log first: lines beyond the state are done again, missing ones never are.
                 _write_lines(log, lines)
                 _save(training, state, finished, identity)
                 last = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
                 run.reporter.note(f"step {finished}: {last}")
+            if user.interrupts:
+                raise KeyboardInterrupt
     run.world.barrier()
+
+
+class _Interruptible:
+    """While it lasts, Ctrl-C waits for the end of a step, whose state can be saved; a second one
+    does not wait. In the main thread alone, where signals arrive."""
+
+    interrupts = False
+
+    def __enter__(self) -> _Interruptible:
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def _interrupted(self, number: int, frame: object) -> None:
+        self.interrupts = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def __exit__(self, *problem: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
 
 
 def _resume(training: Training, path: Path, identity: Mapping[str, Any]) -> int:

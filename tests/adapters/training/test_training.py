@@ -64,6 +64,30 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe: Path, tmp_path:
     assert (whole / "preview-0000006.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_ctrl_c_saves_the_step_that_was_done(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genbench_adapters.biggan_deep.train import BigGANTraining
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert genbench(*biggan_words(recipe, whole)).returncode == 0
+    step = BigGANTraining.step
+
+    def interrupted(self: BigGANTraining, number: int) -> object:
+        if number == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, number)
+
+    monkeypatch.setattr(BigGANTraining, "step", interrupted)
+    stopped = genbench(*biggan_words(recipe, broken))
+    assert stopped.returncode == 130
+    monkeypatch.undo()
+    resumed = genbench(*biggan_words(recipe, broken))
+    assert "at step 5 of 6" in resumed.stderr
+    for key, value in weights(whole).items():
+        assert torch.equal(value, weights(broken)[key]), key
+
+
 def test_two_processes_share_a_batch(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "shared"
     run_in_two_processes(recipe, out)
