@@ -19,14 +19,21 @@ SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.safetensors')
 # Speeds must have the machine to themselves.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: tables sweeps evaluations quality texts readme test check lint types bench setup
+.PHONY: tables sweeps evaluations first quality texts readme test check lint types bench setup
 
 tables: texts
 	$(GENBENCH) report $(READ) -n $(N) --out results/report.html
 	$(GENBENCH) table bundled -n $(N) $(READ)
 
+# A first look at all of them; the samples are the first of what follows, and drawn once.
+FIRST_N := 1000
+first: setup
+	for m in $(MODELS); do $(GENBENCH) fid --model $$m --res 32 --reuse -n $(FIRST_N) \
+	  --records $(RECORDS) || exit 1; done
+	$(GENBENCH) table bundled -n $(FIRST_N) --records $(RECORDS)
+
 # All figures with intervals at N, distances alone at its parts, and samples for the report to show.
-quality: setup
+quality: first
 	@mkdir -p results/samples
 	for m in $(MODELS); do run="$(GENBENCH) fid --model $$m --res 32 --ci --reuse" && \
 	  $$run -n $(N) --records $(RECORDS) && \

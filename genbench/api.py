@@ -191,6 +191,7 @@ def evaluate(
 def throughput(
     model: str | ResolvedModel | Sequence[str | ResolvedModel],
     *,
+    instead: Mapping[str, tuple[ResolvedModel, ...]] | None = None,
     resolution: int = 0,
     variant: str = "",
     checkpoint: str | Path = "",
@@ -209,7 +210,8 @@ def throughput(
 ) -> Results[SpeedRecord]:
     """Measure how fast models draw, or with `train` how fast they learn; random weights serve.
 
-    model: one or several. batches: sizes of a call; empty: the best of a sweep. gpu: set this GPU's
+    model: one or several. instead: by name what to measure where a model takes too long. batches:
+    sizes of a call; empty: the best of a sweep. gpu: set this GPU's
     seconds beside ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a
     GPU, 5 on a CPU. found: called with the records of each model as soon as they are there.
     records: a file to append them to. Raises GenbenchError or UsageError with the remedy.
@@ -237,7 +239,7 @@ def throughput(
         arithmetic = resolved[0].arithmetic
     check_arithmetic(arithmetic, place)
     request = SpeedRequest(
-        models=tuple(resolved), arithmetic=arithmetic, resolution=resolution,
+        models=tuple(resolved), instead=instead or {}, arithmetic=arithmetic, resolution=resolution,
         batches=batches, compiles=compile, target=find_gpu(gpu) if gpu else None,
     )  # fmt: skip
     measured: list[SpeedRecord] = []

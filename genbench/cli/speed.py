@@ -22,6 +22,7 @@ from genbench.cli.options import (
 from genbench.errors import GenbenchError, UsageError
 
 if TYPE_CHECKING:
+    from genbench.models.opening import ResolvedModel
     from genbench.records.kinds import SpeedRecord
     from genbench.speed.datasheets import Gpu
 
@@ -34,7 +35,10 @@ class NotMeasuredError(GenbenchError):
 
 def throughput(
     ctx: typer.Context,
-    model: Annotated[list[str], typer.Option("--model", "-m", help="Model; repeat it.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Model; repeat it. None: all that bring weights."),
+    ] = None,
     res: Resolution = 0,
     variant: Variant = "",
     checkpoint: Checkpoint = "",
@@ -78,8 +82,9 @@ def throughput(
     from genbench.speed.datasheets import find_gpu
     from genbench.speed.instruments import sheet_of
     from genbench.speed.throughput import resolve_fitting
+    from genbench.speed.usual import SIDE, usual_models, usual_names
 
-    if len(model) > 1 and (variant or checkpoint):
+    if len(model or usual_names()) > 1 and (variant or checkpoint):
         raise UsageError("--variant and --checkpoint are of one model: measure it alone")
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
@@ -89,12 +94,18 @@ def throughput(
             name=name, resolution=0 if train else res, variant=variant, checkpoint=checkpoint,
             seed=seed, options=free_options(ctx),
         )
-        for name in model
+        for name in model or usual_names()
     ]  # fmt: skip
-    models = (
-        [resolve(request, lenient=True) for request in requests]
-        if train else resolve_fitting(requests, reporter)
-    )  # fmt: skip
+    instead: dict[str, tuple[ResolvedModel, ...]] = {}
+    if train:
+        models = [resolve(request, lenient=True) for request in requests]
+    elif model or res:
+        models = resolve_fitting(requests, reporter)
+    else:
+        models, instead = usual_models(free_options(ctx), seed)
+        for other in (one for one in models if one.card.resolution != SIDE):
+            name, size = other.request.name, other.card.resolution
+            told(f"{name} has no {SIDE} pixels: it is measured at {size}")
     refuse_unknown(ctx, models)
     path = records or default_records()
     before = read_records(path, told=told) if target else []
@@ -104,9 +115,9 @@ def throughput(
             print(to_line(record))
 
     measured = api.throughput(
-        models, resolution=res, dtype=dtype, batches=batches, compile=compiles, train=train,
-        gpu=target.name if target else "", seconds=seconds, device=device, records=path,
-        found=print_lines if json_lines else None, reporter=reporter,
+        models, instead=instead, resolution=res, dtype=dtype, batches=batches, compile=compiles,
+        train=train, gpu=target.name if target else "", seconds=seconds, device=device,
+        records=path, found=print_lines if json_lines else None, reporter=reporter,
     )  # fmt: skip
     if not json_lines:
         show_results(measured, as_json=False)

@@ -102,14 +102,20 @@ def _quality_notes(records: Sequence[QualityRecord]) -> Iterator[str]:
 
 
 def list_speeds(records: Sequence[SpeedRecord]) -> Listing:
-    """The device's own rates, one row a model and batch size."""
+    """The device's own rates, one row a model and batch size; "–" for a model that was not
+    measured, and the reason below."""
     rates = [record for record in records if record.metric in _RATES]
+    seen = {network_of(rate) for rate in rates}
+    reasons = {network_of(item): item.notes for item in records if network_of(item) not in seen}
+    rows = [_speed_row(rate, records) for rate in rates]
+    rows += [(name, *["–"] * (len(_SPEED_COLUMNS) - 1)) for name in reasons]
+    told = dict.fromkeys(note for notes in reasons.values() for note in notes)
     return Listing(
         title=f"{rates[0].environment.device}, measured here" if rates else "nothing was measured",
         columns=_SPEED_COLUMNS,
-        rows=tuple(_speed_row(rate, records) for rate in rates),
+        rows=tuple(rows),
         numbers=frozenset(_SPEED_COLUMNS[2:]),
-        notes=tuple(_speed_notes(rates)) if rates else (),
+        notes=(*(_speed_notes(rates) if rates else ()), *(f"–: {note}" for note in told)),
     )
 
 
