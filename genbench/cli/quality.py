@@ -137,11 +137,13 @@ def ref(
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
     from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.files import refuse_input
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
 
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {out}: a reference file ends in .npz: {out}.npz")
+    refuse_input(out, [Path(images)])
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]

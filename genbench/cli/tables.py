@@ -42,9 +42,11 @@ def table(
     """
     from genbench import api
     from genbench.cli.console import stdout
-    from genbench.runtime.files import replacing
+    from genbench.runtime.files import refuse_input, replacing
     from genbench.tables.terminal import print_table
 
+    for path in out or ():
+        refuse_input(path, records or ())
     built = api.build_table(name, read_all(records), samples=n).table
     texts = {path: _as_text(built, format or _format_of(path)) for path in out or ()}
     if check:
@@ -124,10 +126,11 @@ def report(
 
     from genbench import api
     from genbench.report.document import report_html
-    from genbench.runtime.files import replacing
+    from genbench.runtime.files import refuse_input, replacing
     from genbench.runtime.folders import cache_folder
     from genbench.tables.specs import load_spec, spec_names
 
+    refuse_input(out, records or ())
     found = read_all(records)
     tables: list[Table] = []
     for name in spec_names():

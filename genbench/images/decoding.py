@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _PNG = b"\x89PNG"
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # and colour profiles, which no FID code applies
 _PLAIN = ("L", "1", "P", "CMYK", "YCbCr")
 
 

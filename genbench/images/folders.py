@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
+from genbench.images import dataset_json
 from genbench.images.decoding import SUFFIXES, decode, picture_size
 from genbench.images.sets import ImageSet
+from genbench.runtime.files import refuse_special
 from genbench.runtime.processors import usable_processors
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
@@ -35,15 +37,21 @@ class _Pictures(ImageSet):
 
     def _take(self, names: list[str], crop: str, resolution: int) -> None:
         where = self._where("")
-        if not names:
+        if not names or names == [dataset_json.NAME]:
             raise GenbenchError(f"{where} holds no PNG, JPEG or WebP images: check the path")
-        self._names = names
+        self._listed = dataset_json.NAME in names
+        self._names = [name for name in names if name != dataset_json.NAME]
         self._crop, self._resolution = crop, resolution
         self._label()
         self.size = self._common_size() if crop == "none" else (resolution, resolution)
 
     def _label(self) -> None:
-        if all("/" in name for name in self._names):
+        """The labels of dataset.json, else those of the sub-folders."""
+        if self._listed:
+            where = self._where(dataset_json.NAME)
+            content = self._bytes(dataset_json.NAME)
+            self.labels = dataset_json.listed_labels(content, self._names, where)
+        if self.labels is None and all("/" in name for name in self._names):
             classes = [name.split("/", 1)[0] for name in self._names]
             self.class_names = tuple(sorted(set(classes)))
             number = {name: label for label, name in enumerate(self.class_names)}
@@ -150,13 +158,15 @@ def _is_side_file(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return (name.startswith(".") and name != "..") or name == "__MACOSX"
 
 
 def _picture_names(names: Sequence[str], where: str) -> list[str]:
     """The pictures among `names`, sorted by code points, whatever the system's language."""
     found = sorted(name for name in names if not _is_side_file(name))
     for name in found:
+        if os.path.basename(name) == dataset_json.NAME and name.count("/") <= 1:
+            continue
         if os.path.splitext(name)[1].lower() not in SUFFIXES:
             raise GenbenchError(
                 f"{where} holds {name}, which is no PNG, JPEG or WebP image: move or convert it"
@@ -193,13 +203,22 @@ class PictureFolder(_Pictures):
             name = f"{within}/{entry.name}" if within else entry.name
             if _is_side_file(entry.name):
                 continue
-            if entry.is_dir():
+            if self._leads_to_a_folder(entry, name):
                 yield from self._files(name, (*above, own))
                 continue
             if not entry.is_file():
-                kind = "broken link" if entry.is_symlink() else "device or a pipe, no file"
+                broken = entry.is_symlink() and not os.path.exists(entry.path)
+                kind = "broken link" if broken else "device or a pipe, no file"
                 raise GenbenchError(f"{self._where(name)} is a {kind}: remove it")
             yield name
+
+    def _leads_to_a_folder(self, entry: os.DirEntry[str], name: str) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError as error:  # a link to itself
+            raise GenbenchError(
+                f"{self._where(name)} is a link in a circle ({error.strerror}): remove it"
+            ) from error
 
     def _unreadable(self, error: OSError) -> None:
         raise GenbenchError(
@@ -223,6 +242,7 @@ class PictureZip(_Pictures):
 
     def __init__(self, path: Path, *, crop: str = "none", resolution: int = 0) -> None:
         self.path, self.name = path, path.name
+        refuse_special(path)
         try:
             self._archive = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:

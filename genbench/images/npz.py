@@ -21,6 +21,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.images.sets import ImageSet, Labels, to_channels_first
+from genbench.runtime.files import refuse_special
 
 _CHUNK = 1 << 22  # bytes read at once
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error,
@@ -31,6 +32,7 @@ _NPY_VERSIONS = ((1, 0), (2, 0), (3, 0))
 @contextmanager
 def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, with every kind of damage turned into one line."""
+    refuse_special(path)
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -103,7 +105,8 @@ class NpzImages(ImageSet):
 
     def _checked(self, header: ArrayHeader | None, archive: zipfile.ZipFile) -> ArrayHeader:
         if header is None:
-            known = ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            known = ", ".join(names[:6]) + ", …" * (len(names) > 6) or "nothing"
             raise GenbenchError(
                 f"{self.path} has no arr_0 (it holds {known}): save the images as "
                 "numpy.savez(path, images), uint8 [N, H, W, 3]"
@@ -187,6 +190,14 @@ class NpzImages(ImageSet):
             while block := member.read(_CHUNK):
                 hasher.update(block)
         return hasher.hexdigest()
+
+
+def stored_digest(images: ImageSet) -> str:
+    """The content digest that a set's images will have as `arr_0` of a file."""
+    hasher = hashlib.sha256(str((len(images), *images.size, 3)).encode())
+    for batch in images:
+        hasher.update(np.ascontiguousarray(batch.permute(0, 2, 3, 1).numpy()).tobytes())
+    return hasher.hexdigest()
 
 
 def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:

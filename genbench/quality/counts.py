@@ -54,9 +54,14 @@ def notes_on_parts(
 ) -> Mapping[int, tuple[str, ...]]:
     """For each count below what there is, which classes the first samples of a set that is sorted
     by class are of. Told once, and for the records of that count."""
-    if source.count is None or not in_blocks(labels := source.labels(0, source.count)):
+    if source.count is None or max(counts) == min(counts) == source.count:
         return {}
-    assert labels is not None
+    labels = source.labels(0, source.count)
+    if labels is None:
+        for count in (count for count in counts if count < source.count):
+            reporter.note(f"{source.name}: the first {count} of {source.count} images, in order")
+    if labels is None or not in_blocks(labels):
+        return {}
     whole = len(labels.unique())
     notes = {}
     for count in counts:

@@ -47,9 +47,13 @@ class Reference:
         """Mean and covariance of a layer: the published ones when the file brings them."""
         published = self.statistics
         if published is not None and layer in published_layers(published):
-            if layer == "pool":
-                return Moments.from_statistics(published.mu, published.sigma, published.count)
-            return Moments.from_statistics(published.mu_s, published.sigma_s, published.count)
+            pool = layer == "pool"
+            mu, sigma = (published.mu if pool else published.mu_s,
+                         published.sigma if pool else published.sigma_s)  # fmt: skip
+            try:
+                return Moments.from_statistics(mu, sigma, published.count)
+            except GenbenchError as error:
+                raise GenbenchError(f"{self.name}: {error}") from error
         if self.features is None:
             raise GenbenchError(f"{self.name} has neither images nor {layer} statistics: add them")
         count = self.features.count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genbench.detectors.contract import Detector
+from genbench.images.npz import stored_digest
 from genbench.images.npz_writing import write_reference
 from genbench.images.sets import ImageSet
 from genbench.metrics.moments import stream_moments
@@ -42,7 +43,8 @@ def export_reference(
         "detector": detector.name,
         "identity": dict(detector.identity),
         "count": len(images),
-        "images_digest": images.digest(),
+        "size": list(images.size),
+        "images_digest": stored_digest(images),
         "genbench": __version__,
     }
     write_reference(out, images, statistics, meta)

@@ -97,6 +97,7 @@ def _opened(spec: str | ImageSet, crop: str, resolution: int) -> OpenedReference
     if statistics is None:
         return _of_images(open_image_set(str(path), crop=crop, resolution=resolution))
     if not npz_holds_images(path):
+        _check_size(path, statistics, crop, resolution)
         return OpenedReference(
             name=path.name, digest=file_sha256(path), images=None, statistics=statistics
         )
@@ -108,6 +109,22 @@ def _opened(spec: str | ImageSet, crop: str, resolution: int) -> OpenedReference
     return OpenedReference(
         name=images.name, digest=file_sha256(path), images=images, statistics=statistics
     )
+
+
+def _check_size(path: Path, statistics: ReferenceStatistics, crop: str, resolution: int) -> None:
+    """Raises GenbenchError for statistics without images that are of another size than the samples,
+    or of an unknown one where the samples were brought to theirs."""
+    size = statistics.meta.size if statistics.meta else None
+    if size is None and crop != "none":
+        raise GenbenchError(
+            f"{path.name} holds statistics alone and does not say of what size its images were: "
+            "leave --crop out, or pass --ref IMAGES"
+        )
+    if size is not None and resolution and tuple(size) != (resolution, resolution):
+        raise GenbenchError(
+            f"{path.name} holds statistics of images of {size[1]}x{size[0]}, not of "
+            f"{resolution}x{resolution} as the samples: pass --ref IMAGES with --crop and --res"
+        )
 
 
 def refuse_statistics_of_others(opened: OpenedReference, detector: str) -> None:

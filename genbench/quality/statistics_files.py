@@ -28,6 +28,7 @@ class Meta:
     detector: str
     identity: Mapping[str, str]  # of the detector
     count: Annotated[int, Ge(1)]
+    size: tuple[int, int] | None = None  # (H, W) of the images
     images_digest: str = ""
     genbench: str
 

@@ -35,11 +35,13 @@ def incomparable(one: Record, other: Record) -> str:
     if not (isinstance(one, QualityRecord) and isinstance(other, QualityRecord)):
         return ""
     digests = (one.reference_digest, other.reference_digest)
-    if all(digests) and digests[0] != digests[1]:
+    if digests[0] != digests[1]:
         return (
-            f"reference {one.reference} [{digests[0][:12]}] against {other.reference} "
-            f"[{digests[1][:12]}]"
+            f"reference {one.reference or 'not told'} [{digests[0][:12]}] against "
+            f"{other.reference or 'not told'} [{digests[1][:12]}]"
         )
+    if bool(one.detector_identity) != bool(other.detector_identity):
+        return f"{one.detector}: only one of the records says of which weights"
     if difference := other_detector(one.detector_identity, other.detector_identity):
         return f"another {one.detector}: {difference}"
     return ""

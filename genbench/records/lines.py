@@ -47,6 +47,10 @@ def from_line(line: str | bytes, *, name: object = "this record") -> Record:
         values: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         told = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:100]
+        if told.startswith("Extra data"):
+            raise GenbenchError(
+                f"{name} holds more than one record, or something behind it: break the line there"
+            ) from error
         raise GenbenchError(
             f"{name} is not a genbench record ({told}): remove that line"
         ) from error

@@ -12,7 +12,7 @@ from typing import IO
 from genbench.errors import GenbenchError
 from genbench.records.kinds import Record
 from genbench.records.lines import begins_like_a_record, from_line, is_record_line, to_line
-from genbench.runtime.files import lock, write_error
+from genbench.runtime.files import lock, refuse_special, write_error
 
 _REMEDY = (
     "name a file with --records or GENBENCH_RECORDS; where the home folder cannot be written, the "
@@ -31,9 +31,12 @@ def check_appendable(path: Path) -> None:
     try:
         if path.is_dir():
             raise GenbenchError(f"{path} is a folder: name a record file in it, {path}/runs.jsonl")
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path.parent):
+        target = Path(os.path.realpath(path))  # of a link that may lead nowhere
+        if target.is_symlink():
+            raise GenbenchError(f"{path} is a link in a circle: name another file")
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=target.parent):
                 return
         if not stat.S_ISREG(path.stat().st_mode):
             return  # a pipe or a device takes what it is given
@@ -59,7 +62,10 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            with path.open("wb", buffering=0) as stream:
+            # Without waiting: a pipe that nobody reads is an error.
+            number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(number, True)
+            with open(number, "wb") as stream:
                 stream.write(data)
             return
         with path.open("ab+", buffering=0) as file:
@@ -86,12 +92,12 @@ def _appending_at(file: IO[bytes], path: Path) -> tuple[int, bytes]:
     file that holds something else than records."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    first = file.read(min(size, _FIRST)).split(b"\n", 1)[0]
-    if first.strip() and not (begins_like_a_record(first) or is_record_line(first)):
+    lines = [line for line in file.read(min(size, _FIRST)).split(b"\n") if line.strip(b"\0 \r\t")]
+    if lines and not any(begins_like_a_record(line) or is_record_line(line) for line in lines):
         raise GenbenchError(f"{path} holds something else than records: name another file")
     start, last = _last_line(file, size)
-    if not last:
-        return size, b""
+    if not last.strip(b"\0"):  # nothing, or what a machine that died left of a block
+        return start, b""
     if is_record_line(last):
         return size, b"\n"
     if begins_like_a_record(last):
@@ -124,6 +130,7 @@ def read_records(path: Path, *, told: Callable[[str], object] | None = None) -> 
     """
     if not path.exists():
         return []
+    refuse_special(path)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from genbench.errors import GenbenchError
+from genbench.runtime.files import refuse_special
 
 
 def canonical_digest(value: object) -> str:
@@ -19,6 +20,7 @@ def canonical_digest(value: object) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file, remembered for as long as its size and time stay the same."""
+    refuse_special(path)
     try:
         found = path.stat()
         return _sha256_of(str(path), found.st_size, found.st_mtime_ns, found.st_ino)

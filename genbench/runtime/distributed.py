@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from genbench.runtime.processors import usable_processors
 T = TypeVar("T")
 
 _TOLD = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun says beside WORLD_SIZE
+_SILENCE = 10.0  # seconds until it is said that processes are waited for
 _COMING = timedelta(minutes=10)  # until the last process is there
 _TIMEOUT = timedelta(hours=24)  # the other ranks wait while rank 0 computes the figures
 
@@ -130,17 +132,16 @@ def joined_world(*, trains: bool = False) -> Iterator[World]:
 
 def _join(world: World) -> None:
     """Wait until every process is there. Raises GenbenchError when one is not after _COMING."""
+    minutes = _COMING.total_seconds() / 60
+    text = f"waiting up to {minutes:g} min for the {world.size} processes of this run"
+    telling = threading.Timer(_SILENCE, lambda: print(text, file=sys.stderr))
+    telling.daemon = True
+    telling.start()
     try:
         store = next(rendezvous("env://", timeout=_COMING))[0]
         names = [f"genbench/{rank}" for rank in range(world.size)]
         store.set(names[world.rank], "here")
-        try:
-            store.wait(names, timedelta(seconds=20))
-        except RuntimeError:
-            minutes = _COMING.total_seconds() / 60
-            if world.leads:
-                print(f"waiting up to {minutes:g} min for {world.size} processes", file=sys.stderr)
-            store.wait(names, _COMING)
+        store.wait(names, _COMING)
         store.set_timeout(_TIMEOUT)
         dist.init_process_group(
             "gloo", store=store, rank=world.rank, world_size=world.size, timeout=_TIMEOUT
@@ -151,6 +152,8 @@ def _join(world: World) -> None:
             f"({str(error).splitlines()[0]}): start all of them by torchrun, with one MASTER_ADDR "
             "and a free MASTER_PORT"
         ) from error
+    finally:
+        telling.cancel()
 
 
 def device_of(name: str, world: World) -> torch.device:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import sys
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, UsageError
 
 if sys.platform != "win32":
     import fcntl
@@ -24,13 +27,20 @@ TEMPORARY = ".tmp"  # suffix of files that are still being written
 def replacing(path: Path, *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
-    On an error the temporary file is removed and `path` keeps what it had. remedy: for a folder
-    that cannot be written. Raises GenbenchError then, and when the disk is full.
+    On an error the temporary file is removed and `path` keeps what it had. A device or a pipe is
+    written to, never replaced. remedy: for a folder that cannot be written. Raises GenbenchError
+    then, and when the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY}")
+    special = _is_special(path)
+    folder = Path(tempfile.gettempdir()) if special else path.parent
+    temporary = folder / f".{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if special:
+            with temporary.open("rb") as file, path.open("wb", buffering=0) as stream:
+                shutil.copyfileobj(file, stream)
+            return
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -39,6 +49,29 @@ def replacing(path: Path, *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a folder that is none has no temporary file either
             temporary.unlink(missing_ok=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
+def refuse_special(path: Path) -> None:
+    """Raises GenbenchError for a device or a pipe where a file is read: it may never end, and is
+    not the same twice."""
+    if _is_special(path):
+        raise GenbenchError(f"{path} is a device or a pipe: save it as a file first")
+
+
+def refuse_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises UsageError when what is to be written is one of the files that are read."""
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise UsageError(f"--out {out} is read by this command: write to another file")
 
 
 def write_error(path: Path, error: OSError, *, remedy: str = _ELSEWHERE) -> GenbenchError:

@@ -136,7 +136,7 @@ def print_rows(
 def _indented(text: str, width: int) -> list[str]:
     """Lines of whole words; one longer than a line, such as an address, stays whole too."""
     return textwrap.wrap(
-        text, width, initial_indent="    ", subsequent_indent="      ",
+        text, max(width, 20), initial_indent="    ", subsequent_indent="      ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 

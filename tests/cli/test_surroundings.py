@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -125,3 +127,71 @@ def test_a_folder_named_as_a_built_in_set_is_told(tmp_path: Path) -> None:
 def test_a_reference_file_must_be_named_as_one(tmp_path: Path) -> None:
     run = genbench("ref", "bundled[:9]", "--out", tmp_path / "stats")
     assert "ends in .npz" in error_line(run)
+
+
+def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "p.md"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    run = genbench("table", "bundled", "--out", pipe, cwd=tmp_path)
+    reader.join(timeout=20)
+    assert run.returncode == 0, run.stderr
+    assert "| HiT |" in read[0]
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fid", "--samples", "p.npz", "--ref", "bundled[:9]"),
+        ("fid", "--samples", "p.zip", "--ref", "bundled[:9]"),
+        ("fid", "--samples", "bundled[:9]", "--ref", "p.npz"),
+        ("fid", "--features", "p.npz"),
+        (
+            "sample",
+            "--model",
+            "hit",
+            "--res",
+            "32",
+            "--checkpoint",
+            "p.npz",
+            "-n",
+            "1",
+            "--out",
+            "y",
+        ),
+        ("report", "--records", "p.jsonl"),
+    ],
+)
+def test_a_pipe_is_no_input(tmp_path: Path, words: tuple[str, ...]) -> None:
+    for name in ("p.npz", "p.zip", "p.jsonl"):
+        os.mkfifo(tmp_path / name)
+    assert "is a device or a pipe: save it as a file first" in error_line(
+        genbench(*words, cwd=tmp_path)
+    )
+
+
+def test_records_into_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p")
+    run = genbench("fid", *SMALL, "--records", tmp_path / "p", "--cache", tmp_path / "c")
+    assert "cannot write" in run.stderr
+    assert "measured here" in run.stdout
+
+
+@pytest.mark.parametrize("command", ["table", "report"])
+def test_what_is_read_is_not_written_over(tmp_path: Path, command: str) -> None:
+    records = tmp_path / "own.md"
+    assert genbench("fid", *SMALL, "--records", records, "--cache", tmp_path / "c").returncode == 0
+    text = records.read_text()
+    words = ("table", "bundled") if command == "table" else ("report",)
+    line = error_line(genbench(*words, "--records", records, "--out", records))
+    assert "is read by this command" in line
+    assert records.read_text() == text
+
+
+def test_a_terminal_without_width_gets_the_figures(tmp_path: Path) -> None:
+    words = ("fid", *SMALL, "--records", tmp_path / "r.jsonl", "--cache", tmp_path / "c")
+    assert genbench(*words, COLUMNS="0").returncode == 0
+    assert genbench("ls", "models", COLUMNS="0").returncode == 0

@@ -3,6 +3,7 @@ order."""
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -332,3 +333,38 @@ def test_decoding_uses_several_threads_for_large_pictures(
     images = open_image_set(str(tmp_path / "f"))
     assert sum(len(batch) for batch in batches(images, 0, 12, 12)) == 12
     assert len(used) >= 4
+
+
+def test_labels_of_dataset_json(tmp_path: Path) -> None:
+    """As EDM's dataset_tool.py writes them beside the folders of its images."""
+    for number in range(3):
+        save(tmp_path / "f" / "00000" / f"img{number}.png", number)
+    names = [f"00000/img{number}.png" for number in range(3)]
+    listing = tmp_path / "f" / "dataset.json"
+    listing.write_text(json.dumps({"labels": [[name, 7 - at] for at, name in enumerate(names)]}))
+    for path in (tmp_path / "f", zipped(tmp_path / "f")):
+        opened = open_image_set(str(path))
+        assert len(opened) == 3
+        assert opened.labels is not None
+        assert opened.labels.tolist() == [7, 6, 5]
+    listing.write_text('{"labels": null}')
+    assert open_image_set(str(tmp_path / "f")).labels is not None  # of the one sub-folder
+    for wrong in ("[", '{"labels": [["00000/img0.png", 1]]}', '{"labels": 3}', "[1]",
+                  json.dumps({"labels": [[name, 1.5] for name in names]})):  # fmt: skip
+        listing.write_text(wrong)
+        with pytest.raises(GenbenchError, match=r"dataset\.json"):
+            open_image_set(str(tmp_path / "f"))
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "f" / "1.png")
+    (tmp_path / "f" / "self.png").symlink_to("self.png")
+    with pytest.raises(GenbenchError, match=r"self\.png is a (link in a circle|broken link)"):
+        open_image_set(str(tmp_path / "f"))
+
+
+def test_members_above_the_zip_are_pictures_too(tmp_path: Path) -> None:
+    save(tmp_path / "f" / "1.png", 5)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "f" / "1.png", "../1.png")
+    assert values(tmp_path / "x.zip") == [5]

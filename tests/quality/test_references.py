@@ -109,6 +109,28 @@ def test_statistics_alone_must_be_of_this_detector(tmp_path: Path) -> None:
     assert "genbench ref IMAGES --out FILE --detector efficientnet-lite0" in line
 
 
+def test_statistics_alone_must_be_of_images_of_the_samples_size(tmp_path: Path) -> None:
+    sized = written(tmp_path / "sized.npz", meta_of(Fake(), size=[64, 64]), images=False)
+    assert opened(sized, Fake(), size=64).rows == 0
+    for crop in ("none", "adm"):
+        with pytest.raises(GenbenchError, match="statistics of images of 64x64, not of 32x32"):
+            opened(sized, Fake(), crop=crop)
+    unknown = written(tmp_path / "unknown.npz", meta_of(Fake()), images=False)
+    with pytest.raises(GenbenchError, match="does not say of what size its images were"):
+        opened(unknown, Fake(), crop="adm")
+
+
+def test_a_file_of_our_own_is_known_for_its_images(tmp_path: Path) -> None:
+    words = ("ref", "bundled[:12]", *OFFLINE, "--res", "16", "--crop", "adm")
+    run = genbench(*words, "--out", tmp_path / "r.npz", "--cache", tmp_path / "c")
+    assert run.returncode == 0, run.stderr
+    kept = ("--cache", tmp_path / "c", "--records", tmp_path / "r.jsonl")
+    run = genbench("fid", "--samples", tmp_path / "r.npz", "--ref", tmp_path / "r.npz", *OFFLINE,
+                   *kept, "--metric", "fd")  # fmt: skip
+    assert "not of the" not in run.stderr
+    assert read_records(tmp_path / "r.jsonl")[0].value == 0
+
+
 def test_the_reference_has_the_size_of_samples_that_are_not_square(tmp_path: Path) -> None:
     pixels = open_image_set("bundled[:9]").read(0, 9).permute(0, 2, 3, 1).numpy()
     np.savez(tmp_path / "wide.npz", pixels[:, 8:24])

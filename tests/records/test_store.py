@@ -119,7 +119,8 @@ def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ['{"my": "notes"}', "notes\n", "a,b\n1,2\n", "x" * 5000, "\x00\x01", "[1]\n"]
+    "content",
+    ['{"my": "notes"}', "[1,2]\n[[[", "notes\n", "a,b\n1,2\n", "x" * 5000, "\x00\x01", "[1]\n"],
 )
 def test_a_file_of_something_else_is_never_touched(tmp_path: Path, content: str) -> None:
     path = tmp_path / "notes.json"
@@ -146,6 +147,29 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(GenbenchError, match=r"what would be recorded: samples 4\.5"):
         append_records(path, [dataclasses.replace(measurement(), samples=4.5)])  # type: ignore[arg-type]
     assert not path.exists()
+
+
+def test_what_a_dying_machine_left_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, [measurement(1.0)])
+    whole = path.read_bytes()
+    path.write_bytes(b"[1,2]\n" + whole + b"\0" * 4096)
+    append_records(path, [measurement(2.0)])
+    told: list[str] = []
+    assert [item.value for item in read_records(path, told=told.append)] == [1.0, 2.0]
+    assert len(told) == 1
+    path.write_bytes(whole.rstrip() + whole)
+    with pytest.raises(GenbenchError, match=r"more than one record.*break the line there"):
+        read_records(path)
+
+
+def test_a_link_that_leads_nowhere_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to("nowhere/x.jsonl")
+    (tmp_path / "self.jsonl").symlink_to("self.jsonl")
+    (tmp_path / "nowhere").write_text("in the way")
+    for name in ("link.jsonl", "self.jsonl"):
+        with pytest.raises(GenbenchError):
+            check_appendable(tmp_path / name)
 
 
 def test_devices_and_pipes_take_records() -> None:

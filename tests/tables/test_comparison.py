@@ -68,6 +68,8 @@ def test_other_detector_weights_do_not_compare_and_another_device_is_told() -> N
 
     with pytest.raises(UsageError, match="another efficientnet-lite0: weights_sha256 aaa"):
         compare_runs(of("a"), of("b", weights_sha256="b" * 64))
+    with pytest.raises(UsageError, match="only one of the records says of which weights"):
+        compare_runs(of("a"), [figure("b", 1.0, 0.1)])
     (found,) = compare_runs(of("a"), of("b", device="cuda"))
     assert found.caveats == ("the detectors' device differ: so may last digits",)
     assert not compare_runs(of("a"), of("b"))[0].caveats
