@@ -121,6 +121,17 @@ def undisturbed(job: Job, folder: Path) -> tuple[dict[str, str], float]:
     return job.left(folder), time.monotonic() - start
 
 
+def waited_for(number: int, seconds: float) -> tuple[int, int]:
+    """Whether a process has ended within so many seconds, and how."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            return ended, status
+        time.sleep(0.005)
+    return os.waitpid(number, os.WNOHANG)
+
+
 def disturbed(job: Job, root: Path, kills: int, drawn: random.Random) -> tuple[int, list[str]]:
     """Kill runs of a job that many times. Returns how many runs came to their end, and what was
     wrong with them."""
@@ -129,8 +140,7 @@ def disturbed(job: Job, root: Path, kills: int, drawn: random.Random) -> tuple[i
     while done < kills:
         folder.mkdir(parents=True, exist_ok=True)
         number = begun(job.words(folder), folder / "log")
-        time.sleep(drawn.uniform(0, seconds))
-        ended, status = os.waitpid(number, os.WNOHANG)
+        ended, status = waited_for(number, drawn.uniform(0, seconds))
         if not ended:
             os.kill(number, signal.SIGKILL)
             os.waitpid(number, 0)
@@ -153,10 +163,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="of each command")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--job", choices=[job.name for job in JOBS], help="one command alone")
     asked = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="genbench-kills-"))
     faults = []
-    for job in JOBS:
+    for job in (job for job in JOBS if asked.job in (None, job.name)):
         drawn = random.Random(f"{asked.seed} {job.name}")
         finished, wrong = disturbed(job, root / job.name, asked.kills, drawn)
         print(f"{job.name}: killed {asked.kills} times; {finished} runs came to their end, "
