@@ -19,8 +19,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP")
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _PNG = b"\x89PNG"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-# 1 GiB while decoding, of which PIL takes up to 14 bytes a pixel, and 18 for WebP.
-_MOST_PIXELS = {"PNG": 75_000_000, "JPEG": 75_000_000, "MPO": 75_000_000, "WEBP": 56_000_000}
+# 1 GiB while decoding and in the batch: up to 21 bytes a pixel (16-bit PNG), and 24 for WebP.
+_MOST_PIXELS = {"PNG": 50_400_000, "JPEG": 50_400_000, "MPO": 50_400_000, "WEBP": 44_000_000}
 _PLAIN = ("L", "1", "P", "CMYK", "YCbCr")
 
 
