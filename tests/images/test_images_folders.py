@@ -350,6 +350,13 @@ def test_a_zip_that_no_program_made(offset: int, change: bytes, tmp_path: Path) 
         open_image_set(str(path))
 
 
+def test_a_zip_whose_dictionary_could_be_of_any_size(tmp_path: Path) -> None:
+    save(tmp_path / "f" / "a.png")
+    path = zipped(tmp_path / "f", compression=zipfile.ZIP_LZMA)
+    with pytest.raises(GenbenchError, match="compressed by LZMA: zip it the usual way"):
+        open_image_set(str(path))
+
+
 @pytest.mark.parametrize(("kind", "side"), [("png", 8700), ("webp", 7500)])
 def test_a_kilobyte_that_is_a_huge_picture_takes_no_memory(
     kind: str, side: int, tmp_path: Path
