@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_STEERING = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class GenbenchError(Exception):
     """What went wrong and what to do next, in one line; the command line prints it and exits."""
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        # What a file is called, or holds, may break the line or steer the terminal.
+        super().__init__(_STEERING.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 class UsageError(GenbenchError):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genbench.errors import GenbenchError
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.runtime.files import replacing
-from genbench.weights.loading import load_state_strictly, load_tensors
+from genbench.weights.loading import check_state, load_state_strictly, load_tensors
 
 _CONFIG = "genbench.config"  # metadata key of the configuration, JSON
 _KIND = "genbench.kind"  # read by genbench.models.checkpoints
@@ -59,12 +59,20 @@ def read_config(path: Path) -> dict[str, Any] | None:
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_CONFIG, "")
-        values = json.loads(text) if text else None
+        values = parsed_json(text) if text else None
     except (SafetensorError, OSError, ValueError) as error:
         raise GenbenchError(
             f"cannot load {path}: {error}; it is damaged or cut short, make it again"
         ) from error
     return values if isinstance(values, dict) else None
+
+
+def parsed_json(text: str) -> Any:
+    """`json.loads`, which raises ValueError alone for a text that is none."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
 
 
 def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Network:
@@ -73,6 +81,7 @@ def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Netwo
     state: by name, any shape and dtype, as the network has them. what: the model, for the errors.
     Raises GenbenchError for missing, extra, misshapen and non-finite tensors.
     """
+    check_state(network, state, what=what)  # before memory is taken for what a file only announces
     network = network.to_empty(device="cpu")
     load_state_strictly(network, state, what=what)
     for key, value in network.state_dict().items():

@@ -19,6 +19,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP")
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _PNG = b"\x89PNG"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # and colour profiles, which no FID code applies
+# 1 GiB while decoding and in the batch: up to 21 bytes a pixel (16-bit PNG), and 24 for WebP.
+_MOST_PIXELS = {"PNG": 50_400_000, "JPEG": 50_400_000, "MPO": 50_400_000, "WEBP": 44_000_000}
 _PLAIN = ("L", "1", "P", "CMYK", "YCbCr")
 
 
@@ -35,6 +37,7 @@ def decode(
     data = _readable(data, where)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            _check_pixels(picture, where)
             if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
                 raise GenbenchError(f"{where} is animated: save the frame you mean")
             picture.load()
@@ -53,11 +56,23 @@ def picture_size(data: bytes, where: str) -> tuple[int, int]:
     data = _readable(data, where)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            _check_pixels(picture, where)
             return picture.height, picture.width
     except UnidentifiedImageError as error:
         raise GenbenchError(f"{where} is no PNG, JPEG or WebP image: move or convert it") from error
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise GenbenchError(f"{where} is damaged ({error}): copy or make it again") from error
+
+
+def _check_pixels(picture: Image.Image, where: str) -> None:
+    """Raises GenbenchError for more pixels than memory should be taken for: a kilobyte can say that
+    it is a picture of any size."""
+    most = _MOST_PIXELS.get(str(picture.format), min(_MOST_PIXELS.values()))
+    if picture.width * picture.height > most:
+        raise GenbenchError(
+            f"{where} is suspiciously large ({picture.width}x{picture.height}, over {most:,} "
+            "pixels): shrink it"
+        )
 
 
 def _readable(data: bytes, where: str) -> bytes:

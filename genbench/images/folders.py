@@ -6,6 +6,7 @@ import hashlib
 import lzma
 import os
 import posixpath
+import struct
 import threading
 import zipfile
 import zlib
@@ -245,9 +246,13 @@ class PictureZip(_Pictures):
         refuse_special(path)
         try:
             self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except (*_DAMAGE, ValueError, struct.error) as error:
             raise GenbenchError(f"{path} is damaged or no zip ({error}): make it again") from error
-        files = [info.filename for info in self._archive.infolist() if not info.is_dir()]
+        names = [info.filename for info in self._archive.infolist()]
+        if any(info.compress_type == zipfile.ZIP_LZMA for info in self._archive.infolist()):
+            # A few bytes of it can ask for a dictionary of 4 GiB.
+            raise GenbenchError(f"{path} is compressed by LZMA: zip it the usual way (deflate)")
+        files = [name for name in names if not name.endswith("/")]
         self._members = {posixpath.normpath(name): name for name in files}  # "./a.png" is a.png
         names = _picture_names([posixpath.normpath(name) for name in files], str(path))
         if twice := [name for name, count in Counter(names).items() if count > 1]:

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-import math
 import struct
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.images.sets import ImageSet, Labels, to_channels_first
+from genbench.runtime import arrays
+from genbench.runtime.arrays import ArrayHeader
 from genbench.runtime.files import refuse_special
 
 _CHUNK = 1 << 22  # bytes read at once
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error,
            NotImplementedError)  # fmt: skip
-_NPY_VERSIONS = ((1, 0), (2, 0), (3, 0))
 
 
 @contextmanager
@@ -41,7 +39,8 @@ def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     except RuntimeError as error:  # what zipfile raises for an encrypted member
         raise GenbenchError(f"{path} is encrypted: save it without a password") from error
     except OSError as error:
-        raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+        reason = error.strerror or error  # bz2 and lzma give no number
+        raise GenbenchError(f"cannot read {path}: {reason}; check the path") from error
 
 
 def _damaged(path: Path, error: Exception) -> GenbenchError:
@@ -49,38 +48,18 @@ def _damaged(path: Path, error: Exception) -> GenbenchError:
     return GenbenchError(f"{path} is damaged or no .npz ({reason}): copy or write it again")
 
 
-@dataclass(frozen=True)
-class ArrayHeader:
-    """An array of an archive before its data is read."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-    offset: int  # bytes of the member before the data
-
-
 def array_header(path: Path, archive: zipfile.ZipFile, name: str) -> ArrayHeader | None:
     """The header of array `name`; None when there is no such array. Never unpickles anything."""
-    if name + ".npy" not in archive.namelist():
-        return None
-    with archive.open(name + ".npy") as member:
-        version = np.lib.format.read_magic(member)
-        if version not in _NPY_VERSIONS:
-            raise _damaged(path, ValueError(f"{name} has the unknown .npy version {version}"))
-        # Version 3 differs from 2 in the header's encoding alone (UTF-8), which only matters to
-        # the field names of structured arrays.
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
+    try:
+        header = arrays.array_header(archive, name)
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    if header and header.dtype.hasobject:
+        raise GenbenchError(
+            f"{path}: {name} holds pickled Python objects, which genbench never loads: save "
+            "plain numbers"
         )
-        shape, fortran, dtype = read(member)
-        if dtype.hasobject:
-            raise GenbenchError(
-                f"{path}: {name} holds pickled Python objects, which genbench never loads: save "
-                "plain numbers"
-            )
-        return ArrayHeader(shape, fortran, dtype, member.tell())
+    return header
 
 
 class NpzImages(ImageSet):
@@ -133,7 +112,7 @@ class NpzImages(ImageSet):
                 f"{self.path}: arr_0 is empty {list(shape)}: save at least one image"
             )
         # Reading by position must not run on into what follows the array.
-        if archive.getinfo("arr_0.npy").file_size != header.offset + math.prod(shape):
+        if not header.whole:
             raise _damaged(self.path, EOFError("arr_0 is not as long as its header says"))
         return header
 
@@ -157,9 +136,9 @@ class NpzImages(ImageSet):
                 f"{self.path}: arr_1 must hold one integer label an image ([{self._count}]), not "
                 f"{header.dtype} {list(header.shape)}: correct it or leave it out"
             )
-        with archive.open("arr_1.npy") as member:
-            labels: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        return labels.astype(np.int64)
+        if not header.whole:
+            raise _damaged(self.path, EOFError("arr_1 is not as long as its header says"))
+        return arrays.read_array(archive, "arr_1", header).astype(np.int64)
 
     def __len__(self) -> int:
         return self._count

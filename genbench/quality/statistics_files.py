@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from genbench.errors import GenbenchError
 from genbench.images.npz import array_header, opened_npz
+from genbench.runtime.arrays import read_array
 from genbench.runtime.validated import validated_json
 
 _STATISTICS = ("mu", "sigma", "mu_s", "sigma_s")
@@ -121,15 +121,12 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, most: in
         held = "nothing" if header is None else f"{header.dtype}"
         wanted = "floating-point numbers" if kinds == "f" else "real numbers"
         raise GenbenchError(f"{path}: {name} holds {held}, not {wanted}: write the file again")
-    size = math.prod(header.shape) * header.dtype.itemsize
-    if size > most or archive.getinfo(name + ".npy").file_size != header.offset + size:
+    if header.size > most or not header.whole:
         raise GenbenchError(
             f"{path}: {name} {list(header.shape)} is not as long as it says, or far too long: "
             "write the file again"
         )
-    with archive.open(name + ".npy") as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    return array
+    return read_array(archive, name, header)
 
 
 def read_features(path: Path) -> dict[str, NDArray[Any]]:

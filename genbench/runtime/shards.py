@@ -8,6 +8,7 @@ the last rename wins harmlessly.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -21,14 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genbench.runtime.arrays import array_header, read_array
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.files import TEMPORARY, replacing
 from genbench.runtime.spans import spans
 
 _PART = "-part"
 _REMEDY = "choose a folder with --cache or GENBENCH_CACHE"
-_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, struct.error,
-           zlib.error)  # fmt: skip
+_DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, struct.error, zlib.error,
+           RuntimeError)  # fmt: skip
 SHARD_ROWS = 500  # samples a shard
 PART_ROWS = 50  # a shard that is not finished holds a multiple of these; divides SHARD_ROWS
 _STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
@@ -101,11 +103,13 @@ class ShardFolder:
 
     def _read(self, path: Path) -> NDArray[Any] | None:
         try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                data: NDArray[Any] = file["data"]
+            with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
+                data = _numbers(archive)
         except FileNotFoundError:
             return None
-        except _DAMAGE:
+        except (*_DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise  # of the disk; the two are of offsets and streams that are none
             path.unlink(missing_ok=True)
             self.corrupt.append(path)
             return None
@@ -114,6 +118,14 @@ class ShardFolder:
     def holds(self, shard: int, layers: Sequence[str], rows: int) -> bool:
         """Whether every layer of the shard can be read with at least `rows` rows."""
         return all(self.read(shard, layer, rows) is not None for layer in layers)
+
+
+def _numbers(archive: zipfile.ZipFile) -> NDArray[Any]:
+    """The one array of a shard. Raises ValueError for an archive without one of rows of numbers."""
+    header = array_header(archive, "data")
+    if header is None or header.dtype.kind not in "fiub" or not header.shape or not header.whole:
+        raise ValueError("it holds no rows of numbers, or not all of them")
+    return read_array(archive, "data", header)
 
 
 def shard_spans(count: int) -> list[tuple[int, int]]:

@@ -43,7 +43,9 @@ def read_toml(path: Path, *, error: type[GenbenchError] = GenbenchError) -> dict
         raise error(f"{path} is missing: check the path, or reinstall genbench") from problem
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror}; check the path") from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except RecursionError as problem:
+        raise error(f"{path} nests lists or tables too deep: correct it") from problem
+    except ValueError as problem:  # no TOML, no UTF-8, or a number too long for Python
         raise error(f"{path} is not valid TOML ({problem}): correct that line") from problem
 
 
@@ -56,10 +58,16 @@ def validated(
     remedy for an unknown or a missing key, a value of another kind or beyond its bounds, and for
     what a dataclass itself refuses.
     """
-    if place := _not_finite(values):
-        raise error(f"{name}: {_spelled(place)} is no finite number: correct it")
-    # As JSON, where lists may become tuples and a whole number may stand for any number.
-    return validated_json(json.dumps(values, default=str), kind, name=name, error=error)
+    try:
+        if place := _not_finite(values):
+            raise error(f"{name}: {_spelled(place)} is no finite number: correct it")
+        # As JSON, where lists may become tuples and a whole number may stand for any number.
+        text = json.dumps(values, default=str)
+    except RecursionError as problem:
+        raise error(f"{name} nests lists or tables too deep: correct it") from problem
+    except ValueError as problem:
+        raise error(f"{name} holds a number that is too long: correct it") from problem
+    return validated_json(text, kind, name=name, error=error)
 
 
 def validated_json(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
+from genbench.weights.announced import WholeReads, check_announced
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 # What torch's unpickler was seen to raise on truncated and altered files.
 _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
-           AssertionError, struct.error)  # fmt: skip
+           AssertionError, struct.error, zipfile.BadZipFile)  # fmt: skip
 
 
 _NAMED = 4  # keys named in an error about a state dict that does not fit
@@ -39,7 +41,9 @@ def load_checkpoint(path: Path) -> Any:
     try:
         with warnings.catch_warnings():  # on foreign pickle protocols, before the refusal
             warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb", buffering=0) as raw, WholeReads(raw) as file:
+                check_announced(file)
+                return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "Can only" in str(error):  # anything but plain containers
             raise GenbenchError(
@@ -99,10 +103,17 @@ def damaged(path: Path, reason: str) -> GenbenchError:
 def load_state_strictly(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
     """Copy `state` into `module` when every key and every shape agrees, both ways.
 
-    state: any shape and dtype; the module keeps its own dtypes. what: the model, for the error.
-    Raises GenbenchError that names the first few missing, unexpected and misshapen tensors; the
-    module is then left as it was.
+    state: any shape and dtype; the module keeps its own dtypes. Raises GenbenchError as
+    `check_state`; the module is then left as it was.
     """
+    check_state(module, state, what=what)
+    module.load_state_dict(state, strict=True)
+
+
+def check_state(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
+    """Whether `state` (any shape and dtype) fits `module`, which may be on the meta device. what:
+    the model, for the error. Raises GenbenchError that names the first few missing, unexpected and
+    misshapen tensors."""
     wanted = module.state_dict()
     wrong = [
         f"{key} {list(state[key].shape)} for {list(tensor.shape)}"
@@ -117,7 +128,6 @@ def load_state_strictly(module: nn.Module, state: Mapping[str, Tensor], *, what:
     found = [f"{len(keys)} {label} ({_some(keys)})" for label, keys in problems.items() if keys]
     if found:
         raise GenbenchError(f"the weights do not fit {what}: {'; '.join(found)}; name its own file")
-    module.load_state_dict(state, strict=True)
 
 
 def _some(names: list[str]) -> str:

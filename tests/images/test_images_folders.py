@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import threading
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +370,43 @@ def test_members_above_the_zip_are_pictures_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.write(tmp_path / "f" / "1.png", "../1.png")
     assert values(tmp_path / "x.zip") == [5]
+
+
+@pytest.mark.parametrize(
+    ("offset", "change"),
+    [(6, b"\xff\0"), (28, b"\0\0")],  # the version that is needed to unzip it; no name
+)
+def test_a_zip_that_no_program_made(offset: int, change: bytes, tmp_path: Path) -> None:
+    save(tmp_path / "f" / "a.png")
+    path = zipped(tmp_path / "f")
+    content = path.read_bytes()
+    at = content.rindex(b"PK\1\2") + offset
+    path.write_bytes(content[:at] + change + content[at + 2 :])
+    with pytest.raises(GenbenchError, match=r"f\.zip"):
+        open_image_set(str(path))
+
+
+def test_a_zip_whose_dictionary_could_be_of_any_size(tmp_path: Path) -> None:
+    save(tmp_path / "f" / "a.png")
+    path = zipped(tmp_path / "f", compression=zipfile.ZIP_LZMA)
+    with pytest.raises(GenbenchError, match="compressed by LZMA: zip it the usual way"):
+        open_image_set(str(path))
+
+
+@pytest.mark.parametrize(("kind", "side"), [("png", 8700), ("webp", 7500)])
+def test_a_kilobyte_that_is_a_huge_picture_takes_no_memory(
+    kind: str, side: int, tmp_path: Path
+) -> None:
+    (tmp_path / "f").mkdir()
+    save(tmp_path / "f" / f"a.{kind}", size=8, **({"lossless": True} if kind == "webp" else {}))
+    path = tmp_path / "f" / f"a.{kind}"
+    content = bytearray(path.read_bytes())
+    if kind == "png":
+        content[16:24] = struct.pack(">II", side, side)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    else:  # 14 bits each, less one, behind the signature of VP8L
+        at = content.index(b"VP8L") + 9
+        content[at : at + 4] = struct.pack("<I", (side - 1) | (side - 1) << 14)
+    path.write_bytes(content)
+    with pytest.raises(GenbenchError, match="suspiciously large"):
+        open_image_set(str(tmp_path / "f"))

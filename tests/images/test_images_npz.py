@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from genbench.errors import GenbenchError
 from genbench.images.npz_writing import write_samples
 from genbench.images.opening import open_image_set
 from genbench.images.sets import batches
+from genbench.quality.statistics_files import read_reference_statistics
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(3)
@@ -103,6 +105,40 @@ def test_other_shapes_come_with_their_remedy(
         open_image_set(str(tmp_path / "x.npz"))
     assert remedy in str(caught.value)
     assert "x.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (2, (",  # tokenize.TokenError
+        "{'descr': '|u1', 'fortran_order': False, 1: 2}",  # TypeError
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 4, 4, 3)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 4, 4, 3)}",
+    ],
+)
+def test_headers_that_numpy_stumbles_over(header: str, tmp_path: Path) -> None:
+    content = header.ljust(117).encode() + b"\n"
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("arr_0.npy", b"\x93NUMPY\1\0" + struct.pack("<H", 118) + content + b"x")
+    with pytest.raises(GenbenchError, match="is damaged or no"):
+        open_image_set(str(tmp_path / "x.npz"))
+
+
+def test_an_archive_that_claims_more_than_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("mu.npy", "w") as member:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (1 << 26,)}
+        np.lib.format.write_array_header_1_0(member, header)
+    content = path.read_bytes()
+    at = content.index(b"PK\1\2") + 24  # the size of the only member
+    size = struct.pack("<I", (1 << 29) + 128)
+    path.write_bytes(content[:at] + size + content[at + 4 :])
+    tracemalloc.start()
+    with pytest.raises(GenbenchError, match="claims to be longer than the file can hold"):
+        read_reference_statistics(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_one_pixel_images(tmp_path: Path) -> None:

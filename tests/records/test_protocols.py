@@ -83,6 +83,31 @@ def test_slips_in_the_file_are_named(text: str, expected: str, tmp_path: Path) -
         load_protocols(path)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[" * 5000, "nests lists or tables too deep"),
+        ("9" * 5000, "is not valid TOML"),
+        ("0x" + "f" * 5000, "holds a number that is too long"),
+        ("{a=" * 300 + "1" + "}" * 300, "x"),
+    ],
+)
+def test_bombs_in_toml_are_one_line(value: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(f"[x]\nkid_seed = {value}\n")
+    with pytest.raises(GenbenchError, match=expected):
+        load_protocols(path)
+
+
+def test_an_error_is_one_line_whatever_it_names(tmp_path: Path) -> None:
+    error = GenbenchError("a\nb\x1b[2J\u2028é\u200d漢")
+    assert str(error) == "a\\nb\\x1b[2J\\u2028é\u200d漢"
+    (tmp_path / "two\nlines.toml").write_text("=")
+    with pytest.raises(GenbenchError) as caught:
+        load_protocols(tmp_path / "two\nlines.toml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
     assert choose_protocol("", model_resolution=32).name == "bundled"
     assert choose_protocol("", model_resolution=128).name == "adm-imagenet128"

@@ -152,6 +152,16 @@ def test_an_empty_file_is_one_line(tmp_path: Path) -> None:
         load_published(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content", [b"table,model\n\xff\xfe\n", "table\n".encode("utf-16"), b"a" * 200_000]
+)
+def test_what_is_no_csv_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "published.csv").write_bytes(content)
+    (tmp_path / "notes.csv").write_bytes(content)
+    with pytest.raises(GenbenchError, match="is no CSV file in UTF-8"):
+        load_published(tmp_path)
+
+
 def test_another_confidence_is_refused(tmp_path: Path) -> None:
     for name in ("published.csv", "notes.csv"):
         text = (tables_folder() / name).read_text()

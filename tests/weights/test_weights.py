@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import struct
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from weight_files import DIGEST, empty_caches, fails, published, put
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.folders import cache_folder
 from genbench.weights.files import locate, obtain
-from genbench.weights.loading import load_checkpoint, load_state_strictly, load_tensors
+from genbench.weights.loading import check_state, load_checkpoint, load_state_strictly, load_tensors
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +134,29 @@ def test_damaged_files_are_one_clear_line(tmp_path: Path) -> None:
             path = put(tmp_path / f"cut-{name}", content)
             fails(partial(load_tensors, path), path.name)
     fails(lambda: load_tensors(tmp_path / "none.pth"), "none.pth", "not a file")
+
+
+def test_what_a_file_announces_takes_no_memory(tmp_path: Path) -> None:
+    legacy, zipped = tmp_path / "old.pth", tmp_path / "new.pth"
+    torch.save({"a": torch.ones(1000)}, legacy, _use_new_zipfile_serialization=False)
+    content = legacy.read_bytes()
+    assert content.count(b"M\xe8\x03") == 2  # BININT2 1000: of the storage, and of the tensor
+    more = b"J" + struct.pack("<i", 1 << 30)
+    legacy.write_bytes(content.replace(b"M\xe8\x03", more))
+    fails(lambda: load_tensors(legacy), "announces more numbers than it holds")
+    legacy.write_bytes(b"\x80\x02\x8e" + struct.pack("<Q", 1 << 62))
+    fails(lambda: load_tensors(legacy), "damaged or cut short")
+    torch.save(STATE, zipped)
+    content = zipped.read_bytes()
+    at = content.index(b"PK\1\2") + 24
+    zipped.write_bytes(content[:at] + struct.pack("<I", 1 << 31) + content[at + 4 :])
+    fails(lambda: load_tensors(zipped), "claims to be longer than the file")
+
+
+def test_a_network_is_compared_with_its_file_before_memory_is_taken(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        module = nn.Linear(1 << 20, 1 << 20)  # 4 TB
+    fails(lambda: check_state(module, {"weight": torch.ones(2, 2)}, what="a layer"), "missing")
 
 
 def test_states_load_strictly_both_ways() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from genbench.errors import GenbenchError
 from genbench_adapters.adm.network import UNetConfig
 from genbench_adapters.adm.variants import Variant
+from genbench_adapters.model_files import parsed_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def read_bundle(checkpoint: Path) -> GuidedModel | None:
     if not path.is_file():
         return None
     try:
-        values: Mapping[str, Any] = json.loads(path.read_text())
+        values: Mapping[str, Any] = parsed_json(path.read_text())
         return GuidedModel(
             noise_schedule=values["noise_schedule"],
             diffusion_steps=values["diffusion_steps"],

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genbench.errors import GenbenchError
-from genbench.weights.loading import load_state_strictly, load_tensors
+from genbench.weights.loading import check_state, load_state_strictly, load_tensors
 from genbench_adapters.adm.network import UNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -32,6 +32,7 @@ def load_network(
     }
     with torch.device("meta"):
         network = kind(config)
+    check_state(network, state, what=f"{what} ({checkpoint})")  # before memory is taken for it
     network = network.to_empty(device="cpu")
     load_state_strictly(network, state, what=f"{what} ({checkpoint})")
     for key, value in state.items():

@@ -21,6 +21,14 @@ from genbench.errors import GenbenchError
 from genbench_adapters.adm.phases import phase_kernels, upsampled_convolution
 
 _GROUPS = 32
+# The least and the most of each that is believed of a file: beyond them it only exhausts a machine.
+_WIDEST, _LEVELS = 16384, 16
+_BOUNDS = {
+    "image_size": (1, 4096), "model_channels": (1, 4096), "out_channels": (1, 100_000),
+    "num_res_blocks": (0, 64), "in_channels": (1, 64), "num_heads": (1, 1024),
+    "num_head_channels": (-1, _WIDEST), "num_heads_upsample": (-1, 1024),
+}  # fmt: skip
+_LISTS = {"channel_mult": 1024, "attention_resolutions": 4096}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +58,35 @@ class UNetConfig:
     pool: Literal["attention", "adaptive"] = "attention"
 
     def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise GenbenchError(
+                    f"{name} {ascii(value)[:80]} of ADM is not a number from {least} to {most}: "
+                    "correct it"
+                )
+        for name, largest in _LISTS.items():
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or len(value) > _LEVELS or not all(
+                type(item) in (int, float) and 0 < item <= largest for item in value
+            ):  # fmt: skip
+                raise GenbenchError(
+                    f"{name} {ascii(value)[:80]} of ADM is no list of up to {_LEVELS} numbers up "
+                    f"to {largest}: correct it"
+                )
+        classes = 1 if self.num_classes is None else self.num_classes
+        if type(classes) is not int or not 1 <= classes <= _BOUNDS["out_channels"][1]:
+            raise GenbenchError(f"num_classes {ascii(classes)[:80]} of ADM is none: correct it")
+        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+            raise GenbenchError("dropout of ADM is not a number from 0 to 1: correct it")
+        if self.pool not in ("attention", "adaptive"):
+            raise GenbenchError("pool of ADM is neither attention nor adaptive: correct it")
         if self.num_head_channels < 1 and self.num_head_channels != -1:
             raise GenbenchError(
                 f"num_head_channels {self.num_head_channels} is neither -1 nor above 0: correct it"
             )
-        uneven = [width for width in map(self.width, self.channel_mult) if width % _GROUPS]
+        widths = [self.width(multiple) for multiple in self.channel_mult]
+        uneven = [width for width in widths if width % _GROUPS or not 0 < width <= _WIDEST]
         if uneven or not self.channel_mult:
             raise GenbenchError(
                 f"ADM's widths must be multiples of {_GROUPS}, not {uneven}: change the number of "
@@ -64,6 +96,8 @@ class UNetConfig:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> UNetConfig:
         """From official keyword arguments. Raises GenbenchError naming what does not fit."""
+        if not isinstance(values, Mapping):
+            raise GenbenchError(f"{ascii(values)[:80]} is no configuration of ADM: complete it")
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise GenbenchError(f"configuration keys {unknown} are not ADM's: remove them")

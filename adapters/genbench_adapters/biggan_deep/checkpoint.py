@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
-from genbench.weights.loading import load_state_strictly, load_tensors
+from genbench.weights.loading import check_state, load_state_strictly, load_tensors
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
+from genbench_adapters.model_files import parsed_json
 
 # The published files (huggingface/pytorch-pretrained-BigGAN, model.py); no digest of them is.
 PUBLISHED = "https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-{}-pytorch_model.bin"
@@ -23,7 +23,7 @@ def read_config(checkpoint: Path, card: ModelCard) -> BigGANConfig:
     it, else the official one of the card's resolution. Raises GenbenchError for a broken file."""
     for path in _configurations(checkpoint):
         try:
-            values = json.loads(path.read_text())
+            values = parsed_json(path.read_text())
         except (OSError, ValueError) as error:
             raise GenbenchError(f"{path} is not a JSON file ({error}): fetch it again") from error
         if not isinstance(values, dict):
@@ -73,8 +73,10 @@ def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
         )
     with torch.device("meta"):
         network = BigGANDeep(config)
+    what = f"BigGAN-deep at {config.output_dim} pixels"
+    check_state(network, state, what=what)  # before memory is taken for what a file only announces
     network = network.to_empty(device="cpu")
-    load_state_strictly(network, state, what=f"BigGAN-deep at {config.output_dim} pixels")
+    load_state_strictly(network, state, what=what)
     broken = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
     if broken:
         raise GenbenchError(

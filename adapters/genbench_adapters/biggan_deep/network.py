@@ -20,6 +20,8 @@ from genbench.errors import GenbenchError
 
 _REDUCTION = 4  # of the channels inside a block
 _START = 4  # side of the first feature map, in pixels
+# The most of each that is believed of a file: beyond them a network only exhausts the machine.
+_LARGEST, _LAYERS = 100_000, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,19 @@ class BigGANConfig:
     def __post_init__(self) -> None:
         widths = [width for _, *pair in self.layers for width in pair]
         sizes = (self.output_dim, self.channel_width, self.z_dim, self.num_classes, *widths)
+        counts = (*sizes, self.class_embed_dim, self.attention_layer_position, self.n_stats)
+        if any(type(size) is not int or size > _LARGEST for size in counts):
+            raise GenbenchError(
+                f"the sizes of a BigGAN-deep configuration are whole numbers up to {_LARGEST}, not "
+                f"{ascii(counts)[:200]}: correct it"
+            )
+        if max(widths, default=1) * self.channel_width > _LARGEST or len(self.layers) > _LAYERS:
+            raise GenbenchError(
+                f"the BigGAN-deep configuration has over {_LAYERS} layers, or over {_LARGEST} "
+                "channels: correct it"
+            )
+        if type(self.eps) not in (int, float) or not 0 <= self.eps < 1:
+            raise GenbenchError("eps of BigGAN-deep is not a number from 0 to 1: correct it")
         if min(sizes) < 1 or self.n_stats < 2 or not self.layers:
             raise GenbenchError("the BigGAN-deep configuration has a size below 1: correct it")
         if self.z_dim != self.class_embed_dim:
@@ -72,7 +87,7 @@ class BigGANConfig:
         try:
             layers = tuple((bool(up), int(i), int(o)) for up, i, o in values["layers"])
             return cls(**{**values, "layers": layers})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise GenbenchError(
                 f"not a BigGAN-deep configuration ({type(error).__name__}: {error}): pass the "
                 "config.json that belongs to the weights"

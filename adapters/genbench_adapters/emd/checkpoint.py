@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from genbench.models.optional import ConvertRun
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import is_pickle, read_network
-from genbench_adapters.model_files import filled, load_filled, read_config, write_model
+from genbench_adapters.model_files import filled, load_filled, parsed_json, read_config, write_model
 
 # The network of ImageNet 64, which DMD2's and EDM's published files share.
 IMAGENET_64 = EDMConfig(img_resolution=64, label_dim=1000)
@@ -57,7 +56,7 @@ def _beside(checkpoint: Path) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text())
+        values = parsed_json(path.read_text())
     except (OSError, ValueError) as error:
         raise GenbenchError(f"{path} is not a JSON file ({error}): write it again") from error
     if not isinstance(values, dict):

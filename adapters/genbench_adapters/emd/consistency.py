@@ -6,7 +6,6 @@ made of convolutions over the plane; around it stands a preconditioning of its o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
-from genbench_adapters.model_files import filled
+from genbench_adapters.model_files import filled, parsed_json
 
 # cd_imagenet64_l2.pt, cd_imagenet64_lpips.pt, ct_imagenet64.pt (the repository's launch.sh).
 IMAGENET_64 = UNetConfig(
@@ -90,7 +89,7 @@ def _config(checkpoint: Path) -> UNetConfig:
     if not path.is_file():
         return IMAGENET_64
     try:
-        values = json.loads(path.read_text())
+        values = parsed_json(path.read_text())
         return UNetConfig.from_mapping({**values, "use_new_attention_order": True})
     except (OSError, ValueError, TypeError, ZeroDivisionError) as error:
         raise GenbenchError(

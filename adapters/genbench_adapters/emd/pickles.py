@@ -10,11 +10,12 @@ comes out is used only after its type was looked at. The source code stays a str
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import pickletools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -200,10 +201,11 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     tensors and configuration, or holds a network of another preconditioning than EDM's.
     """
     try:
-        with path.open("rb") as file:
-            _check_operations(file)
-            file.seek(0)
-            held = _Reader(file).load()
+        # Mapped, since of an open file even a reading of 2^63 bytes takes its memory first.
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _check_operations(data)
+            data.seek(0)
+            held = _Reader(data).load()
     except OSError as error:
         raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
     except Exception as error:  # a damaged or hostile file makes the reader raise anything
@@ -231,10 +233,10 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     return tensors, arguments
 
 
-def _check_operations(file: IO[bytes]) -> None:
+def _check_operations(file: mmap.mmap) -> None:
     """Read the file as a list of operations, carrying none out, and refuse those not needed."""
     tuples = 0
-    for operation, argument, _ in pickletools.genops(file):
+    for operation, argument, _ in pickletools.genops(cast(IO[bytes], file)):
         tuples += operation.name.startswith(("TUPLE", "FROZENSET"))
         if operation.name not in _OPERATIONS:
             raise pickle.UnpicklingError(f"it uses the operation {operation.name}")

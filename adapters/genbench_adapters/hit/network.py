@@ -19,6 +19,8 @@ from genbench.errors import GenbenchError
 START = 8  # side of the first stage, in pixels
 TOKENS = 16  # of the latent, for cross-attention
 _EXPANSION = 4  # of the MLPs
+# The most of each that is believed of a file: beyond them a network only exhausts the machine.
+_STAGES, _LARGEST, _LAYERS = 10, 8192, 64
 _MOMENTUM = 0.99  # of the moving statistics, Keras's default
 _EPSILON = {"batch": 1e-3, "layer": 1e-6}
 
@@ -42,6 +44,12 @@ class HiTConfig:
     grey: bool = False
 
     def __post_init__(self) -> None:
+        lists = (self.dims, self.heads, self.layers, self.patches)
+        if not all(isinstance(item, tuple) and len(item) <= _STAGES for item in lists):
+            raise GenbenchError(
+                f"HiT's dims, heads, layers and patches must be lists of up to {_STAGES} numbers: "
+                "correct them"
+            )
         counts = {len(self.dims), len(self.heads), len(self.layers), len(self.patches)}
         if len(counts) != 1 or not self.dims:
             raise GenbenchError(
@@ -49,8 +57,10 @@ class HiTConfig:
             )
         blocks = [patch for patch in self.patches if patch is not None]
         sizes = [*self.dims, *self.heads, *blocks, self.latent]
-        if any(not isinstance(size, int) for size in [*sizes, *self.layers]):
-            raise GenbenchError("HiT's sizes must be whole numbers: correct them")
+        if any(type(size) is not int or size > _LARGEST for size in [*sizes, *self.layers]):
+            raise GenbenchError(f"HiT's sizes must be whole numbers up to {_LARGEST}: correct them")
+        if max(self.layers) > _LAYERS:
+            raise GenbenchError(f"HiT's stages have at most {_LAYERS} layers: correct them")
         if min(sizes) < 1 or min(self.layers) < 0:
             raise GenbenchError(
                 "HiT's dims, heads, patches and latent must be 1 or more and its layers 0 or more: "

@@ -7,6 +7,7 @@ messages (tensorflow/core/protobuf/tensor_bundle.proto).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from genbench.errors import GenbenchError
 
 _MAGIC = 0xDB4775248B80FB57  # ends every LevelDB table
 _FOOTER = 48
+_KEY = 1024  # bytes of a name: many times what Keras makes
 _TYPES: dict[int, np.dtype[np.generic]] = {  # DataType of tensorflow/core/framework/types.proto
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
@@ -56,17 +58,18 @@ class Bundle:
         entry = self.entries[name]
         assert entry.dtype is not None
         path = Path(f"{self.prefix}.data-{entry.shard:05d}-of-{self.shards:05d}")
+        wanted = entry.dtype.itemsize * math.prod(entry.shape)
         try:
             with path.open("rb") as file:
+                there = max(0, min(entry.size, file.seek(0, 2) - entry.offset))
+                if there != entry.size or entry.size != wanted:
+                    raise GenbenchError(
+                        f"{path} is cut short at {name}: {there} bytes of {wanted}; copy it again"
+                    )
                 file.seek(entry.offset)
                 data = file.read(entry.size)
         except OSError as error:
             raise GenbenchError(f"cannot read {path}: {error.strerror}; put it there") from error
-        wanted = entry.dtype.itemsize * int(np.prod(entry.shape, dtype=np.int64))
-        if len(data) != entry.size or entry.size != wanted:
-            raise GenbenchError(
-                f"{path} is cut short at {name}: {len(data)} bytes of {wanted}; copy it again"
-            )
         return np.frombuffer(data, entry.dtype).reshape(entry.shape)
 
 
@@ -131,9 +134,13 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     _, place = _varint(footer, place)
     offset, place = _varint(footer, place)
     size, place = _varint(footer, place)
+    total = 0
     for _, handle in _block(data, offset, size):
         start, after = _varint(handle, 0)
         length, _ = _varint(handle, after)
+        total += length
+        if total > len(data):  # a table of which every line is the whole table takes for ever
+            raise ValueError("its blocks overlap")
         yield from _block(data, start, length)
 
 
@@ -150,6 +157,8 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         fresh, place = _varint(block, place)
         length, place = _varint(block, place)
         key = key[:shared] + block[place : place + fresh]
+        if len(key) > _KEY:
+            raise ValueError("a name is too long")
         place += fresh
         yield key, block[place : place + length]
         place += length
@@ -165,6 +174,8 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, place
         shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -146,6 +146,20 @@ def test_labels_fit_the_network() -> None:
         unconditional(x, timesteps, torch.tensor([1]))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_channels", 10**9), ("model_channels", 32.5), ("num_res_blocks", 10**6),
+        ("channel_mult", (float("inf"),)), ("channel_mult", (1,) * 40), ("channel_mult", 3),
+        ("attention_resolutions", ("a",)), ("num_classes", "ten"), ("dropout", None),
+        ("pool", []), ("image_size", True),
+    ],
+)  # fmt: skip
+def test_sizes_that_cannot_be(key: str, value: object) -> None:
+    with pytest.raises(GenbenchError, match=f"{key}.*correct it"):
+        replace(UNET, **{key: value})  # type: ignore[arg-type]
+
+
 def test_unknown_configuration_keys_are_refused() -> None:
     with pytest.raises(GenbenchError, match="use_fp17"):
         UNetConfig.from_mapping({"use_fp17": True})

@@ -172,6 +172,10 @@ def test_a_truncated_file_and_a_hostile_one(tmp_path: Path) -> None:
     [("{", "is not a JSON file"), ("[]", "holds no configuration"),
      ('{"layers": []}', "not a BigGAN-deep configuration"),
      ('{"layers": [[true, 4, 0]], "output_dim": 8}', "has a size below 1: correct it"),
+     ('{"layers": [[true, 4, 1e999]], "output_dim": 8}', "not a BigGAN-deep configuration"),
+     ('{"layers": [[true, 4, 4]], "output_dim": 8, "channel_width": 1e9}', "whole numbers up to"),
+     ('{"layers": [[true, 4, 4]], "output_dim": 8, "channel_width": 90000}', "or over 100000"),
+     ("[" * 100_000, "is not a JSON file (it nests too deep)"),
      ('{"layrs": []}', "config.json: configuration keys ['layrs'] are not BigGAN-deep's")],
 )  # fmt: skip
 def test_bad_configuration(tmp_path: Path, text: str, expected: str) -> None:

@@ -252,7 +252,8 @@ def test_bombs_are_refused_at_once(tmp_path: Path) -> None:
     places = b"\x80\x04Nr\xff\xff\xff\x7f."  # a memo of 16 GB
     long = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + b"x."
     path = tmp_path / "net.pkl"
-    for data in (deep, places, long):
+    frame = b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N."
+    for data in (deep, places, long, frame):
         path.write_bytes(data)
         with pytest.raises(GenbenchError, match="nothing of it was run"):
             read_network(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hit_files import CONFIG, SUFFIX, small_network, variable_name, write_bundle, write_checkpoint
+from hit_files import (
+    CONFIG,
+    SUFFIX,
+    _block,
+    _varint,
+    small_network,
+    variable_name,
+    write_bundle,
+    write_checkpoint,
+)
 from strangers import error_line, genbench
 from torch import Tensor
 
@@ -210,6 +220,39 @@ def test_truncated_and_foreign_files(tmp_path: Path) -> None:
         open_bundle(tmp_path / "nothing")
 
 
+def footer(offset: int, size: int) -> bytes:
+    fields = b"".join(map(_varint, (0, 0, offset, size)))
+    return fields.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def test_indexes_that_never_end(tmp_path: Path) -> None:
+    path = tmp_path / "c.index"
+    long = b"\x80" * 1_000_000 + b"\0" * 9
+    path.write_bytes(long + footer(0, len(long) - 5))
+    with pytest.raises(GenbenchError, match="a number is too long"):
+        open_bundle(tmp_path / "c")
+    itself = _varint(0) + _varint(60_000)  # every handle is of the whole
+    many = _block([(str(number).encode(), itself) for number in range(100_000, 110_000)])
+    path.write_bytes(bytes(60_000) + b"\0" * 5 + many + footer(60_005, len(many) - 5))
+    with pytest.raises(GenbenchError, match="blocks overlap"):
+        open_bundle(tmp_path / "c")
+    named = _block([(b"a" * 5000, b"")])
+    top = _block([(b"z", _varint(0) + _varint(len(named) - 5))])
+    path.write_bytes(named + top + footer(len(named), len(top) - 5))
+    with pytest.raises(GenbenchError, match="a name is too long"):
+        open_bundle(tmp_path / "c")
+
+
+def test_a_tensor_that_is_longer_than_its_file(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "c", {"a": np.ones(4, np.float32)})
+    bundle = open_bundle(tmp_path / "c")
+    huge = replace(bundle.entries["a"], shape=(1 << 60,), size=1 << 62)
+    far = replace(bundle.entries["a"], offset=1 << 70)
+    for entry in (huge, far):
+        with pytest.raises(GenbenchError, match="is cut short at a"):
+            replace(bundle, entries={"a": entry}).read("a")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -256,6 +299,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         ("layers", (-1, 1, 1), "its layers 0 or more"),
         ("latent", "8", "must be whole numbers"),
         ("dims", (8.0, 8, 8), "must be whole numbers"),
+        ("dims", (10**9, 8, 8), "must be whole numbers up to 8192"),
+        ("layers", (10**6, 1, 1), "must be whole numbers up to"),
+        ("layers", (100, 1, 1), "at most 64 layers"),
+        ("heads", 3, "must be lists of up to 10 numbers"),
+        ("patches", (4,) * 40, "must be lists of up to 10 numbers"),
     ],
 )
 def test_sizes_that_cannot_be(key: str, value: object, expected: str) -> None:
