@@ -84,8 +84,8 @@ def samples_source(samples: Samples, protocol: EvalProtocol, name: str) -> str |
 
 
 def reference_set(given: str | Path | ImageSet | Batch) -> str | ImageSet:
-    """A reference as the quality job takes it: a spec to open, or a set of images uint8 [N, 3, H, W]
-    or [N, H, W, 3]."""
+    """A reference as the quality job takes it: a spec to open, or a set of the given images, uint8
+    [N, 3, H, W] or [N, H, W, 3]."""
     if isinstance(given, str | Path):
         return spec_of(given)
     return given if isinstance(given, ImageSet) else images_of(given, name="reference")
