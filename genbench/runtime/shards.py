@@ -70,8 +70,8 @@ class ShardFolder:
             self._file(shard, layer, _PART).unlink(missing_ok=True)
 
     def write_part(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """`write`, of a shard that is not finished: a file of its own, beside a finished one of
-        another run."""
+        """`write`, arrays [rows, ...] of a shard that is not finished: a file of its own, beside a
+        finished one of another run."""
         self._write(shard, arrays, _PART)
 
     def _write(self, shard: int, arrays: Mapping[str, NDArray[Any]], suffix: str) -> None:
@@ -89,8 +89,8 @@ class ShardFolder:
         return data[:rows] if data is not None and data.shape[0] >= rows else None
 
     def part(self, shard: int, layers: Sequence[str], rows: int) -> dict[str, NDArray[Any]]:
-        """What there is of an unfinished shard of `rows` rows: the first ones, as many of each
-        layer, a multiple of PART_ROWS; nothing is an empty dict."""
+        """What there is of an unfinished shard of `rows` rows: arrays [n, ...] of the first n of
+        each layer, n a multiple of PART_ROWS; nothing is an empty dict."""
         whole: dict[str, NDArray[Any]] = {}
         for layer in layers:
             for suffix in (_PART, ""):

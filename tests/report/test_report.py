@@ -146,6 +146,7 @@ def test_every_table_and_every_number_is_there(parsed: Page) -> None:
 
 def test_an_empty_record_file_says_which_commands_fill_it(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
+    (tmp_path / "none").touch()
     run = genbench("report", "--out", out, "--records", tmp_path / "none", "--cache", tmp_path)
     assert run.returncode == 0, run.stderr
     page = Page(out)

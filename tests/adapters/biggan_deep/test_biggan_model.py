@@ -211,4 +211,4 @@ def test_the_contract_holds() -> None:
     assert run.returncode == 0, run.stdout
     offered = "Trainable, RandomInit, Folding, TimedTraining, CountsEvaluations, Compilable"
     assert f"✓ offers beyond sampling: {offered}\n" in run.stdout
-    assert run.stdout.count("✓") == 11 + 6  # of timed training, the forms and a step
+    assert run.stdout.count("✓") == 13 + 7  # of timed training, the forms and a step
