@@ -14,7 +14,7 @@ from genbench.cli.checks import check, doctor, schema
 from genbench.cli.options import MODEL_OPTIONS, Json
 from genbench.cli.quality import fid, ref, sample
 from genbench.cli.speed import audit, throughput
-from genbench.cli.tables import compare, report, table
+from genbench.cli.tables import Records, compare, read_all, report, table
 from genbench.cli.training import convert, distill, train
 from genbench.errors import GenbenchError
 from genbench.runtime.folders import expanded
@@ -30,15 +30,16 @@ app = typer.Typer(
 
 def ls(
     what: Annotated[
-        str, typer.Argument(help="models, protocols, detectors, gpus, tables or a MODEL")
+        str, typer.Argument(help="models, protocols, detectors, gpus, tables, runs or a MODEL")
     ] = ("models"),
     json_lines: Json = False,
+    records: Records = None,
 ) -> None:
-    """List models, protocols, detectors, gpus, tables, or one model's variants and options."""
+    """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
     from genbench.cli.console import show_rows
     from genbench.cli.listing import named_list
 
-    for number, rows in enumerate(named_list(what)):
+    for number, rows in enumerate(named_list(what, lambda: read_all(records))):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))

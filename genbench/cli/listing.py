@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.models.contract import ModelCard
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
+from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import load_protocols
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
 from genbench.tables.specs import load_spec, spec_names
@@ -24,6 +28,12 @@ def list_models() -> Rows:
             cards = load_adapter_class(entry).cards
             sizes = sorted({card.resolution for card in cards})
             row["resolutions"] = ", ".join(map(str, sizes))
+            here = [card for card in cards if card.checkpoint is None or card.checkpoint.bundled]
+            if not here:
+                row["status"] = "needs weights"
+            elif len(here) < len(cards):
+                ready = ", ".join(str(card.resolution) for card in here)
+                row["status"] = f"ready at {ready}"
         except GenbenchError as error:
             row["status"] = str(error)
         if names.count(entry.name) > 1:
@@ -43,7 +53,7 @@ def list_model(name: str) -> tuple[Rows, Rows]:
             "parameters": f"{card.parameters:,}" if card.parameters else "",
             "NFE": str(card.nfe),
             "dtype": card.dtype,
-            "weights": card.checkpoint.kind if card.checkpoint else "none needed",
+            "weights": _weights(card),
             "license": card.license,
             "note": card.note,
         }
@@ -60,6 +70,14 @@ def list_model(name: str) -> tuple[Rows, Rows]:
         for option in adapter_options(adapter).values()
     ]
     return cards, options
+
+
+def _weights(card: ModelCard) -> str:
+    """Of what kind the weights are, where there are any to be had."""
+    source = card.checkpoint
+    if source is None:
+        return "none needed"
+    return source.kind if source.bundled or source.url else "bring your own"
 
 
 def list_protocols() -> Rows:
@@ -100,6 +118,30 @@ def list_tables() -> Rows:
     return rows
 
 
+def list_runs(records: Sequence[Record]) -> Rows:
+    """Every run on record, the latest last: what it measured of what."""
+    runs: dict[str, list[Record]] = {}
+    for record in records:
+        runs.setdefault(record.run, []).append(record)
+    return [_run(name, found) for name, found in runs.items()]
+
+
+def _run(name: str, records: Sequence[Record]) -> dict[str, str]:
+    first = records[0]
+    options = [f"{key} {value}" for key, value in first.options.items() if value not in (None, "")]
+    weights = first.checkpoint if first.weight_kind in ("given", "converted") else ""
+    counts = sorted({record.samples for record in records if isinstance(record, QualityRecord)})
+    return {
+        "run": name,
+        "created": first.created[:16].replace("T", " "),
+        "of": first.card or first.model,
+        "protocol": first.protocol,
+        "samples": ", ".join(f"{count:,}" for count in counts),
+        "metrics": ", ".join(dict.fromkeys(record.metric for record in records)),
+        "settings": ", ".join([weights] * bool(weights) + options),
+    }
+
+
 LISTS = {
     "models": list_models,
     "protocols": list_protocols,
@@ -108,17 +150,20 @@ LISTS = {
 }
 
 
-def named_list(what: str) -> list[Rows]:
-    """The rows of a list, or a model's variants and options. Raises UsageError for other words."""
+def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]:
+    """The rows of a list, or a model's variants and options. records: reads those of `ls runs`.
+    Raises UsageError for other words."""
     if what in LISTS:
         return [LISTS[what]()]
+    if what == "runs":
+        return [list_runs(records())]
     if what == "gpus":
         return gpu_lists()
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
     raise UsageError(
-        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', *names])}"
+        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', 'runs', *names])}"
     )
 
 

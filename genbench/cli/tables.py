@@ -20,7 +20,9 @@ Records = Annotated[
 
 
 def table(
-    name: Annotated[str, typer.Argument(help="Table (`genbench ls tables`).")],
+    name: Annotated[
+        str, typer.Argument(help="Table (`genbench ls tables`), or a spec: PATH.toml.")
+    ],
     format: Annotated[
         Literal["terminal", "md", "latex", "csv", "html"] | None,
         typer.Option(help="What to print (default: terminal, or what --out ends in)."),
@@ -144,7 +146,9 @@ def report(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN_A", help="Run, or a record file.")],
+    first: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) or record file.")
+    ],
     second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
     records: Records = None,
     json_lines: Json = False,

@@ -48,10 +48,11 @@ class Comparison:
 
 
 def named_run(name: str, records: Run, told: Callable[[str], object] | None = None) -> Run:
-    """The records of a run, or of a record file (there the latest of each metric and count).
+    """The records of a run, named by its first letters, or of a record file (there the latest of
+    each metric and count).
 
     told: as of `read_records`. Raises GenbenchError for a file without records, UsageError for a
-    run that is on no record.
+    run that is on no record, and for letters of several.
     """
     if Path(name).is_file():
         latest = {
@@ -61,11 +62,18 @@ def named_run(name: str, records: Run, told: Callable[[str], object] | None = No
         if not latest:
             raise GenbenchError(f"{name} holds no records: name another file, or a run")
         return list(latest.values())
-    found = [record for record in records if record.run == name]
-    if not found:
-        known = suggestion(name, {record.run for record in records[-200:]})
-        raise UsageError(f"no run {name} is on record and no file has that name; {known}")
-    return found
+    runs = dict.fromkeys(record.run for record in records if record.run.startswith(name))
+    if name in runs:
+        runs = {name: None}
+    if len(runs) > 1:
+        raise UsageError(f"{name} may be any of the runs {', '.join(runs)}: write more of it")
+    if not runs or not name:
+        latest_runs = list(dict.fromkeys(record.run for record in records))[-5:]
+        known = suggestion(name, latest_runs)
+        raise UsageError(
+            f"no run {name} is on record and no file has that name (`genbench ls runs`); {known}"
+        )
+    return [record for record in records if record.run in runs]
 
 
 def compare_runs(first: Run, second: Run) -> list[Comparison]:

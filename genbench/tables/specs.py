@@ -165,7 +165,10 @@ def spec_names() -> list[str]:
 
 
 def load_spec(name: str) -> TableSpec:
-    """The table spec of that name. Raises UsageError with the nearest for an unknown one."""
+    """The table spec of that name, or of a file named by its path (it ends in .toml). Raises
+    UsageError with the nearest for an unknown one."""
+    if name.endswith(".toml"):
+        return read_spec(Path(name))
     if name not in spec_names():
         raise UsageError(f"no table is named {name}; {suggestion(name, spec_names())}")
     return read_spec(tables_folder() / f"{name}.toml")

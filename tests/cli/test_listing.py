@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from made_records import made
 from strangers import genbench
+
+from genbench.records.store import append_records
 
 
 @pytest.mark.parametrize("model", ["adm-guided", "edm", "protocols"])
@@ -35,3 +38,29 @@ def test_a_wide_terminal_gets_one_table_and_a_tiny_one_still_all_words(tmp_path:
     assert "│ Apache-2.0 (official code) │ ImageNet; no public weights" in wide
     tiny = genbench("ls", "hit", path=tmp_path, COLUMNS="20").stdout
     assert "    parameters:\n      32,866,627\n" in tiny
+
+
+def test_runs_are_listed_with_what_tells_them_apart(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    append_records(path, [
+        made("hit", "fd", 1.0, run="aaa", samples=100, created="2026-11-28T22:01:02+00:00"),
+        made("hit", "recall", 0.5, run="aaa", samples=100),
+        made("biggan-deep", "fd", 2.0, run="bbb", options={"truncation": 0.5}),
+    ])  # fmt: skip
+    run = genbench("ls", "runs", "--records", path, "--json")
+    first, second = (json.loads(line) for line in run.stdout.splitlines())
+    assert (first["run"], first["metrics"], first["samples"]) == ("aaa", "fd, recall", "100")
+    assert first["created"] == "2026-11-28 22:01"
+    assert second["settings"] == "truncation 0.5"
+
+
+def test_ready_is_what_has_its_weights() -> None:
+    rows = map(json.loads, genbench("ls", "--json").stdout.splitlines())
+    status = {row["model"]: row["status"] for row in rows}
+    assert status["toy"] == "ready"
+    assert status["hit"] == "ready at 32"
+    assert status["edm"] == "needs weights"
+    cards = list(map(json.loads, genbench("ls", "hit", "--json").stdout.splitlines()))
+    weights = {card["variant"]: card["weights"] for card in cards if "variant" in card}
+    assert weights["hit-32"] == "trained-here"
+    assert weights["hit-128"] == "bring your own"  # nobody has published any

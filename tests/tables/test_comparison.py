@@ -12,7 +12,7 @@ from strangers import error_line, genbench
 from genbench.errors import UsageError
 from genbench.records.kinds import QualityRecord
 from genbench.records.store import append_records
-from genbench.tables.comparison import compare_runs
+from genbench.tables.comparison import compare_runs, named_run
 
 
 def figure(run: str, value: float, reach: float | None, metric: str = "fd", **more: object
@@ -83,6 +83,17 @@ def test_narrow_intervals_are_widened_with_a_caveat(difference: float, larger: b
     assert found.larger is larger
     assert "up to 3 times too narrow" in found.caveats[0]
     assert found.as_row()["larger than chance"].endswith(" *")
+
+
+def test_a_run_is_named_by_its_first_letters() -> None:
+    known = [figure("abcd", 1.0, 0.1), figure("abce", 2.0, 0.1), figure("ab", 3.0, 0.1)]
+    assert [record.value for record in named_run("abcd", known)] == [1.0]
+    assert [record.value for record in named_run("ab", known)] == [3.0]  # a whole name first
+    with pytest.raises(UsageError, match="may be any of the runs abcd, abce: write more of it"):
+        named_run("abc", known)
+    for wrong in ("x", ""):
+        with pytest.raises(UsageError, match="genbench ls runs"):
+            named_run(wrong, known if wrong else [])
 
 
 @pytest.fixture

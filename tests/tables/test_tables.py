@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from made_records import V100, made, speed
+from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.options import adapter_options
@@ -279,6 +280,18 @@ def test_another_sample_count_makes_another_table() -> None:
     assert cell(built, "HiT", "FD").measured == few
     assert any("2,000 samples" in note for note in built.notes)
     assert cell(built, "EMD", "FD").command.endswith("-n 2000 --ci")
+
+
+def test_a_spec_is_named_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "title = 'Mine'\n[[column]]\nmetric = 'fd'\n[[row]]\nlabel = 'a'\n"
+        "measured = { model = 'hit', resolution = 32, protocol = 'bundled', samples = 10000 }\n"
+    )
+    run = genbench("table", path)
+    assert run.returncode == 0, run.stderr
+    assert "Mine" in run.stdout
+    assert "is missing: check the path" in error_line(genbench("table", tmp_path / "no.toml"))
 
 
 def test_a_pickle_is_converted_before_it_is_measured() -> None:
