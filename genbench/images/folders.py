@@ -24,6 +24,7 @@ from genbench.errors import GenbenchError
 from genbench.images import dataset_json
 from genbench.images.decoding import SUFFIXES, decode, picture_size
 from genbench.images.sets import ImageSet
+from genbench.runtime.archives import claims_too_much
 from genbench.runtime.files import refuse_special
 from genbench.runtime.processors import usable_processors
 
@@ -265,7 +266,10 @@ class PictureZip(_Pictures):
 
     def _bytes(self, name: str, limit: int = -1) -> bytes:
         try:
-            with self._archive.open(self._members[self._root + name]) as member:
+            info = self._archive.getinfo(self._members[self._root + name])
+            if claims_too_much(self._archive, info):
+                raise zipfile.BadZipFile("it says that it is longer than it can be")
+            with self._archive.open(info) as member:
                 return member.read(limit)
         except _DAMAGE as error:
             raise GenbenchError(

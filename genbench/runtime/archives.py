@@ -13,4 +13,6 @@ def claims_too_much(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     assert archive.fp is not None
     held = archive.fp.seek(0, 2)
     factor = 1 if info.compress_type == zipfile.ZIP_STORED else _MOST_INFLATED
+    if info.compress_size > held:  # `read` makes room for as much before it finds less
+        return True
     return info.file_size > factor * min(info.compress_size, held)

@@ -114,7 +114,10 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise GenbenchError(f"{path} is no CSV file in UTF-8 ({error}): correct it") from error
-    if names != list(columns) or any(None in row.values() for row in rows):
+    if names != list(columns) or any(
+        None in row or None in row.values()
+        for row in rows  # a line too long, or too short
+    ):
         raise GenbenchError(f"{path} must have the columns {', '.join(columns)} in every line")
     return rows
 

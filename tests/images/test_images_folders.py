@@ -410,3 +410,14 @@ def test_a_kilobyte_that_is_a_huge_picture_takes_no_memory(
     path.write_bytes(content)
     with pytest.raises(GenbenchError, match="suspiciously large"):
         open_image_set(str(tmp_path / "f"))
+
+
+def test_a_member_that_says_it_is_longer_than_the_zip(tmp_path: Path) -> None:
+    save(tmp_path / "f" / "a.png")
+    path = zipped(tmp_path / "f", compression=zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\1\2") + 20  # the compressed size in the directory
+    content[at : at + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+    with pytest.raises(GenbenchError, match="longer than it can be: zip it again|damaged"):
+        open_image_set(str(path))

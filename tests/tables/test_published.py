@@ -145,6 +145,14 @@ def test_what_no_paper_prints_and_what_was_read_elsewhere_is_marked() -> None:
             assert confidence == "counted", source
 
 
+def test_a_line_with_too_many_values_is_one_line(tmp_path: Path) -> None:
+    for name in ("published.csv", "notes.csv"):
+        text = (tables_folder() / name).read_text()
+        (tmp_path / name).write_text(text.replace(",seen\n", ",seen,more\n", 1))
+    with pytest.raises(GenbenchError, match="in every line"):
+        load_published(tmp_path)
+
+
 def test_an_empty_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "published.csv").write_text("")
     (tmp_path / "notes.csv").write_text("")

@@ -22,6 +22,7 @@ _REDUCTION = 4  # of the channels inside a block
 _START = 4  # side of the first feature map, in pixels
 # The most of each that is believed of a file: beyond them a network only exhausts the machine.
 _LARGEST, _LAYERS = 100_000, 64
+_ATTENTION = 8  # channels for each of a query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,12 @@ class BigGANConfig:
             raise GenbenchError("eps of BigGAN-deep is not a number from 0 to 1: correct it")
         if min(sizes) < 1 or self.n_stats < 2 or not self.layers:
             raise GenbenchError("the BigGAN-deep configuration has a size below 1: correct it")
+        attended = self.layers[self.attention_layer_position : self.attention_layer_position + 1]
+        if any(inputs * self.channel_width < _ATTENTION for _, inputs, _ in attended):
+            raise GenbenchError(
+                f"the attention of a BigGAN-deep configuration needs {_ATTENTION} or more "
+                "channels: correct it"
+            )
         if self.z_dim != self.class_embed_dim:
             raise GenbenchError(
                 f"z_dim {self.z_dim} and class_embed_dim {self.class_embed_dim} differ: "

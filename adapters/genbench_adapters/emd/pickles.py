@@ -235,8 +235,12 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
 
 def _check_operations(file: mmap.mmap) -> None:
     """Read the file as a list of operations, carrying none out, and refuse those not needed."""
-    tuples = 0
-    for operation, argument, _ in pickletools.genops(cast(IO[bytes], file)):
+    tuples = frame_end = 0
+    for operation, argument, position in pickletools.genops(cast(IO[bytes], file)):
+        if operation.name == "FRAME" and isinstance(argument, int) and position is not None:
+            if position < frame_end:  # which Python's own reader takes for a lack of memory
+                raise pickle.UnpicklingError("its frames overlap")
+            frame_end = position + 9 + argument  # the operation and eight bytes of length
         tuples += operation.name.startswith(("TUPLE", "FROZENSET"))
         if operation.name not in _OPERATIONS:
             raise pickle.UnpicklingError(f"it uses the operation {operation.name}")

@@ -175,6 +175,8 @@ def test_a_truncated_file_and_a_hostile_one(tmp_path: Path) -> None:
      ('{"layers": [[true, 4, 1e999]], "output_dim": 8}', "not a BigGAN-deep configuration"),
      ('{"layers": [[true, 4, 4]], "output_dim": 8, "channel_width": 1e9}', "whole numbers up to"),
      ('{"layers": [[true, 4, 4]], "output_dim": 8, "channel_width": 90000}', "or over 100000"),
+     ('{"layers": [[true, 4, 4]], "output_dim": 8, "channel_width": 1, '
+      '"attention_layer_position": 0}', "needs 8 or more channels"),
      ("[" * 100_000, "is not a JSON file (it nests too deep)"),
      ('{"layrs": []}', "config.json: configuration keys ['layrs'] are not BigGAN-deep's")],
 )  # fmt: skip

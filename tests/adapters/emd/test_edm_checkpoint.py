@@ -51,6 +51,8 @@ def test_a_converted_pickle_is_the_network(tmp_path: Path, config: EDMConfig) ->
         metadata = file.metadata()
     assert metadata["genbench.kind"] == "converted"
     assert EDMConfig.from_mapping(json.loads(metadata["genbench.config"])) == config
+    with pytest.raises(GenbenchError, match="it is no table of keys"):
+        EDMConfig.from_mapping([])  # type: ignore[arg-type]
 
 
 def test_half_precision_and_shared_storage_are_read(tmp_path: Path) -> None:
@@ -253,7 +255,8 @@ def test_bombs_are_refused_at_once(tmp_path: Path) -> None:
     long = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + b"x."
     path = tmp_path / "net.pkl"
     frame = b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N."
-    for data in (deep, places, long, frame):
+    within = b"\x80\x04" + (b"\x95" + struct.pack("<Q", 12)) * 2 + b"}." + b"N" * 20
+    for data in (deep, places, long, frame, within):
         path.write_bytes(data)
         with pytest.raises(GenbenchError, match="nothing of it was run"):
             read_network(path)
