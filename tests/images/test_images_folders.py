@@ -419,5 +419,5 @@ def test_a_member_that_says_it_is_longer_than_the_zip(tmp_path: Path) -> None:
     at = content.rindex(b"PK\1\2") + 20  # the compressed size in the directory
     content[at : at + 4] = b"\xff\xff\xff\x7f"
     path.write_bytes(content)
-    with pytest.raises(GenbenchError, match="longer than it can be: zip it again|damaged"):
+    with pytest.raises(GenbenchError, match=r"longer than it can be|damaged"):
         open_image_set(str(path))
