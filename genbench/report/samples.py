@@ -96,9 +96,10 @@ def _folders(root: Path) -> Iterator[tuple[ShardFolder, Mapping[str, Any]]]:
     for path in sorted(root.glob("*/key.json")):
         try:
             key = json.loads(path.read_text())
-        except (OSError, ValueError):  # a cache half removed is no reason to have no report
+            named = canonical_digest(key)[:32]
+        except (OSError, RecursionError, ValueError):  # a cache half removed
             continue
-        if canonical_digest(key)[:32] == path.parent.name:  # else opening it would make a new one
+        if named == path.parent.name:  # else opening it would make a new one
             yield ShardFolder(root, key), key
 
 
