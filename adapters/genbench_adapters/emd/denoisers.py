@@ -188,7 +188,7 @@ def student_network(values: Mapping[str, Any], where: Path) -> AdmDenoiser | Edm
                     int(values["diffusion_steps"]),
                     predict_xstart=bool(values.get("predict_xstart", False)),
                 )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GenbenchError(
             f"{where} has no complete configuration ({type(error).__name__}: {error}): distil it "
             "again"

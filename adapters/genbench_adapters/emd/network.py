@@ -98,8 +98,6 @@ class EDMConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> EDMConfig:
         """From official keyword arguments; those of training alone are passed over. Raises
         GenbenchError naming what does not fit."""
-        if not isinstance(values, Mapping):
-            _refuse("it is no table of keys")
         known = {item.name for item in fields(cls)}
         training = {"use_fp16", "sigma_min", "sigma_max", "label_dropout", "in_channels",
                     "out_channels"}  # fmt: skip

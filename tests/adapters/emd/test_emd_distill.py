@@ -164,6 +164,7 @@ def distilled(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"sigma": None}, "names no noise level"),
         ({"sigma": -1.0}, "names no noise level"),
         ({"network": None, "kind": "edm"}, "no complete configuration"),
+        ({"network": [], "kind": "edm"}, "no complete configuration"),
         ({"noise_schedule": "square"}, "no noise schedule"),
     ],
 )
