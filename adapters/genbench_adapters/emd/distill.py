@@ -44,7 +44,8 @@ class EmdRecipe(Paced, AdamRates):
     sigma: the fixed noise level of the generator (e^3 is log-SNR -6). least_sigma, most_sigma: the
     levels x_t is drawn at. langevin_steps: K of EMD-K. score_latents: whether the student's score
     learns from samples of the start of the chain or of its end. weighting: of the M-step, "snr" for
-    sigma_t^2 / alpha^2 or "likelihood" for 1.
+    sigma_t^2 / alpha^2 or "likelihood" for 1. score_snr_limits: the squared error of the score's
+    x_0 counts by 1 / sigma^2 kept within these; without them as the teacher's kind weighs it.
     """
 
     batch: Count
@@ -59,6 +60,7 @@ class EmdRecipe(Paced, AdamRates):
     weighting: Literal["snr", "likelihood"] = "snr"
     score_latents: Literal["start", "end"] = "start"
     score_steps: Count = 1
+    score_snr_limits: tuple[Factor, Factor] | None = None
     generator_rate: Rate = 2e-6
     score_rate: Rate = 1e-5
     ema: Share = 0.9999
@@ -68,6 +70,9 @@ class EmdRecipe(Paced, AdamRates):
     def __post_init__(self) -> None:
         if not 0 < self.least_sigma < self.most_sigma:
             raise UsageError("least_sigma and most_sigma must be positive and ascending")
+        limits = self.score_snr_limits
+        if limits is not None and limits[0] > limits[1]:
+            raise UsageError(f"score_snr_limits {list(limits)} must be ascending")
         try:
             self.langevin()
         except ValueError as error:
@@ -178,7 +183,9 @@ class EmdTraining:
         with autocast(self.run, self.recipe.precision):
             denoised = self.score(noisy, sigma, labels)
         errors = (denoised - images).square().flatten(1).mean(dim=1)  # [N]
-        return (self.teacher.weight(sigma) * errors).mean()
+        limits = self.recipe.score_snr_limits
+        weight = self.teacher.weight(sigma) if limits is None else (sigma**-2).clamp(*limits)
+        return (weight * errors).mean()
 
     @torch.no_grad()
     def preview(self) -> Tensor:
