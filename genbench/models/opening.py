@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from genbench.errors import UsageError
 from genbench.models.checkpoints import find_checkpoint
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
-from genbench.models.optional import RandomInit
+from genbench.models.optional import Concurrent, RandomInit
 from genbench.models.options import adapter_options, make_adapter
 from genbench.models.registry import (
     choose_card,
@@ -131,8 +131,10 @@ def _opened(
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
+    generator = _loaded(model, kind, checkpoint, device)
+    alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
     return ModelSource(
-        _loaded(model, kind, checkpoint, device), spec, card, device,
+        generator, replace(spec, threads=1 if alone else 0), card, device,
         batch_size=request.batch_size or 0,
         checkpoint=checkpoint.name if checkpoint else "",
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Of an adapter: Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
 TimedTraining.
-Of a generator: CountsEvaluations, CountsGuidance, Repeating, Compilable.
+Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable.
 """
 
 from __future__ import annotations
@@ -54,6 +54,18 @@ class Repeating(Protocol):
         labels: int64 [N] or None. A call's result is not looked at.
         """
         ...
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """A generator whose shallow copies may sample at the same time, in threads of one process.
+
+    They share its networks, so `sample` must only read these. On a CPU each call then runs on one
+    thread, as many beside each other as there are: faster, and the same bits on any number.
+    concurrent: whether it may be done.
+    """
+
+    concurrent: bool
 
 
 @runtime_checkable

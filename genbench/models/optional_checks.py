@@ -13,6 +13,7 @@ from genbench.models.contract import Adapter, Generator
 from genbench.models.opening import ResolvedModel, open_random_model
 from genbench.models.optional import (
     Compilable,
+    Concurrent,
     Convertible,
     ConvertRun,
     CountableNetworks,
@@ -36,8 +37,9 @@ from genbench.runtime.progress import SilentReporter
 Rule = tuple[str, Callable[[], str]]
 _ADAPTERS = (Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
              TimedTraining)  # fmt: skip
-_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Compilable)
+_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
+_BESIDE = 8  # images drawn in blocks beside each other
 
 
 def offered(adapter: Adapter, generator: Generator) -> list[str]:
@@ -86,6 +88,8 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "CountsGuidance: none or more a sample", lambda: _counted(source, made=False)
     if isinstance(generator, Repeating):
         yield "Repeating: as many calls as are counted", lambda: _repeated(source)
+    if isinstance(generator, Concurrent) and generator.concurrent:
+        yield "Concurrent: beside each other as one by one", lambda: _beside(source)
     if isinstance(generator, Compilable):  # the last: what it leaves behind would compile
         yield "Compilable: hands over its networks", lambda: _compiles(generator)
 
@@ -183,6 +187,21 @@ def _repeated(source: ModelSource) -> str:
     return (
         "" if made == counted else f"repeated() lists {made} calls where sample() makes {counted}"
     )
+
+
+def _beside(source: ModelSource) -> str:
+    """Small blocks drawn in two threads and in one."""
+    blocks, threads = source.asked_otherwise(block=2), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = torch.cat(list(blocks.images(0, _BESIDE)))
+        torch.set_num_threads(2)
+        beside = torch.cat(list(blocks.images(0, _BESIDE)))
+    finally:
+        torch.set_num_threads(threads)
+    if torch.equal(alone, beside):
+        return ""
+    return "calls of `sample` at the same time change each other: set `concurrent` to False"
 
 
 def _compiles(generator: Compilable) -> str:

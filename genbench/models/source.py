@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from genbench.models.optional import CountsEvaluations, CountsGuidance
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
+from genbench.runtime.parallel import one_thread_each
 from genbench.runtime.spans import spans
 
 
@@ -29,7 +31,8 @@ class SampleSpec:
 
     dtype: the arithmetic of the networks, by name; switches: how torch's stand while they run.
     block: samples of one network call, whose size moves last bits: calls are of samples k * block …
-    (k + 1) * block - 1 whatever part of them is asked for.
+    (k + 1) * block - 1 whatever part of them is asked for. threads: of a CPU in one call, which
+    move last bits too; 0: as many as torch has.
     """
 
     model: str
@@ -44,6 +47,7 @@ class SampleSpec:
     dtype: str = "float32"
     switches: Switches | None = None
     block: int = 25
+    threads: int = 0
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources
 
@@ -117,13 +121,32 @@ class ModelSource:
         asked for.
         """
         block = self.spec.block
-        at_once = max(1, self.batch_size // block) * block
+        together = torch.get_num_threads() if self.spec.threads else 1
+        at_once = max(together, self.batch_size // block) * block
         for first, last in spans(start - start % block, stop, at_once):
-            drawn = torch.cat([self._drawn(begin, block) for begin in range(first, last, block)])
+            drawn = torch.cat(self._blocks(range(first, last, block)))
             yield drawn[max(start - first, 0) : stop - first].cpu()
 
-    def _drawn(self, first: int, count: int) -> Tensor:
-        return self.sample_with(self.labels(first, first + count), first, first + count)
+    def _blocks(self, begins: Sequence[int]) -> list[Tensor]:
+        """The images of whole blocks, uint8 [block, 3, H, W] each."""
+        with pinned(arithmetic_named(self.spec.dtype)):
+            if not self.spec.threads:
+                return [self._block(self.generator, begin) for begin in begins]
+            # Networks are shared, what a generator counts is not.
+            return one_thread_each(lambda begin: self._block(copy(self.generator), begin), begins)
+
+    def _block(self, generator: Generator, first: int) -> Tensor:
+        last = first + self.spec.block
+        try:
+            images = self._call(generator, first, last)
+        except torch.OutOfMemoryError as error:
+            raise GenbenchError(
+                f"model {self.name} ran out of memory at {last - first} samples a network call: "
+                f"pass --block {max(1, (last - first) // 2)}, whose figures may differ in the last "
+                "digits"
+            ) from error
+        self._count(generator, first, last)
+        return self._checked(images, last - first)
 
     def draw(self, first: int, last: int) -> Tensor:
         """Labels, noise and the generator's call for samples first … last-1: uint8 [n, 3, H, W].
@@ -131,37 +154,24 @@ class ModelSource:
         Nothing is checked or pinned: what a speed measurement times. Lets torch's OutOfMemoryError
         through.
         """
-        return self._call(self.labels(first, last), first, last)
+        return self._call(self.generator, first, last)
 
-    def _call(self, labels: Tensor | None, first: int, last: int) -> Tensor:
+    def _call(self, generator: Generator, first: int, last: int) -> Tensor:
+        labels = self.labels(first, last)
         with blaming(self.name, "failed while sampling"), torch.inference_mode():
-            return self.generator.sample(labels, self.noise(first, last))
-
-    def sample_with(self, labels: Tensor | None, first: int, last: int) -> Tensor:
-        """One generator call for samples first … last-1: uint8 [n, 3, H, W] on its device."""
-        try:
-            with pinned(arithmetic_named(self.spec.dtype)):
-                images = self._call(labels, first, last)
-        except torch.OutOfMemoryError as error:
-            raise GenbenchError(
-                f"model {self.name} ran out of memory at {last - first} samples a network call: "
-                f"pass --block {max(1, (last - first) // 2)}, whose figures may differ in the last "
-                "digits"
-            ) from error
-        self._count(first, last)
-        return self._checked(images, last - first)
+            return generator.sample(labels, self.noise(first, last))
 
     def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
         """Network calls of samples start … stop-1, drawn before: float32 [n, 2], of the networks
         that make the image and of those that guide (see `optional.CountsEvaluations`)."""
         return np.array([self._evaluations[index] for index in range(start, stop)], np.float32)
 
-    def _count(self, first: int, last: int) -> None:
+    def _count(self, generator: Generator, first: int, last: int) -> None:
         made = guided = 0
-        if isinstance(self.generator, CountsEvaluations):
-            made = self.generator.evaluations
-        if isinstance(self.generator, CountsGuidance):
-            guided = self.generator.guide_evaluations
+        if isinstance(generator, CountsEvaluations):
+            made = generator.evaluations
+        if isinstance(generator, CountsGuidance):
+            guided = generator.guide_evaluations
         for count in (made, guided):
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise GenbenchError(

@@ -56,3 +56,20 @@ def test_the_block_is_part_of_what_is_measured() -> None:
     source = ModelSource(Counting(), other.spec, other.card, CPU)
     assert len(drawn(source, 5, 12)) == 7
     assert calls == [10, 10]
+
+
+@pytest.mark.parametrize(("name", "count"), [("biggan-deep", 100), ("emd", 100), ("adm-guided", 4)])
+def test_the_number_of_threads_changes_no_bit(name: str, count: int) -> None:
+    """In blocks of 2 where a network is slow: enough for two threads to meet."""
+    source = opened(name, block=2 if count < 25 else None)
+    before = torch.get_num_threads()
+    images = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            images.append(drawn(source, 0, count))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(images[0], images[1])
+    assert torch.equal(images[0], images[2])

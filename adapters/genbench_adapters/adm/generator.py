@@ -25,6 +25,8 @@ class AdmGenerator:
     the last `sample`; guide_evaluations: of the classifier's gradient.
     """
 
+    concurrent = True  # sampling only reads the networks
+
     def __init__(
         self,
         unet: UNet,
@@ -42,7 +44,8 @@ class AdmGenerator:
         self.upsampler = (network, sampling, resolution)
 
     def compile(self) -> None:
-        """Hand the networks to torch.compile."""
+        """Hand the networks to torch.compile, which is for one thread."""
+        self.concurrent = False
         networks: list[nn.Module] = [self.unet]
         if self.guidance is not None:
             networks.append(self.guidance[0])

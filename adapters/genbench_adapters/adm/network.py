@@ -260,9 +260,11 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """[N, channels, H, W] with embedding float32 [N, 4 model_channels] -> [N, out, H', W'],
         the sides doubled or halved where it resamples."""
-        norm, activation, conv = self.in_layers
+        norm, _, conv = self.in_layers
         assert isinstance(conv, nn.Conv2d)
-        h = activation(norm(x))
+        # Without a gradient nobody else reads what a norm or a convolution has just made.
+        fresh = not torch.is_grad_enabled()
+        h = functional.silu(norm(x), inplace=fresh)
         if self.kernels is not None:
             h = upsampled_convolution(h, self.kernels, conv.bias)  # [N, out, 2 H, 2 W]
         else:
@@ -271,15 +273,16 @@ class ResBlock(nn.Module):
             x = self.resample(x)  # [N, channels, H', W']
         # [N, out, 1, 1], or [N, 2 out, 1, 1] for scale and shift.
         condition = self.emb_layers(embedding).to(h.dtype)[:, :, None, None]
-        norm, *rest = self.out_layers
+        norm, _, dropout, conv = self.out_layers
         if self.scale_shift:
             scale, shift = condition.chunk(2, dim=1)  # [N, out, 1, 1] each
-            h = norm(h) * (1 + scale) + shift
+            h = norm(h)
+            h = h.mul_(1 + scale).add_(shift) if fresh else h * (1 + scale) + shift
         else:
             h = norm(h + condition)
-        for layer in rest:
-            h = layer(h)
-        return self.skip_connection(x) + h
+        h = conv(dropout(functional.silu(h, inplace=fresh)))
+        skipped = self.skip_connection(x)
+        return h.add_(skipped) if fresh else skipped + h
 
 
 class Stage(nn.Sequential):

@@ -108,6 +108,8 @@ class BigGANGenerator:
     """A loaded BigGAN-deep at one truncation. evaluations: calls of the network for one sample, in
     the last `sample`."""
 
+    concurrent = True  # sampling only reads the networks
+
     def __init__(
         self,
         network: BigGANDeep,
@@ -127,7 +129,8 @@ class BigGANGenerator:
             self.compile()
 
     def compile(self) -> None:
-        """Hand the network to torch.compile."""
+        """Hand the network to torch.compile, which is for one thread."""
+        self.concurrent = False
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:

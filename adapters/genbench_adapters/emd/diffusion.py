@@ -118,12 +118,15 @@ def _one_hot(labels: Tensor | None, network: EDM) -> Tensor | None:
 class EDMGenerator:
     """A loaded EDM diffusion. evaluations: calls of the network in the last `sample`."""
 
+    concurrent = True  # sampling only reads the networks
+
     def __init__(self, network: EDM, sampling: EDMSampling, dtype: torch.dtype) -> None:
         self.network, self.sampling, self.dtype = network, sampling, dtype
         self.evaluations = 0
 
     def compile(self) -> None:
-        """Hand the network to torch.compile."""
+        """Hand the network to torch.compile, which is for one thread."""
+        self.concurrent = False
         self.network.compile()
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:

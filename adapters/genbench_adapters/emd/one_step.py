@@ -144,6 +144,8 @@ def _unread(card: ModelCard) -> AdmDenoiser | EdmDenoiser:
 class OneStepGenerator:
     """A loaded one-step generator. evaluations: calls of the network in the last `sample`."""
 
+    concurrent = True  # sampling only reads the networks
+
     def __init__(
         self,
         network: torch.nn.Module,
@@ -157,7 +159,8 @@ class OneStepGenerator:
         self.evaluations = 0
 
     def compile(self) -> None:
-        """Hand the network to torch.compile."""
+        """Hand the network to torch.compile, which is for one thread."""
+        self.concurrent = False
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:

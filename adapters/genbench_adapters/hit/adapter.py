@@ -113,12 +113,15 @@ def _small() -> HiTConfig:
 class HiTGenerator:
     """A loaded HiT. evaluations: calls of the network for one sample, in the last `sample`."""
 
+    concurrent = True  # sampling only reads the networks
+
     def __init__(self, network: HiT | FoldedHiT) -> None:
         self.network = network
         self.evaluations = 0
 
     def compile(self) -> None:
-        """Hand the network to torch.compile."""
+        """Hand the network to torch.compile, which is for one thread."""
+        self.concurrent = False
         self.network.compile()
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
