@@ -10,11 +10,17 @@ import typer
 
 from genbench.cli.options import Crop, Device, Resolution, Seed, free_options
 
+Recipe = Annotated[
+    str, typer.Option(help="A recipe that the family brings, such as fashion-mnist-32.")
+]
+Config = Annotated[Path | None, typer.Option(help="Or a recipe file of your own (TOML).")]
+
 
 def train(
     model: Annotated[str, typer.Argument(help="Model family to train.")],
-    config: Annotated[Path, typer.Option(help="Recipe file (TOML).")],
     out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    recipe: Recipe = "",
+    config: Config = None,
     data: Annotated[str, typer.Option(help="Training images, labelled.")] = "fashion-mnist:train",
     crop: Crop = "none",
     steps: Annotated[int, typer.Option(help="Steps in all; 0: the recipe's.", min=0)] = 0,
@@ -26,14 +32,16 @@ def train(
     Under torchrun the processes share each batch.
     """
     from genbench.models.optional import TrainRun
+    from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import trainable
     from genbench.runtime.distributed import device_of, joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
     family = trainable(model)
+    chosen = chosen_recipe(model, config, recipe)
     with joined_world(trains=True) as world:
         run = TrainRun(
-            config=config, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
+            config=chosen, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
             device=device_of(device, world), reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip
         weights = family.train(run)
@@ -43,8 +51,9 @@ def train(
 
 def distill(
     model: Annotated[str, typer.Argument(help="Family of the one-step generator.")],
-    config: Annotated[Path, typer.Option(help="Recipe file (TOML).")],
     out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    recipe: Recipe = "",
+    config: Config = None,
     teacher: Annotated[str, typer.Option(help="Diffusion: a model's name, or its weights.")] = (
         "adm-guided"
     ),
@@ -65,6 +74,7 @@ def distill(
     """
     from genbench.models.checkpoints import named_weights
     from genbench.models.optional import DistillRun
+    from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import distillable
     from genbench.quality.training_curve import Curve, distilled
     from genbench.records.protocols import find_protocol
@@ -72,11 +82,12 @@ def distill(
     from genbench.runtime.progress_bars import ProgressBars
 
     family = distillable(model)
+    chosen = chosen_recipe(model, config, recipe)
     weights = named_weights(teacher, res)
     curve = Curve(every=fd_every, samples=fd_samples, protocol=find_protocol(protocol))
     with joined_world(trains=True) as world:
         run = DistillRun(
-            config=config, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
+            config=chosen, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
             world=world, device=device_of(device, world),
             reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """What a family may offer beyond sampling. All of it is optional, and `genbench check` tests it.
 
-Of an adapter: Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
-TimedTraining.
+Of an adapter: Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
+CountableNetworks, TimedTraining.
 Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable.
 """
 
@@ -105,6 +105,16 @@ class Trainable(Protocol):
     def train(self, run: TrainRun) -> Path:
         """Train, or go on where a killed run stopped; returns the finished weights' path."""
         ...
+
+
+@runtime_checkable
+class BringsRecipes(Protocol):
+    """A family whose package holds recipe files for `train` or `distill`.
+
+    recipes: their paths, by the names that --recipe takes.
+    """
+
+    recipes: Mapping[str, Path]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import Adapter, Generator
 from genbench.models.opening import ResolvedModel, open_random_model
 from genbench.models.optional import (
+    BringsRecipes,
     Compilable,
     Concurrent,
     Convertible,
@@ -35,8 +36,8 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter
 
 Rule = tuple[str, Callable[[], str]]
-_ADAPTERS = (Trainable, Distillable, Convertible, RandomInit, Folding, CountableNetworks,
-             TimedTraining)  # fmt: skip
+_ADAPTERS = (Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
+             CountableNetworks, TimedTraining)  # fmt: skip
 _GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
 _BESIDE = 8  # images drawn in blocks beside each other
@@ -61,6 +62,8 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
             "Distillable: a missing recipe is one line",
             lambda: _refuses(lambda folder: adapter.distill(_distil_run(folder, source.device))),
         )
+    if isinstance(adapter, BringsRecipes):
+        yield "BringsRecipes: the files are there", lambda: _files(adapter.recipes)
     if isinstance(adapter, Convertible):
         yield (
             "Convertible: a missing file is one line",
@@ -92,6 +95,11 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "Concurrent: beside each other as one by one", lambda: _beside(source)
     if isinstance(generator, Compilable):  # the last: what it leaves behind would compile
         yield "Compilable: hands over its networks", lambda: _compiles(generator)
+
+
+def _files(recipes: Mapping[str, Path]) -> str:
+    missing = [str(path) for path in recipes.values() if not path.is_file()]
+    return f"{', '.join(missing)} missing: put them into the package" if missing else ""
 
 
 def _published(adapter: Folding) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,9 @@ class AdmGuided(TrainsByRecipe):
         default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU"}
     )
 
+    recipes: ClassVar[Mapping[str, Path]] = {
+        "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
+    }
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
             name="adm-guided-32",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,9 @@ class BigGANDeepAdapter(TrainsByRecipe):
         default=False, metadata={"help": "torch.compile the network (a minute at the start)"}
     )
 
+    recipes: ClassVar[Mapping[str, Path]] = {
+        "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
+    }
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
             name="biggan-deep-32",

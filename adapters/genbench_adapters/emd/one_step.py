@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,9 @@ class OneStep:
         default="truncate", metadata={"help": "to 8 bits: DMD2's truncate, or EDM's nearest"}
     )
 
+    recipes: ClassVar[Mapping[str, Path]] = {
+        "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
+    }
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
             name="emd-32",

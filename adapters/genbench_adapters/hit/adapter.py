@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,7 @@ class HiTAdapter(TrainsByRecipe):
         default=False, metadata={"help": "run the network as published, nothing folded"}
     )
 
+    recipes: ClassVar[Mapping[str, Path]] = {path.stem: path for path in RECIPES.values()}
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
             name="hit-32",

@@ -100,10 +100,19 @@ def test_the_curve_is_measured_and_resumed(recipe: Path, teacher: Path, tmp_path
     curve = ("--res", "32", "--fd-every", "1", "--fd-samples", "12", "--steps")
     assert genbench(*words(recipe, out, teacher), *curve, "1").returncode == 0
     first = (out / "curve.jsonl").read_text()
+    assert (out / "best.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+    # As if the first state had been the better one: it stays.
+    low = json.loads(first) | {"fd": 0.0}
+    (out / "curve.jsonl").write_text(json.dumps(low) + "\n")
+    best = (out / "best.safetensors").read_bytes()
     run = genbench(*words(recipe, out, teacher), *curve, "2")
     assert run.returncode == 0, run.stderr
+    assert f"distilled emd: {out / 'best.safetensors'}" in run.stderr
+    assert "lowest distance of the curve: step 1" in run.stderr
+    assert (out / "best.safetensors").read_bytes() == best
+    assert (out / "model.safetensors").read_bytes() != best
     lines = (out / "curve.jsonl").read_text().splitlines()
-    assert lines[0] == first.strip()
+    assert json.loads(lines[0]) == low
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
     assert json.loads(lines[1])["fd"] > 0
 
