@@ -108,6 +108,7 @@ class MetricJob:
         values = []
         with self.reporter.task("figures", len(figures)) as advance:
             for metric, count in figures:
+                advance(0, f"{reported_key(metric, self.detector)} at {count:,} samples")
                 values.append(self._value(metric, evidence[count]))
                 advance(1)
         return values

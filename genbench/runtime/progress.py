@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-Advance = Callable[[int], None]  # called with the number of items finished since the last call
+
+class Advance(Protocol):
+    """Tells how a task goes on."""
+
+    def __call__(self, finished: int, doing: str = "") -> None:
+        """`finished` items more are done since the last call. doing: what the next one is, where
+        items are of several kinds."""
+        ...
 
 
 def in_percent(advance: Advance) -> Callable[[int, int | None], None]:
@@ -43,7 +50,7 @@ class SilentReporter:
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:
         """A task nobody watches."""
-        yield lambda finished: None
+        yield lambda finished, doing="": None
 
     def note(self, text: str) -> None:
         """Keep the note."""

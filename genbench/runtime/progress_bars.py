@@ -38,12 +38,13 @@ class _Lines:
     """Progress of one task as lines, now and then: what a log file or a pipe gets."""
 
     def __init__(self, label: str, total: int) -> None:
-        self._label, self._total, self._done = label, total, 0
+        self._label, self._total, self._done, self._doing = label, total, 0, ""
         self._begun = self._told = time.monotonic()
         self._at_first: int | None = None  # what was there already, which tells no rate
 
-    def advance(self, finished: int) -> None:
+    def advance(self, finished: int, doing: str) -> None:
         self._done += finished
+        self._doing = doing
         if self._at_first is None:
             self._at_first = self._done
         now = time.monotonic()
@@ -56,7 +57,11 @@ class _Lines:
         left = (
             f", {rate:,.3g}/s, ETA {_duration((self._total - self._done) / rate)}" if rate else ""
         )
-        return f"{self._label}: {self._done:,} of {self._total:,}{left}"
+        return f"{_named(self._label, self._doing)}: {self._done:,} of {self._total:,}{left}"
+
+
+def _named(label: str, doing: str) -> str:
+    return f"{label} ({doing})" if doing else label
 
 
 def _duration(seconds: float) -> str:
@@ -91,10 +96,10 @@ class ProgressBars:
         task = self._progress.add_task(label, total=total)
         lines = _Lines(label, total)
 
-        def advance(finished: int) -> None:
-            self._progress.advance(task, finished)
+        def advance(finished: int, doing: str = "") -> None:
+            self._progress.update(task, advance=finished, description=_named(label, doing))
             if self._leads and not stderr.is_terminal:
-                lines.advance(finished)
+                lines.advance(finished, doing)
 
         try:
             yield advance
@@ -102,6 +107,8 @@ class ProgressBars:
             self._open -= 1
             if not self._open:
                 self._progress.stop()
+                for finished in self._progress.task_ids:  # else the next start draws them again
+                    self._progress.remove_task(finished)
 
     def note(self, text: str) -> None:
         """One line on stderr, from rank 0."""

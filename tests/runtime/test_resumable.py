@@ -28,7 +28,7 @@ class Watching(SilentReporter):
         self.steps: list[int] = []
 
     def task(self, label: str, total: int) -> Any:
-        return _Task(self.steps.append)
+        return _Task(lambda finished, doing="": self.steps.append(finished))
 
 
 class _Task:
