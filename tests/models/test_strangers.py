@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 from strangers import GOOD, error_line, genbench, install
 
 
@@ -74,6 +77,24 @@ def test_a_misspelt_word_suggests_the_nearest(words: tuple[str, ...], expected: 
     run = genbench(*words)
     assert expected in error_line(run)
     assert run.returncode == 2
+
+
+def test_the_package_with_weights_of_the_docs_keeps_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "add-a-model.md").read_text()
+    blocks = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    source = next(block for block in blocks if "class SmallGAN" in block)
+    project = tomllib.loads(page.split("```toml\n")[1].split("```")[0])
+    ((name, target),) = project["project"]["entry-points"]["genbench.adapters"].items()
+    install(tmp_path, project["project"]["name"], name, source, target)
+    monkeypatch.syspath_prepend(tmp_path)
+    network = importlib.import_module("small_gan").Network()
+    weights = tmp_path / "mine.safetensors"
+    save_file(network.state_dict(), weights)
+    run = genbench("check", name, "--checkpoint", weights, path=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Concurrent" in run.stdout
 
 
 BAD_BEHAVIOUR = {
