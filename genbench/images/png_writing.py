@@ -18,6 +18,8 @@ from torch import Tensor
 from genbench.errors import UsageError
 from genbench.runtime.files import TEMPORARY, replacing, write_error
 
+_THUMBNAIL = 64  # pixels at which an image can be seen
+
 
 def write_folder(path: Path, images: Iterable[Tensor]) -> None:
     """Write batches uint8 [n, 3, H, W] as path/000000.png … ; the folder appears whole.
@@ -63,6 +65,10 @@ def image_grid(images: Tensor, columns: int = 0) -> Image.Image:
 
 
 def save_grid(path: Path, images: Tensor, columns: int = 0) -> None:
-    """Write `image_grid` of uint8 [N, 3, H, W] as a PNG file, whole or not at all."""
+    """Write `image_grid` of uint8 [N, 3, H, W] as a PNG file, whole or not at all; the pixels of
+    images smaller than a thumbnail become squares, since it is made to be looked at."""
+    grid = image_grid(images, columns)
+    times = math.ceil(_THUMBNAIL / max(images.shape[2:]))
+    size = (grid.width * times, grid.height * times)
     with replacing(path) as temporary:
-        image_grid(images, columns).save(temporary, format="PNG")
+        grid.resize(size, Image.Resampling.NEAREST).save(temporary, format="PNG")
