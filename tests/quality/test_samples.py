@@ -65,7 +65,7 @@ def test_folders_and_grids(tmp_path: Path) -> None:
         assert run.returncode == 0, run.stderr
     assert len(list((tmp_path / "folder").iterdir())) == 9
     with Image.open(tmp_path / "grid.png") as grid:
-        assert grid.size == (96, 96)
+        assert grid.size == (3 * 64, 3 * 64)
     again = genbench(*TOY, "-n", "9", "--out", tmp_path / "folder", "--cache", tmp_path / "cache")
     assert "already there" in error_line(again)
 
