@@ -10,7 +10,9 @@ from genbench.models.contract import ModelCard
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
+from genbench.records.labels import Labels, labels_of
 from genbench.records.protocols import load_protocols
+from genbench.records.runs import day_of, runs_of
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
 from genbench.tables.specs import load_spec, spec_names
 
@@ -119,26 +121,30 @@ def list_tables() -> Rows:
 
 
 def list_runs(records: Sequence[Record]) -> Rows:
-    """Every run on record, the latest last: what it measured of what."""
-    runs: dict[str, list[Record]] = {}
-    for record in records:
-        runs.setdefault(record.run, []).append(record)
-    return [_run(name, found) for name, found in runs.items()]
+    """Every run among the records, the latest last: what it measured of what. "of" says in what a
+    run differs from the others listed, "settings" what else was asked for."""
+    label = labels_of(records)
+    return [_run(run, label) for run in runs_of(records).values()]
 
 
-def _run(name: str, records: Sequence[Record]) -> dict[str, str]:
-    first = records[0]
-    options = [f"{key} {value}" for key, value in first.options.items() if value not in (None, "")]
-    weights = first.checkpoint if first.weight_kind in ("given", "converted") else ""
-    counts = sorted({record.samples for record in records if isinstance(record, QualityRecord)})
+def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
+    first = run[0]
+    differing = {name.replace(" ", "_") for name in label.differing(first)}
+    rest = {key: value for key, value in first.options.items() if value not in (None, "")}
+    settings = [f"{key} {value}" for key, value in rest.items() if key not in differing]
+    if first.weight_kind in ("given", "converted") and "checkpoint" not in differing:
+        settings.insert(0, first.checkpoint)
+    counts = sorted({record.samples for record in run if isinstance(record, QualityRecord)})
     return {
-        "run": name,
-        "created": first.created[:16].replace("T", " "),
-        "of": first.card or first.model,
+        "run": first.run,
+        "name": first.name,
+        "created": day_of(first),
+        "of": label(first),
+        "model": first.card or first.model,
         "protocol": first.protocol,
         "samples": ", ".join(f"{count:,}" for count in counts),
-        "metrics": ", ".join(dict.fromkeys(record.metric for record in records)),
-        "settings": ", ".join([weights] * bool(weights) + options),
+        "metrics": ", ".join(dict.fromkeys(record.metric for record in run)),
+        "settings": ", ".join(settings),
     }
 
 

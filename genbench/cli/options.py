@@ -45,6 +45,17 @@ Reuse = Annotated[
     bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
 ]
 Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: $GENBENCH_CACHE).")]
+Name = Annotated[
+    str,
+    typer.Option(
+        help="Name of the run: for tables, and to find it by.",
+        callback=lambda given: " ".join(given.split()),
+    ),
+]
+Records = Annotated[
+    list[Path] | None,
+    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 
 

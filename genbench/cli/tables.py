@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genbench.cli.options import Cache, Json
+from genbench.cli.options import Cache, Json, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
     from genbench.tables.build import Table
-
-Records = Annotated[
-    list[Path] | None,
-    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
-]
 
 
 def table(
@@ -147,7 +142,8 @@ def report(
 
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) or record file.")
+        str,
+        typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) by id or name; or a file."),
     ],
     second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
     records: Records = None,
@@ -155,21 +151,23 @@ def compare(
 ) -> None:
     """Say which differences between two runs are larger than their combined uncertainty.
 
-    The run of a figure stands below its table, and in its record. Runs of different protocols or
-    references do not compare.
+    A run is named by its id, by the name that --name gave it, or by the first letters of either.
+    Runs of different protocols or references do not compare.
     """
     import json
     from dataclasses import asdict
 
     from genbench.cli.console import show_rows, told
-    from genbench.tables.comparison import compare_runs, named_run
+    from genbench.tables.comparison import compare_runs, sides
 
-    known = read_all(records)
-    lines = compare_runs(named_run(first, known, told), named_run(second, known, told))
+    a, b = sides(first, second, read_all(records), told)
+    lines = compare_runs(a.run, b.run)
     if json_lines:
         for line in lines:
             print(json.dumps(asdict(line)))
-    else:
-        show_rows([line.as_row() for line in lines])
-        for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
-            print(f"* {caveat}")
+        return
+    for side in (a, b):
+        print(f"{side.title}: {side.told}")
+    show_rows([line.as_row(a.title, b.title) for line in lines])
+    for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
+        print(f"* {caveat}")

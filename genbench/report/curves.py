@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genbench.metrics.catalogue import METRICS
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.labels import labels_of as labels_of
+from genbench.records.labels import sampler_options
 
 FRECHET = (METRICS["fid"].key, METRICS["fid"].generic_key)
-_NOT_OPTIONS = {"compile"}  # equal images, drawn faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ def sweeps(records: Iterable[Record]) -> list[OptionSweep]:
     for record in quality_records(records):
         if record.metric not in ("precision", "recall") or not record.card:
             continue
-        options = _options(record)
+        options = sampler_options(record)
         compared = (record.protocol_digest, record.reference_digest, record.samples)
         for name, value in options.items():
             if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
@@ -212,30 +213,7 @@ def quality_records(records: Iterable[Record]) -> Iterator[QualityRecord]:
     return (record for record in records if isinstance(record, QualityRecord))
 
 
-def labels_of(records: Iterable[Record]) -> Callable[[Record], str]:
-    """Names for records: the model, with those options that its records do not all share."""
-    tried: dict[str, dict[str, set[str]]] = {}
-    for record in records:
-        for name, value in _options(record).items():
-            tried.setdefault(record.model, {}).setdefault(name, set()).add(str(value))
-
-    def label(record: Record) -> str:
-        told = [
-            f"{name.replace('_', ' ')} {value}"
-            for name, value in _options(record).items()
-            if len(tried[record.model][name]) > 1
-        ]
-        return f"{record.model} ({', '.join(told)})" if told else record.model
-
-    return label
-
-
-def _options(record: Record) -> Mapping[str, Any]:
-    told = {key: value for key, value in record.options.items() if key not in _NOT_OPTIONS}
-    return told | ({"dtype": record.arithmetic} if record.arithmetic else {})
-
-
 def _sampler(record: Record) -> tuple[Any, ...]:
     """What draws the images: two records of one sampler may stand in one point."""
-    options = tuple(sorted((key, str(value)) for key, value in _options(record).items()))
+    options = tuple(sorted((key, str(value)) for key, value in sampler_options(record).items()))
     return (record.model, record.card, record.resolution, options)
