@@ -265,14 +265,21 @@ def read_records(path: str | Path) -> Results[Record]:
     return Results(read_lines(Path(path)))
 
 
-def build_table(name: str, records: Iterable[Record] = (), *, samples: int = 0) -> TableView:
+def build_table(
+    name: str,
+    records: Iterable[Record] = (),
+    *,
+    samples: int = 0,
+    folders: Sequence[str | Path] = (),
+) -> TableView:
     """A paper's table with the measured numbers beside the published ones (`genbench ls tables`).
 
-    samples: another sample count than the table's. Raises UsageError for an unknown name.
+    name: or the path of a spec of your own; of one in `folders` the name will do. samples: another
+    sample count than the table's. Raises UsageError for an unknown name.
     """
     if isinstance(records, str | Path):
         raise UsageError(
             f"records are records, not a file: genbench.read_records({str(records)!r})"
         )
-    spec = load_spec(name)
+    spec = load_spec(name, [Path(folder) for folder in folders])
     return built(at_count(spec, samples) if samples else spec, list(records))

@@ -12,10 +12,12 @@ import typer
 
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.options import MODEL_OPTIONS, Json, Records
+from genbench.cli.plot import plot
 from genbench.cli.quality import fid, ref, sample
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
-from genbench.cli.tables import compare, read_all, report, table
+from genbench.cli.sweep import sweep
+from genbench.cli.tables import compare, read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
@@ -52,7 +54,8 @@ def ls(
     )
     if wanted != RunFilter() and what != "runs":
         raise UsageError(f"only runs are chosen by such options: genbench ls runs, not ls {what}")
-    for number, rows in enumerate(named_list(what, lambda: wanted(read_all(records)))):
+    lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
+    for number, rows in enumerate(lists):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))
@@ -61,9 +64,9 @@ def ls(
             show_rows(rows)
 
 
-_COMMANDS = (fid, sample, ref, ls, check, doctor, throughput, audit, table, report, compare, delete,
-             train, distill, convert, schema)  # fmt: skip
-_TAKE_MODEL_OPTIONS = (fid, sample, check, throughput, convert)
+_COMMANDS = (fid, sweep, sample, ref, ls, check, doctor, throughput, audit, table, report, plot,
+             compare, delete, train, distill, convert, schema)  # fmt: skip
+_TAKE_MODEL_OPTIONS = (fid, sweep, sample, check, throughput, convert)
 for _command in _COMMANDS:
     app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)
 

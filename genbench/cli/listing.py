@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
@@ -13,8 +14,10 @@ from genbench.records.kinds import QualityRecord, Record
 from genbench.records.labels import Labels, labels_of
 from genbench.records.protocols import load_protocols
 from genbench.records.runs import day_of, runs_of
+from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
-from genbench.tables.specs import load_spec, spec_names
+from genbench.tables.spec_files import spec_paths
+from genbench.tables.specs import read_spec
 
 Rows = list[dict[str, str]]
 
@@ -109,14 +112,22 @@ def list_detectors() -> Rows:
     return rows
 
 
-def list_tables() -> Rows:
-    """Every table that `genbench table` can show."""
+def list_tables(folders: Sequence[Path] = ()) -> Rows:
+    """Every table that `genbench table` can show, and where its spec is from; a broken one with its
+    fault."""
     rows = []
-    for name in spec_names():
-        spec = load_spec(name)
+    for name, path in spec_paths(folders).items():
+        origin = "genbench" if path.parent == tables_folder() else str(path)
+        try:
+            spec = read_spec(path)
+        except GenbenchError as error:
+            rows.append({"table": name, "title": str(error), "rows genbench measures": "–",
+                         "from": origin})  # fmt: skip
+            continue
         measurable = sum(row.measured is not None for row in spec.rows)
         count = f"{measurable} of {len(spec.rows)}"
-        rows.append({"table": name, "title": spec.title, "rows genbench measures": count})
+        rows.append({"table": name, "title": spec.title, "rows genbench measures": count,
+                     "from": origin})  # fmt: skip
     return rows
 
 
@@ -152,15 +163,18 @@ LISTS = {
     "models": list_models,
     "protocols": list_protocols,
     "detectors": list_detectors,
-    "tables": list_tables,
 }
 
 
-def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]:
+def named_list(
+    what: str, records: Callable[[], Sequence[Record]], folders: Sequence[Path] = ()
+) -> list[Rows]:
     """The rows of a list, or a model's variants and options. records: reads those of `ls runs`.
-    Raises UsageError for other words."""
+    folders: of a user's table specs. Raises UsageError for other words."""
     if what in LISTS:
         return [LISTS[what]()]
+    if what == "tables":
+        return [list_tables(folders)]
     if what == "runs":
         return [list_runs(records())]
     if what == "gpus":
@@ -168,9 +182,8 @@ def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
-    raise UsageError(
-        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', 'runs', *names])}"
-    )
+    known = [*LISTS, "gpus", "runs", "tables", *names]
+    raise UsageError(f"nothing to list is named {what}; {suggestion(what, known)}")
 
 
 def gpu_lists() -> list[list[dict[str, str]]]:

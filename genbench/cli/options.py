@@ -61,7 +61,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of 
 
 def free_options(ctx: typer.Context) -> dict[str, str]:
     """The options this command does not know, by name without dashes; a bare one is "true"."""
-    given: dict[str, str] = {}
+    return dict(option_pairs(ctx))
+
+
+def option_pairs(ctx: typer.Context) -> list[tuple[str, str]]:
+    """`free_options` as they were given, of which one may be given again."""
+    given: list[tuple[str, str]] = []
     words = list(ctx.args)
     while words:
         word = words.pop(0)
@@ -70,7 +75,7 @@ def free_options(ctx: typer.Context) -> dict[str, str]:
         key, has_value, value = word[2:].partition("=")
         if not has_value:
             value = words.pop(0) if words and not words[0].startswith("--") else "true"
-        given[key] = value
+        given.append((key, value))
     return given
 
 

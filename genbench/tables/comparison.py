@@ -83,7 +83,7 @@ def sides(
 
 
 def _told(run: Run, apart: Labels) -> Iterator[str]:
-    """What says which run it is, and of what. apart: tells models apart, whatever runs are named."""
+    """What says which run it is, and of what. apart: tells models apart whatever runs are named."""
     first = run[0]
     yield "run " + " and ".join(dict.fromkeys(record.run for record in run))
     if first.name:
