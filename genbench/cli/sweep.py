@@ -12,6 +12,7 @@ from genbench.cli.options import (
     Batch,
     Block,
     Cache,
+    Detector,
     Device,
     Dtype,
     Json,
@@ -20,6 +21,7 @@ from genbench.cli.options import (
     Name,
     Resolution,
     Variant,
+    Weights,
     option_pairs,
     refuse_unknown,
 )
@@ -36,6 +38,8 @@ def sweep(
     protocol: Annotated[str, typer.Option(help="Protocol (`genbench ls protocols`).")] = "",
     n: Annotated[list[int] | None, typer.Option("-n", help="Sample count; repeat it.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat it.")] = None,
+    detector: Detector = "",
+    detector_weights: Weights = None,
     res: Resolution = 0,
     variant: Variant = "",
     checkpoint: Annotated[
@@ -79,7 +83,8 @@ def sweep(
     for number, (setting, one) in enumerate(zip(settings, chosen, strict=True), start=1):
         found = api.evaluate(
             one, reference=ref, protocol=protocol, counts=tuple(n or ()),
-            metrics=tuple(metric or ()), ci=ci, device=device, cache=cache, reuse=True,
+            metrics=tuple(metric or ()), ci=ci, detector=detector,
+            detector_weights=detector_weights, device=device, cache=cache, reuse=True,
             records=records or default_records(), run_name=name,
         )  # fmt: skip
         if found:

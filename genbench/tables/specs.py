@@ -16,6 +16,7 @@ from genbench.metrics.catalogue import METRICS, Metric, find_metric, metric_name
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.protocols import EvalProtocol, load_protocols
 from genbench.runtime.validated import read_toml, validated
+from genbench.tables.checkpoints import is_of_checkpoint
 from genbench.tables.published import PublishedSelector
 from genbench.tables.spec_files import spec_paths
 
@@ -23,7 +24,6 @@ FID_COMMAND = (
     "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments}{name} "
     "--protocol {protocol}{reference} -n {samples} --ci"
 )
-_DIGITS = 6  # of a digest, at least, that name a checkpoint
 _LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
 
 # What a field of a record must be, or any of several: text is a pattern ("*V100*").
@@ -39,7 +39,6 @@ class Column:
     metric: str  # key of the metric ("fid"), or the metric of a record ("throughput")
     published: str = ""  # metric in published.csv; empty: no paper prints it
     title: str = ""  # empty: the metric's own
-    unit: str = ""
     digits: int = 2  # decimals shown
     better: Literal["", "lower", "higher"] = ""  # empty: the metric's own, or no best
     value: str = "value"  # path into the record: "work.utilisation_datasheet"
@@ -77,7 +76,7 @@ class MeasuredSelector:
     model: str
     resolution: int
     variant: str = ""
-    checkpoint: str = ""  # a pattern of its file name, or the first digits of its SHA-256
+    checkpoint: str = ""  # a path, a pattern of the file's name, or digits of its SHA-256
     name: str = ""  # a pattern of what --name gave the run
     run: str = ""  # the first letters of a run
     protocol: str = ""
@@ -126,10 +125,8 @@ class MeasuredSelector:
         it is one for all weights."""
         if isinstance(record, SpeedRecord):
             return True
-        wanted = self.checkpoint
-        digits = len(wanted) >= _DIGITS and record.checkpoint_digest.startswith(wanted.lower())
         return (
-            (not wanted or fnmatchcase(record.checkpoint, wanted) or digits)
+            is_of_checkpoint(record, self.checkpoint)
             and fnmatchcase(record.name, self.name or "*")
             and record.run.startswith(self.run)
         )
@@ -198,7 +195,7 @@ def load_spec(name: str, folders: Sequence[Path] = ()) -> TableSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SpecFile:
+class SpecFile:
     """A spec as its TOML has it, `published` and `measured` already in the rows."""
 
     title: Annotated[str, MinLen(1)]
@@ -215,14 +212,14 @@ def read_spec(path: Path) -> TableSpec:
     rows = content.get("row")
     if isinstance(rows, list):
         content["row"] = [_completed(row, content) for row in rows]
-    read = validated(content, _SpecFile, name=path)
+    read = validated(content, SpecFile, name=path)
     _check_protocols(read, path)
     return TableSpec(
         name=path.stem, title=read.title, notes=read.notes, columns=read.column, rows=read.row
     )
 
 
-def _check_protocols(read: _SpecFile, path: Path) -> None:
+def _check_protocols(read: SpecFile, path: Path) -> None:
     """Raises GenbenchError for a row that no record could fill."""
     if not any(column.measured and column.quality for column in read.column):
         return
