@@ -44,11 +44,13 @@ class Labels:
     """Names for records: the run's name or else the model, with those facts in which the records of
     that name and model differ: `labels(record)`.
 
-    only: the facts that may be told; None: all.
+    only: the facts that may be told; None: all. named: whether a run's name counts.
     """
 
-    def __init__(self, records: Iterable[Record], only: Sequence[str] | None = None) -> None:
-        self._only = only
+    def __init__(
+        self, records: Iterable[Record], only: Sequence[str] | None = None, *, named: bool = True
+    ) -> None:
+        self._only, self._named = only, named
         self._tried: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._models: dict[str, set[str]] = defaultdict(set)
         self._files: dict[str, set[str]] = defaultdict(set)
@@ -56,11 +58,11 @@ class Labels:
             self._models[record.name].add(record.model)
             self._files[record.checkpoint].add(record.checkpoint_digest)
             for name, text in facts_of(record).items():
-                self._tried[_base(record)][name].add(text)
+                self._tried[self._base(record)][name].add(text)
 
     def differing(self, record: Record) -> dict[str, str]:
         """The facts of a record in which it differs from others of its name, ready to print."""
-        tried = self._tried[_base(record)]
+        tried = self._tried[self._base(record)]
         return {
             name: self._shown(name, text, record)
             for name, text in facts_of(record).items()
@@ -69,16 +71,19 @@ class Labels:
 
     def __call__(self, record: Record) -> str:
         """The name: "hit", "hit-128 (steps 50)", "mine (a.safetensors)"."""
-        base, facts = _base(record), self.differing(record)
+        base, facts = self._base(record), self.differing(record)
         if facts.get("variant", "").startswith(base):
             base = facts.pop("variant")
         told = [
             text if name in ("variant", "checkpoint", "images") else f"{name} {text}"
             for name, text in facts.items()
         ]
-        if record.name and len(self._models[record.name]) > 1:
+        if self._named and record.name and len(self._models[record.name]) > 1:
             told.insert(0, record.model)
         return base + (f" ({', '.join(told)})" if told else "")
+
+    def _base(self, record: Record) -> str:
+        return record.name if self._named and record.name else record.model
 
     def _shown(self, name: str, text: str, record: Record) -> str:
         """A file by its name where that tells it from the others, else with its digest too."""
@@ -90,10 +95,6 @@ class Labels:
         return record.checkpoint + (f" {text[:SHORT]}" if len(files) > 1 else "")
 
 
-def labels_of(records: Iterable[Record], only: Sequence[str] | None = None) -> Labels:
+def labels_of(records: Iterable[Record]) -> Labels:
     """Names for records, that tell those apart which are shown together."""
-    return Labels(records, only)
-
-
-def _base(record: Record) -> str:
-    return record.name or record.model
+    return Labels(records)

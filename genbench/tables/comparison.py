@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError
@@ -74,7 +74,7 @@ def sides(
     ]
     if titles[0] == titles[1]:
         titles = [f"{title} {run[0].run}" for title, run in zip(titles, runs, strict=True)]
-    apart = Labels(replace(record, name="") for run in runs for record in run)
+    apart = Labels((record for run in runs for record in run), named=False)
     one, other = (
         Side(title=f"{letter}: {title}", told=", ".join(_told(run, apart)), run=run)
         for letter, title, run in zip("AB", titles, runs, strict=True)
@@ -89,7 +89,7 @@ def _told(run: Run, apart: Labels) -> Iterator[str]:
     if first.name:
         yield f"named {first.name}"
     yield first.model + (f" ({first.card})" if first.card not in ("", first.model) else "")
-    facts = apart.differing(replace(first, name=""))
+    facts = apart.differing(first)
     facts.pop("variant", None)
     if first.checkpoint and "checkpoint" not in facts:
         yield first.checkpoint
