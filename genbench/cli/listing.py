@@ -11,7 +11,7 @@ from genbench.models.contract import ModelCard
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
-from genbench.records.labels import Labels, labels_of
+from genbench.records.labels import Labels
 from genbench.records.protocols import load_protocols
 from genbench.records.runs import day_of, runs_of
 from genbench.runtime.folders import tables_folder
@@ -133,8 +133,8 @@ def list_tables(folders: Sequence[Path] = ()) -> Rows:
 
 def list_runs(records: Sequence[Record]) -> Rows:
     """Every run among the records, the latest last: what it measured of what. "of" says in what a
-    run differs from the others listed, "settings" what else was asked for."""
-    label = labels_of(records)
+    run differs from others of its model, "settings" what else was asked for."""
+    label = Labels(records, named=False)
     return [_run(run, label) for run in runs_of(records).values()]
 
 
@@ -149,9 +149,8 @@ def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
     return {
         "run": first.run,
         "name": first.name,
-        "created": day_of(first),
         "of": label(first),
-        "model": first.card or first.model,
+        "created": day_of(first),
         "protocol": first.protocol,
         "samples": ", ".join(f"{count:,}" for count in counts),
         "metrics": ", ".join(dict.fromkeys(record.metric for record in run)),

@@ -66,6 +66,7 @@ def sweep(
     from genbench.cli.console import show_results, stdout
     from genbench.models.grid import grid, listed_values
     from genbench.models.opening import ModelRequest, resolve
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
     from genbench.tables.terminal import print_table
     from genbench.tables.views import Results
@@ -80,18 +81,19 @@ def sweep(
     chosen = [resolve(setting.request, lenient=True) for setting in settings]
     refuse_unknown(ctx, chosen[:1])
     measured: Results[QualityRecord] = Results([])
-    for number, (setting, one) in enumerate(zip(settings, chosen, strict=True), start=1):
-        found = api.evaluate(
-            one, reference=ref, protocol=protocol, counts=tuple(n or ()),
-            metrics=tuple(metric or ()), ci=ci, detector=detector,
-            detector_weights=detector_weights, device=device, cache=cache, reuse=True,
-            records=records or default_records(), run_name=name,
-        )  # fmt: skip
-        if found:
-            figures = ", ".join(f"{item.metric} {item.value:.6g}" for item in found[:3])
-            at = ", ".join(filter(None, [model, setting.label]))
-            print(f"{number} of {len(settings)}: {at}: {figures}", file=sys.stderr)
-        measured += found
+    with joined_world():  # once, for all settings
+        for number, (setting, one) in enumerate(zip(settings, chosen, strict=True), start=1):
+            found = api.evaluate(
+                one, reference=ref, protocol=protocol, counts=tuple(n or ()),
+                metrics=tuple(metric or ()), ci=ci, detector=detector,
+                detector_weights=detector_weights, device=device, cache=cache, reuse=True,
+                records=records or default_records(), run_name=name,
+            )  # fmt: skip
+            if found:
+                figures = ", ".join(f"{item.metric} {item.value:.6g}" for item in found[:3])
+                at = ", ".join(filter(None, [model, setting.label]))
+                print(f"{number} of {len(settings)}: {at}: {figures}", file=sys.stderr)
+            measured += found
     if json_lines:
         show_results(measured, as_json=True)
     elif measured:

@@ -47,6 +47,7 @@ def table(
     Specs of your own are found by name beside the record file and in ./tables. --from-records
     needs no spec: a row a model, checkpoint and setting on record, a column a metric; of the
     protocol and count of most models, unless --protocol and -n choose others.
+
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_the_list_is_filtered_and_refuses_in_one_line(tmp_path: Path) -> None:
     append_records(path, KNOWN)
     run = genbench("ls", "runs", "--records", path, "--name", "night", "--last", "1", "--json")
     (listed,) = map(json.loads, run.stdout.splitlines())
-    assert (listed["run"], listed["name"], listed["of"]) == ("ccc4", "night 2", "night 2")
+    assert (listed["run"], listed["name"], listed["of"]) == ("ccc4", "night 2", "hit")
     assert "2026-11-28" in error_line(genbench("ls", "runs", "--since", "yesterday"))
     assert "only runs" in error_line(genbench("ls", "--model", "hit"))
 
@@ -121,3 +122,17 @@ def test_the_command_asks_says_what_and_refuses_in_one_line(tmp_path: Path) -> N
     assert [record.run for record in read_records(path)] == ["abd2", "ccc4"]
     assert read_records(other) == []
     assert "check the path" in error_line(genbench("delete", "x", "--records", tmp_path / "no"))
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 5), ("y\n", 3)])
+def test_a_person_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    path = tmp_path / "r.jsonl"
+    append_records(path, KNOWN)
+    typed = io.StringIO(answer)
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
+    run = genbench("delete", "first", "--records", path)
+    assert run.returncode == (answer == "n\n")
+    assert len(read_records(path)) == left
