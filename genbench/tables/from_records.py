@@ -61,7 +61,7 @@ def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
     columns = [_column(key, rows.values()) for key in keys]
     built = [
         TableRow(label=label(found[0]), group="",
-                 cells=tuple(_cell(column, found, columns) for column in columns))
+                 cells=tuple(_cell(column, found) for column in columns))
         for found in rows.values()
     ]  # fmt: skip
     for position, column in enumerate(columns):
@@ -170,7 +170,7 @@ def _column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
     )  # fmt: skip
 
 
-def _cell(column: Column, found: Sequence[Record], columns: Sequence[Column]) -> Cell:
+def _cell(column: Column, found: Sequence[Record]) -> Cell:
     metric = column.quality
     names = (metric.key, metric.generic_key) if metric else (column.metric,)
     for record in reversed(found):
