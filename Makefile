@@ -51,21 +51,19 @@ texts: quality $(SPEEDS)
 	  $$out.md $$out.tex $$out.csv || exit 1; done
 
 # Precision against recall, for the report: every setting is a run of its own.
-TRUNCATIONS ?= 0.2 0.4 0.6 0.8 1
-SCALES ?= 0 0.5 1 2 4
+TRUNCATIONS ?= 0.2,0.4,0.6,0.8,1
+SCALES ?= 0,0.5,1,2,4
+SWEEP := $(GENBENCH) sweep --res 32 --records $(RECORDS)
 sweeps: setup
-	for t in $(TRUNCATIONS); do $(GENBENCH) fid --model biggan-deep --res 32 --truncation $$t \
-	  -n $(SWEEP_N) --reuse --records $(RECORDS) || exit 1; done
-	for s in $(SCALES); do $(GENBENCH) fid --model adm-guided --res 32 --classifier-scale $$s \
-	  -n $(SWEEP_N) --reuse --records $(RECORDS) || exit 1; done
+	$(SWEEP) --model biggan-deep --truncation $(TRUNCATIONS) -n $(SWEEP_N)
+	$(SWEEP) --model adm-guided --classifier-scale $(SCALES) -n $(SWEEP_N)
 
 # Quality against network evaluations: too few samples for a figure to quote, the same for all.
-STEPS ?= 250 50 25 10
+STEPS ?= 250,50,25,10
 NFE_N ?= 500
 evaluations: setup
-	for s in $(STEPS); do $(GENBENCH) fid --model adm-guided --res 32 --sampler ddim --steps $$s \
-	  -n $(NFE_N) --reuse --records $(RECORDS) || exit 1; done
-	$(GENBENCH) fid --model emd --res 32 -n $(NFE_N) --reuse --records $(RECORDS)
+	$(SWEEP) --model adm-guided --sampler ddim --steps $(STEPS) -n $(NFE_N)
+	$(SWEEP) --model emd -n $(NFE_N)
 
 # Put the bundled table and its scatter into README.md, from what `make tables` measured.
 readme: setup

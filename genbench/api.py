@@ -121,6 +121,7 @@ def evaluate(
     records: str | Path | None = None,
     reuse: bool = False,
     name: str = "",
+    run_name: str = "",
     found: Callable[[Results[QualityRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[QualityRecord]:
@@ -131,8 +132,9 @@ def evaluate(
     int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
     "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to. reuse:
-    compute nothing that is in `records` and unchanged. name: of samples that have none. found:
-    called with the results before they are written to `records`. Under torchrun the processes
+    compute nothing that is in `records`, unchanged and of that `run_name`. name: of samples that
+    have none. run_name: kept on the records, for tables and to find the run by. found: called with
+    the results before they are written to `records`. Under torchrun the processes
     share the work; all but the first get no results. Everything else is as on the command line
     (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
@@ -178,7 +180,7 @@ def evaluate(
             reference_features=given.path_of(reference_features, "reference_features"),
             counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
-            interval=ci, cache=given.path_of(cache, "cache"), known=known,
+            interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
         if found and world.leads:
@@ -205,6 +207,7 @@ def throughput(
     seed: int = 0,
     device: str = "auto",
     records: str | Path | None = None,
+    run_name: str = "",
     found: Callable[[Sequence[SpeedRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[SpeedRecord]:
@@ -214,7 +217,8 @@ def throughput(
     sizes of a call; empty: the best of a sweep. gpu: set this GPU's
     seconds beside ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a
     GPU, 5 on a CPU. found: called with the records of each model as soon as they are there.
-    records: a file to append them to. Raises GenbenchError or UsageError with the remedy.
+    records: a file to append them to. run_name: kept on them. Raises GenbenchError or UsageError
+    with the remedy.
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
@@ -240,7 +244,7 @@ def throughput(
     check_arithmetic(arithmetic, place)
     request = SpeedRequest(
         models=tuple(resolved), instead=instead or {}, arithmetic=arithmetic, resolution=resolution,
-        batches=batches, compiles=compile, target=find_gpu(gpu) if gpu else None,
+        batches=batches, compiles=compile, target=find_gpu(gpu) if gpu else None, name=run_name,
     )  # fmt: skip
     measured: list[SpeedRecord] = []
     job = training_throughput if train else sampling_throughput
@@ -261,14 +265,21 @@ def read_records(path: str | Path) -> Results[Record]:
     return Results(read_lines(Path(path)))
 
 
-def build_table(name: str, records: Iterable[Record] = (), *, samples: int = 0) -> TableView:
+def build_table(
+    name: str,
+    records: Iterable[Record] = (),
+    *,
+    samples: int = 0,
+    folders: Sequence[str | Path] = (),
+) -> TableView:
     """A paper's table with the measured numbers beside the published ones (`genbench ls tables`).
 
-    samples: another sample count than the table's. Raises UsageError for an unknown name.
+    name: or the path of a spec of your own; of one in `folders` the name will do. samples: another
+    sample count than the table's. Raises UsageError for an unknown name.
     """
     if isinstance(records, str | Path):
         raise UsageError(
             f"records are records, not a file: genbench.read_records({str(records)!r})"
         )
-    spec = load_spec(name)
+    spec = load_spec(name, [Path(folder) for folder in folders])
     return built(at_count(spec, samples) if samples else spec, list(records))

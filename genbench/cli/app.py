@@ -11,12 +11,15 @@ from typing import Annotated
 import typer
 
 from genbench.cli.checks import check, doctor, schema
-from genbench.cli.options import MODEL_OPTIONS, Json
+from genbench.cli.options import MODEL_OPTIONS, Json, Records
+from genbench.cli.plot import plot
 from genbench.cli.quality import fid, ref, sample
+from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
-from genbench.cli.tables import Records, compare, read_all, report, table
+from genbench.cli.sweep import sweep
+from genbench.cli.tables import compare, read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
 from genbench.version import __version__
 
@@ -32,14 +35,27 @@ def ls(
     what: Annotated[
         str, typer.Argument(help="models, protocols, detectors, gpus, tables, runs or a MODEL")
     ] = ("models"),
+    model: Annotated[str, typer.Option(help="runs: of this model or variant.")] = "",
+    name: Annotated[str, typer.Option(help="runs: whose name begins so.")] = "",
+    metric: Annotated[str, typer.Option(help="runs: that measured this.")] = "",
+    protocol: Annotated[str, typer.Option(help="runs: under this protocol.")] = "",
+    since: Annotated[str, typer.Option(help="runs: since a date, 2026-11-28 (UTC).")] = "",
+    last: Annotated[int, typer.Option(help="runs: the latest so many.", min=0)] = 0,
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
     """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
     from genbench.cli.console import show_rows
     from genbench.cli.listing import named_list
+    from genbench.records.runs import RunFilter
 
-    for number, rows in enumerate(named_list(what, lambda: read_all(records))):
+    wanted = RunFilter(
+        model=model, name=name, metric=metric, protocol=protocol, since=since, last=last
+    )
+    if wanted != RunFilter() and what != "runs":
+        raise UsageError(f"only runs are chosen by such options: genbench ls runs, not ls {what}")
+    lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
+    for number, rows in enumerate(lists):
         if json_lines:
             for row in rows:
                 print(json.dumps(row))
@@ -48,9 +64,9 @@ def ls(
             show_rows(rows)
 
 
-_COMMANDS = (fid, sample, ref, ls, check, doctor, throughput, audit, table, report, compare, train,
-             distill, convert, schema)  # fmt: skip
-_TAKE_MODEL_OPTIONS = (fid, sample, check, throughput, convert)
+_COMMANDS = (fid, sweep, sample, ref, ls, check, doctor, throughput, audit, table, report, plot,
+             compare, delete, train, distill, convert, schema)  # fmt: skip
+_TAKE_MODEL_OPTIONS = (fid, sweep, sample, check, throughput, convert)
 for _command in _COMMANDS:
     app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
@@ -10,9 +11,13 @@ from genbench.models.contract import ModelCard
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
+from genbench.records.labels import Labels
 from genbench.records.protocols import load_protocols
+from genbench.records.runs import day_of, runs_of
+from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
-from genbench.tables.specs import load_spec, spec_names
+from genbench.tables.spec_files import spec_paths
+from genbench.tables.specs import read_spec
 
 Rows = list[dict[str, str]]
 
@@ -107,38 +112,49 @@ def list_detectors() -> Rows:
     return rows
 
 
-def list_tables() -> Rows:
-    """Every table that `genbench table` can show."""
+def list_tables(folders: Sequence[Path] = ()) -> Rows:
+    """Every table that `genbench table` can show, and where its spec is from; a broken one with its
+    fault."""
     rows = []
-    for name in spec_names():
-        spec = load_spec(name)
+    for name, path in spec_paths(folders).items():
+        origin = "genbench" if path.parent == tables_folder() else str(path)
+        try:
+            spec = read_spec(path)
+        except GenbenchError as error:
+            rows.append({"table": name, "title": str(error), "rows genbench measures": "–",
+                         "from": origin})  # fmt: skip
+            continue
         measurable = sum(row.measured is not None for row in spec.rows)
         count = f"{measurable} of {len(spec.rows)}"
-        rows.append({"table": name, "title": spec.title, "rows genbench measures": count})
+        rows.append({"table": name, "title": spec.title, "rows genbench measures": count,
+                     "from": origin})  # fmt: skip
     return rows
 
 
 def list_runs(records: Sequence[Record]) -> Rows:
-    """Every run on record, the latest last: what it measured of what."""
-    runs: dict[str, list[Record]] = {}
-    for record in records:
-        runs.setdefault(record.run, []).append(record)
-    return [_run(name, found) for name, found in runs.items()]
+    """Every run among the records, the latest last: what it measured of what. "of" says in what a
+    run differs from others of its model, "settings" what else was asked for."""
+    label = Labels(records, named=False)
+    return [_run(run, label) for run in runs_of(records).values()]
 
 
-def _run(name: str, records: Sequence[Record]) -> dict[str, str]:
-    first = records[0]
-    options = [f"{key} {value}" for key, value in first.options.items() if value not in (None, "")]
-    weights = first.checkpoint if first.weight_kind in ("given", "converted") else ""
-    counts = sorted({record.samples for record in records if isinstance(record, QualityRecord)})
+def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
+    first = run[0]
+    differing = {name.replace(" ", "_") for name in label.differing(first)}
+    rest = {key: value for key, value in first.options.items() if value not in (None, "")}
+    settings = [f"{key} {value}" for key, value in rest.items() if key not in differing]
+    if first.weight_kind in ("given", "converted") and "checkpoint" not in differing:
+        settings.insert(0, first.checkpoint)
+    counts = sorted({record.samples for record in run if isinstance(record, QualityRecord)})
     return {
-        "run": name,
-        "created": first.created[:16].replace("T", " "),
-        "of": first.card or first.model,
+        "run": first.run,
+        "name": first.name,
+        "of": label(first),
+        "created": day_of(first),
         "protocol": first.protocol,
         "samples": ", ".join(f"{count:,}" for count in counts),
-        "metrics": ", ".join(dict.fromkeys(record.metric for record in records)),
-        "settings": ", ".join([weights] * bool(weights) + options),
+        "metrics": ", ".join(dict.fromkeys(record.metric for record in run)),
+        "settings": ", ".join(settings),
     }
 
 
@@ -146,15 +162,18 @@ LISTS = {
     "models": list_models,
     "protocols": list_protocols,
     "detectors": list_detectors,
-    "tables": list_tables,
 }
 
 
-def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]:
+def named_list(
+    what: str, records: Callable[[], Sequence[Record]], folders: Sequence[Path] = ()
+) -> list[Rows]:
     """The rows of a list, or a model's variants and options. records: reads those of `ls runs`.
-    Raises UsageError for other words."""
+    folders: of a user's table specs. Raises UsageError for other words."""
     if what in LISTS:
         return [LISTS[what]()]
+    if what == "tables":
+        return [list_tables(folders)]
     if what == "runs":
         return [list_runs(records())]
     if what == "gpus":
@@ -162,9 +181,8 @@ def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
-    raise UsageError(
-        f"nothing to list is named {what}; {suggestion(what, [*LISTS, 'gpus', 'runs', *names])}"
-    )
+    known = [*LISTS, "gpus", "runs", "tables", *names]
+    raise UsageError(f"nothing to list is named {what}; {suggestion(what, known)}")
 
 
 def gpu_lists() -> list[list[dict[str, str]]]:

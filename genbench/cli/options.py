@@ -45,12 +45,28 @@ Reuse = Annotated[
     bool, typer.Option("--reuse", help="Compute nothing that is on record and unchanged.")
 ]
 Cache = Annotated[Path | None, typer.Option(help="Cache folder (default: $GENBENCH_CACHE).")]
+Name = Annotated[
+    str,
+    typer.Option(
+        help="Name of the run: for tables, and to find it by.",
+        callback=lambda given: " ".join(given.split()),
+    ),
+]
+Records = Annotated[
+    list[Path] | None,
+    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 
 
 def free_options(ctx: typer.Context) -> dict[str, str]:
     """The options this command does not know, by name without dashes; a bare one is "true"."""
-    given: dict[str, str] = {}
+    return dict(option_pairs(ctx))
+
+
+def option_pairs(ctx: typer.Context) -> list[tuple[str, str]]:
+    """`free_options` as they were given, of which one may be given again."""
+    given: list[tuple[str, str]] = []
     words = list(ctx.args)
     while words:
         word = words.pop(0)
@@ -59,7 +75,7 @@ def free_options(ctx: typer.Context) -> dict[str, str]:
         key, has_value, value = word[2:].partition("=")
         if not has_value:
             value = words.pop(0) if words and not words[0].startswith("--") else "true"
-        given[key] = value
+        given.append((key, value))
     return given
 
 

@@ -20,6 +20,7 @@ from genbench.cli.options import (
     Json,
     Labels,
     Model,
+    Name,
     Resolution,
     Reuse,
     Seed,
@@ -55,6 +56,7 @@ def fid(
     device: Device = "auto",
     ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
     reuse: Reuse = False,
+    name: Name = "",
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
@@ -79,7 +81,7 @@ def fid(
         reference_features=ref_features, protocol=protocol, counts=tuple(n or ()),
         metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
         detector_weights=detector_weights, crop=crop, device=device, cache=cache,
-        records=records or default_records(), reuse=reuse,
+        records=records or default_records(), reuse=reuse, run_name=name,
         found=lambda measured: show_results(measured, as_json=json_lines),
     )  # fmt: skip
 

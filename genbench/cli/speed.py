@@ -13,6 +13,7 @@ from genbench.cli.options import (
     Checkpoint,
     Device,
     Json,
+    Name,
     Resolution,
     Seed,
     Variant,
@@ -62,6 +63,7 @@ def throughput(
     ] = 0.0,
     seed: Seed = 0,
     device: Device = "auto",
+    name: Name = "",
     json_lines: Json = False,
     records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
 ) -> None:
@@ -91,10 +93,10 @@ def throughput(
     reporter = ProgressBars(leads=True)
     requests = [
         ModelRequest(
-            name=name, resolution=0 if train else res, variant=variant, checkpoint=checkpoint,
+            name=named, resolution=0 if train else res, variant=variant, checkpoint=checkpoint,
             seed=seed, options=free_options(ctx),
         )
-        for name in model or usual_names()
+        for named in model or usual_names()
     ]  # fmt: skip
     instead: dict[str, tuple[ResolvedModel, ...]] = {}
     if train:
@@ -104,8 +106,10 @@ def throughput(
     else:
         models, instead = usual_models(free_options(ctx), seed)
         for other in (one for one in models if one.card.resolution != SIDE):
-            name, size = other.request.name, other.card.resolution
-            told(f"{name} has no {SIDE} pixels: it is measured at {size}")
+            told(
+                f"{other.request.name} has no {SIDE} pixels: it is measured at "
+                f"{other.card.resolution}"
+            )
     refuse_unknown(ctx, models)
     path = records or default_records()
     before = read_records(path, told=told) if target else []
@@ -117,7 +121,8 @@ def throughput(
     measured = api.throughput(
         models, instead=instead, resolution=res, dtype=dtype, batches=batches, compile=compiles,
         train=train, gpu=target.name if target else "", seconds=seconds, device=device,
-        records=path, found=print_lines if json_lines else None, reporter=reporter,
+        records=path, run_name=name, found=print_lines if json_lines else None,
+        reporter=reporter,
     )  # fmt: skip
     if not json_lines:
         show_results(measured, as_json=False)

@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genbench.cli.options import Cache, Json
+from genbench.cli.options import Cache, Json, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
     from genbench.tables.build import Table
 
-Records = Annotated[
-    list[Path] | None,
-    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
-]
-
 
 def table(
     name: Annotated[
         str, typer.Argument(help="Table (`genbench ls tables`), or a spec: PATH.toml.")
-    ],
+    ] = "",
+    from_records: Annotated[
+        bool, typer.Option("--from-records", help="A table of what is on record, without a spec.")
+    ] = False,
+    rows: Annotated[
+        str, typer.Option(help="--from-records: what tells rows apart: checkpoint,options,steps …")
+    ] = "automatic",
+    columns: Annotated[
+        str, typer.Option(help="--from-records: metrics: fid,precision,throughput …")
+    ] = "automatic",
+    protocol: Annotated[str, typer.Option(help="--from-records: of this protocol alone.")] = "",
     format: Annotated[
         Literal["terminal", "md", "latex", "csv", "html"] | None,
         typer.Option(help="What to print (default: terminal, or what --out ends in)."),
@@ -39,17 +44,33 @@ def table(
 ) -> None:
     """Show a paper's table, published beside measured; what is missing says how to fill it.
 
+    Specs of your own are found by name beside the record file and in ./tables. --from-records
+    needs no spec: a row a model, checkpoint and setting on record, a column a metric; of the
+    protocol and count of most models, unless --protocol and -n choose others.
+
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
     """
     from genbench import api
     from genbench.cli.console import stdout
+    from genbench.errors import UsageError
     from genbench.runtime.files import refuse_input, replacing
     from genbench.tables.terminal import print_table
+    from genbench.tables.views import Results
 
     for path in out or ():
         refuse_input(path, records or ())
-    built = api.build_table(name, read_all(records), samples=n).table
+    if from_records == bool(name):
+        raise UsageError("name a table (`genbench ls tables`), or else pass --from-records")
+    if name and (rows, columns, protocol) != ("automatic", "automatic", ""):
+        raise UsageError("--rows, --columns and --protocol go with --from-records: a spec has them")
+    found = read_all(records)
+    if name:
+        built = api.build_table(name, found, samples=n, folders=spec_folders(records)).table
+    else:
+        built = Results(found).table(
+            rows=_listed(rows), columns=_listed(columns), samples=n, protocol=protocol
+        ).table  # fmt: skip
     texts = {path: _as_text(built, format or _format_of(path)) for path in out or ()}
     if check:
         faults = built.faults()
@@ -68,6 +89,20 @@ def table(
         print_table(stdout, built)
     elif not texts and format is not None:
         print(_as_text(built, format), end="")
+
+
+def _listed(given: str) -> list[str] | None:
+    """The words of a list with commas; None for "automatic"."""
+    words = [word.strip() for word in given.split(",")]
+    return None if words == ["automatic"] else [word for word in words if word]
+
+
+def spec_folders(files: list[Path] | None) -> tuple[Path, ...]:
+    """Where a user's own specs may lie: beside the record files, and in ./tables."""
+    from genbench.runtime.folders import default_records
+    from genbench.tables.spec_files import beside
+
+    return beside(files or [default_records()])
 
 
 def _format_of(path: Path) -> str:
@@ -126,19 +161,14 @@ def report(
     """
     import sys
 
-    from genbench import api
     from genbench.report.document import report_html
     from genbench.runtime.files import refuse_input, replacing
     from genbench.runtime.folders import cache_folder
-    from genbench.tables.specs import load_spec, spec_names
+    from genbench.tables.collection import all_tables
 
     refuse_input(out, records or ())
     found = read_all(records)
-    tables: list[Table] = []
-    for name in spec_names():
-        own = not any(row.published for row in load_spec(name).rows)
-        built = api.build_table(name, found, samples=n if own else 0).table
-        tables.insert(0 if own else len(tables), built)
+    tables = all_tables(found, spec_folders(records), n)
     text = report_html(found, tables, cache=cache or cache_folder())
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -147,7 +177,8 @@ def report(
 
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) or record file.")
+        str,
+        typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) by id or name; or a file."),
     ],
     second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
     records: Records = None,
@@ -155,21 +186,23 @@ def compare(
 ) -> None:
     """Say which differences between two runs are larger than their combined uncertainty.
 
-    The run of a figure stands below its table, and in its record. Runs of different protocols or
-    references do not compare.
+    A run is named by its id, by the name that --name gave it, or by the first letters of either.
+    Runs of different protocols or references do not compare.
     """
     import json
     from dataclasses import asdict
 
     from genbench.cli.console import show_rows, told
-    from genbench.tables.comparison import compare_runs, named_run
+    from genbench.tables.comparison import compare_runs, sides
 
-    known = read_all(records)
-    lines = compare_runs(named_run(first, known, told), named_run(second, known, told))
+    a, b = sides(first, second, read_all(records), told)
+    lines = compare_runs(a.run, b.run)
     if json_lines:
         for line in lines:
             print(json.dumps(asdict(line)))
-    else:
-        show_rows([line.as_row() for line in lines])
-        for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
-            print(f"* {caveat}")
+        return
+    for side in (a, b):
+        print(f"{side.title}: {side.told}")
+    show_rows([line.as_row(a.title, b.title) for line in lines])
+    for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
+        print(f"* {caveat}")

@@ -64,6 +64,7 @@ class QualityRequest:
     interval: bool = False
     cache: Path | None = None
     known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
+    name: str = ""  # of the run
 
 
 @dataclass
@@ -109,7 +110,7 @@ def evaluate(
     kept = figures_on_record(
         request.known, samples_digest=source.digest(),
         reference_digest=opened.digest if opened else "", protocol=request.protocol,
-        detector=detector, figures=figures, interval=request.interval,
+        detector=detector, figures=figures, interval=request.interval, name=request.name,
     )  # fmt: skip
     if kept:
         reporter.note(f"{source.name}: on record already, nothing changed: not computed again")
@@ -125,7 +126,7 @@ def evaluate(
     run = run_template(
         source.subject(), request.protocol, samples_digest=samples.digest, detector=detector.name,
         identity=detector.identity, environment=_environment(job, source.subject()),
-        notes=_weights_note(request),
+        notes=_weights_note(request), name=request.name,
     )  # fmt: skip
     measured = recorded(run, values, reference, partial)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
@@ -159,7 +160,7 @@ def _evaluate_features(job: _Job, path: Path) -> list[QualityRecord]:
     subject = Subject(model=samples.name, resolution=0)
     run = run_template(
         subject, request.protocol, samples_digest=samples.digest, detector=OWN_FEATURES,
-        identity={}, environment=_environment(job, subject),
+        identity={}, environment=_environment(job, subject), name=request.name,
     )  # fmt: skip
     return recorded(run, values, reference)
 

@@ -26,6 +26,7 @@ def run_template(
     identity: Mapping[str, str],
     environment: Environment,
     notes: tuple[str, ...] = (),
+    name: str = "",
 ) -> QualityRecord:
     """A record without a number: what all figures of one run have in common."""
     told = {item.name: getattr(subject, item.name) for item in fields(Subject)}
@@ -44,6 +45,7 @@ def run_template(
         samples_digest=samples_digest,
         notes=notes,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        name=name,
     )
 
 

@@ -22,13 +22,14 @@ def figures_on_record(
     detector: Detector,
     figures: Sequence[Figure],
     interval: bool,
+    name: str = "",
 ) -> list[QualityRecord]:
     """The latest record of every figure, or nothing when one of them is lacking.
 
     A record counts when all that decides its figure is the same: the samples' digest (model,
     weights, options, code, seed, device), the reference's, the protocol's, the detector with its
     weights, and the versions of genbench and of the libraries. figures: those that can be had.
-    interval: it must have one.
+    interval: it must have one. name: of the run, which it must then bear.
     """
     found: dict[tuple[str, int], QualityRecord] = {}
     for record in records:
@@ -42,7 +43,7 @@ def figures_on_record(
             and record.environment.genbench == __version__
             and dict(record.environment.packages) == package_versions()
         )
-        if same and (record.interval or not interval):
+        if same and (record.interval or not interval) and name in ("", record.name):
             found[record.metric, record.samples] = record
     wanted = [(reported_key(metric, protocol.detector), count) for metric, count in figures]
     return [found[key] for key in wanted] if all(key in found for key in wanted) else []

@@ -95,7 +95,7 @@ class Measurement(Subject):
 
     A quality or a speed record (genbench.records.kinds): the base alone is never written. samples:
     images behind the number. interval: how [low, high] was computed. notes: for people; what a
-    program must know is a field.
+    program must know is a field. name: that the user gave the run, for tables and to find it by.
     """
 
     metric: str  # "fid" only when the detector is Inception, else "fd", ...
@@ -112,6 +112,7 @@ class Measurement(Subject):
     trials: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.low, self.high

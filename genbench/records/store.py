@@ -68,11 +68,20 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
             with open(number, "wb") as stream:
                 stream.write(data)
             return
-        with path.open("ab+", buffering=0) as file:
-            lock(file)
-            _append(file, path, data)
+        while not _appended(path, data):
+            pass  # the file was replaced while it was waited for (genbench.records.deletion)
     except OSError as error:
         raise write_error(path, error, remedy=_REMEDY) from error
+
+
+def _appended(path: Path, data: bytes) -> bool:
+    """Whether data was added to the file of that name, not to one whose place another took."""
+    with path.open("ab+", buffering=0) as file:
+        lock(file)
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return False
+        _append(file, path, data)
+        return True
 
 
 def _append(file: IO[bytes], path: Path, data: bytes) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genbench.metrics.catalogue import METRICS
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.labels import Labels, sampler_options
+from genbench.records.labels import labels_of as labels_of
 
+_OF_A_LINE = ("variant", "checkpoint")  # what tells lines apart; along them options change
 FRECHET = (METRICS["fid"].key, METRICS["fid"].generic_key)
-_NOT_OPTIONS = {"compile"}  # equal images, drawn faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class BatchCurve:
 def speed_plots(records: Sequence[Record]) -> list[SpeedPlot]:
     """Quality against speed, one plot a protocol and device, at the largest sample count.
 
-    Of several records of one model with one set of options the latest counts.
+    Of several records of one model with one set of weights and options the latest counts.
     """
     label = labels_of(records)
     quality: dict[tuple[Any, ...], QualityRecord] = {}
@@ -92,12 +94,12 @@ def speed_plots(records: Sequence[Record]) -> list[SpeedPlot]:
                 speeds[record.environment.device, _sampler(record)] = record
         elif record.metric in FRECHET:
             same = (record.metric, record.protocol_digest, record.reference_digest)
-            quality[(*same, record.samples, _sampler(record))] = record
+            quality[(*same, record.samples, record.checkpoint_digest, _sampler(record))] = record
     most: dict[tuple[Any, ...], int] = {}  # of each comparison only the largest count is plotted
-    for *compared, samples, _ in quality:
+    for *compared, samples, _, _ in quality:
         most[tuple(compared)] = max(samples, most.get(tuple(compared), 0))
     plots: dict[tuple[Any, ...], list[SpeedPoint]] = {}
-    for (*compared, samples, sampler), measured in quality.items():
+    for (*compared, samples, _, sampler), measured in quality.items():
         for (device, other), speed in speeds.items():
             if sampler == other and samples == most[tuple(compared)]:
                 point = SpeedPoint(model=label(measured), quality=measured, speed=speed)
@@ -118,17 +120,19 @@ def evaluation_plots(records: Sequence[Record]) -> list[EvaluationPlot]:
     """Quality against counted network evaluations, where they differ.
 
     Of one protocol's sample counts the one with most points is plotted, of those the largest; of
-    several records of one model with one set of options the latest counts.
+    several records of one model with one set of weights and options the latest counts.
     """
+    label = Labels(records, _OF_A_LINE, named=False)
     found: dict[tuple[Any, ...], dict[tuple[Any, ...], QualityRecord]] = {}
     for record in quality_records(records):
         if record.metric in FRECHET and record.nfe is not None:
             same = (record.metric, record.protocol_digest, record.reference_digest)
-            found.setdefault((*same, record.samples), {})[_sampler(record)] = record
+            sampler = (record.checkpoint_digest, *_sampler(record))
+            found.setdefault((*same, record.samples), {})[sampler] = record
     plots: dict[tuple[Any, ...], EvaluationPlot] = {}
     for (metric, *compared, samples), measured in sorted(found.items(), key=lambda item: item[0]):
         points = [
-            EvaluationPoint(model=record.model, evaluations=record.nfe, quality=record)
+            EvaluationPoint(model=label(record), evaluations=record.nfe, quality=record)
             for record in measured.values()
             if record.nfe is not None
         ]
@@ -156,19 +160,22 @@ def pareto_front(points: Sequence[SpeedPoint]) -> Iterable[SpeedPoint]:
 
 def sweeps(records: Iterable[Record]) -> list[OptionSweep]:
     """Precision and recall over every numeric option that was tried at two settings or more."""
+    known = list(quality_records(records))
+    label = Labels(known, _OF_A_LINE, named=False)
     found: dict[tuple[Any, ...], dict[Any, dict[str, float]]] = {}
-    for record in quality_records(records):
+    for record in known:
         if record.metric not in ("precision", "recall") or not record.card:
             continue
-        options = _options(record)
-        compared = (record.protocol_digest, record.reference_digest, record.samples)
+        options = sampler_options(record)
+        compared = (record.protocol_digest, record.reference_digest)
         for name, value in options.items():
             if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
                 rest = tuple(sorted((k, str(v)) for k, v in options.items() if k != name))
-                key = (record.model, record.card, name, record.seed, *compared, rest)
+                whose = (label(record), record.card, record.checkpoint_digest)
+                key = (name, record.samples, whose, record.seed, *compared, rest)
                 found.setdefault(key, {}).setdefault(value, {})[record.metric] = record.value
     curves = []
-    for (model, _, option, _, _, _, samples, _), settings in found.items():
+    for (option, samples, (model, *_), *_), settings in found.items():
         whole = {key: item for key, item in settings.items() if len(item) == 2}
         order = sorted(whole, key=lambda value: (value is None, value))
         if len(order) > 1:
@@ -212,30 +219,7 @@ def quality_records(records: Iterable[Record]) -> Iterator[QualityRecord]:
     return (record for record in records if isinstance(record, QualityRecord))
 
 
-def labels_of(records: Iterable[Record]) -> Callable[[Record], str]:
-    """Names for records: the model, with those options that its records do not all share."""
-    tried: dict[str, dict[str, set[str]]] = {}
-    for record in records:
-        for name, value in _options(record).items():
-            tried.setdefault(record.model, {}).setdefault(name, set()).add(str(value))
-
-    def label(record: Record) -> str:
-        told = [
-            f"{name.replace('_', ' ')} {value}"
-            for name, value in _options(record).items()
-            if len(tried[record.model][name]) > 1
-        ]
-        return f"{record.model} ({', '.join(told)})" if told else record.model
-
-    return label
-
-
-def _options(record: Record) -> Mapping[str, Any]:
-    told = {key: value for key, value in record.options.items() if key not in _NOT_OPTIONS}
-    return told | ({"dtype": record.arithmetic} if record.arithmetic else {})
-
-
 def _sampler(record: Record) -> tuple[Any, ...]:
     """What draws the images: two records of one sampler may stand in one point."""
-    options = tuple(sorted((key, str(value)) for key, value in _options(record).items()))
+    options = tuple(sorted((key, str(value)) for key, value in sampler_options(record).items()))
     return (record.model, record.card, record.resolution, options)

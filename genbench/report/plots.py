@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.errors import GenbenchError
 from genbench.report.curves import BatchCurve, EvaluationPlot, OptionSweep, SpeedPlot
@@ -30,6 +32,19 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
+
+
+_ALSO: ContextVar[tuple[Path, Literal["png", "pdf"]] | None] = ContextVar("_ALSO", default=None)
+
+
+@contextmanager
+def also_saved(path: Path, kind: Literal["png", "pdf"]) -> Iterator[None]:
+    """What is drawn meanwhile is written to a file too, as "png" or "pdf"."""
+    before = _ALSO.set((path, kind))
+    try:
+        yield
+    finally:
+        _ALSO.reset(before)
 
 
 def draw_speed(plot: SpeedPlot) -> str:
@@ -179,6 +194,10 @@ class _Saver:
 
     def __call__(self, title: str, description: str) -> str:
         out = io.StringIO()
+        if also := _ALSO.get():
+            path, kind = also
+            undated = {"png": {"Software": None}, "pdf": {"CreationDate": None}}[kind]
+            self._figure.savefig(path, format=kind, bbox_inches="tight", dpi=200, metadata=undated)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         self._figure.savefig(out, format="svg", metadata=nothing, bbox_inches="tight")
         return finished(out.getvalue(), title, description)

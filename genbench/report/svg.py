@@ -34,6 +34,11 @@ def finished(drawn: str, title: str, description: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
+def title_of(svg: str) -> str:
+    """The title of a figure that `finished` gave."""
+    return ElementTree.fromstring(svg).findtext(f"{{{_SVG}}}title") or ""
+
+
 def inline_svg(svg: str, prefix: str) -> str:
     """An SVG file's text ready to stand in an HTML page, its ids made the page's own."""
     root = ElementTree.fromstring(svg)

@@ -43,7 +43,7 @@ class SpeedRequest:
 
     instead: by a model's name what to measure where it takes too long. arithmetic: of all models,
     whatever each is usually sampled in. resolution: of the training steps, in pixels; 0: each
-    model's own.
+    model's own. name: of the run.
     """
 
     models: tuple[ResolvedModel, ...]
@@ -53,6 +53,7 @@ class SpeedRequest:
     batches: tuple[int, ...] = ()
     compiles: bool = False
     target: Gpu | None = None
+    name: str = ""
 
 
 def resolve_fitting(requests: Sequence[ModelRequest], reporter: Reporter) -> list[ResolvedModel]:
@@ -85,7 +86,7 @@ def sampling_throughput(
     """
     check_batches(request.batches)
     with pinned(request.arithmetic, fastest=True):
-        template = speed_template(lab, request.arithmetic)
+        template = speed_template(lab, request.arithmetic, request.name)
         for wanted in request.models:
             for model in (wanted, *request.instead.get(wanted.request.name, ())):
                 found = replace(model, arithmetic=request.arithmetic)
@@ -105,7 +106,8 @@ def training_throughput(
     check_batches(request.batches)
     jobs = _training_jobs(request, reporter)
     with pinned(request.arithmetic, fastest=True):
-        template = replace(speed_template(lab, request.arithmetic), weight_kind="random-init")
+        template = speed_template(lab, request.arithmetic, request.name)
+        template = replace(template, weight_kind="random-init")
         for model, form in jobs:
             for batch in request.batches or (0,):
                 base = replace(

@@ -48,7 +48,7 @@ METHOD = {
 }
 
 
-def speed_template(lab: Laboratory, arithmetic: Arithmetic) -> SpeedRecord:
+def speed_template(lab: Laboratory, arithmetic: Arithmetic, name: str = "") -> SpeedRecord:
     """A record without a number: what all figures of one run have in common. Call it while the
     arithmetic is pinned."""
     load = os.getloadavg() if hasattr(os, "getloadavg") else ()
@@ -64,6 +64,7 @@ def speed_template(lab: Laboratory, arithmetic: Arithmetic) -> SpeedRecord:
         gpu=lab.gpu.name if lab.gpu else "",
         clock=lab.stopwatch.clock,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        name=name,
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def build_table(
     rows = [row for row in rows if any(cell != Cell() for cell in row.cells)]
     for position, column in enumerate(spec.columns):
         if column.higher_is_better is not None:
-            rows = list(_with_best(rows, position, higher=column.higher_is_better))
+            rows = list(with_best(rows, position, higher=column.higher_is_better))
     return Table(
         name=spec.name,
         title=spec.title,
@@ -212,8 +212,9 @@ def _protocol(
     return None if column.quality is None else protocols[wanted.protocol]
 
 
-def _with_best(rows: Sequence[TableRow], position: int, *, higher: bool) -> Iterator[TableRow]:
-    """The rows with the best published and the best measured value of each group marked."""
+def with_best(rows: Sequence[TableRow], position: int, *, higher: bool) -> Iterator[TableRow]:
+    """The rows with the best published and the best measured value of each group marked, of the
+    column at that position."""
     for row in rows:
         cell = row.cells[position]
         peers = [peer.cells[position] for peer in rows if peer.group == row.group]

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.catalogue import find_metric
 from genbench.records.comparability import incomparable, rounds_otherwise
 from genbench.records.kinds import Record
+from genbench.records.labels import Labels
+from genbench.records.runs import day_of, figures_in, find_run
 from genbench.records.store import read_records
 
 Run = Sequence[Record]
@@ -19,8 +21,20 @@ _NARROW = {"recall": 3, "coverage": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two that are compared: its figures and what they are of.
+
+    title: what it is called beside the other. told: everything that says which run it is.
+    """
+
+    title: str
+    told: str
+    run: Run
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One figure of two runs."""
+    """One figure of two runs, which `runs` names, as their records do."""
 
     metric: str
     samples: int
@@ -30,50 +44,79 @@ class Comparison:
     uncertainty: float | None  # half a 95% interval of the difference; None: an interval is missing
     larger: bool | None  # whether the difference is larger than that
     better: str  # "first", "second", or empty: no difference shown, or no better and worse
+    runs: tuple[str, str] = ("", "")
     caveats: tuple[str, ...] = ()
 
-    def as_row(self) -> dict[str, str]:
-        """The comparison as a table shows it."""
+    def as_row(self, first: str = "A", second: str = "B") -> dict[str, str]:
+        """The comparison as a table shows it, under what the two runs are called."""
         verdicts = {None: "unknown: no interval (--ci)", True: "yes", False: "no"}
         return {
             "metric": self.metric,
             "samples": f"{self.samples:,}",
-            "A": f"{self.first:.6g}",
-            "B": f"{self.second:.6g}",
+            first: f"{self.first:.6g}",
+            second: f"{self.second:.6g}",
             "B − A": f"{self.difference:+.4g}",
             "± 95%": "–" if self.uncertainty is None else f"{self.uncertainty:.3g}",
             "larger than chance": verdicts[self.larger] + " *" * bool(self.caveats),
-            "better": {"first": "A", "second": "B", "": ""}[self.better],
+            "better": {"first": first, "second": second, "": ""}[self.better],
         }
+
+
+def sides(
+    first: str, second: str, records: Run, told: Callable[[str], object] | None = None
+) -> tuple[Side, Side]:
+    """The two runs or record files of those names (`named_run`), and what tells them apart."""
+    runs = [named_run(name, records, told) for name in (first, second)]
+    label = Labels(record for run in runs for record in run)
+    titles = [
+        Path(name).name if Path(name).is_file() else label(run[0])
+        for name, run in zip((first, second), runs, strict=True)
+    ]
+    if titles[0] == titles[1]:
+        titles = [f"{title} {run[0].run}" for title, run in zip(titles, runs, strict=True)]
+    apart = Labels((record for run in runs for record in run), named=False)
+    one, other = (
+        Side(title=f"{letter}: {title}", told=", ".join(_told(run, apart)), run=run)
+        for letter, title, run in zip("AB", titles, runs, strict=True)
+    )
+    return one, other
+
+
+def _told(run: Run, apart: Labels) -> Iterator[str]:
+    """What says which run it is, and of what. apart: tells models apart whatever runs are named."""
+    first = run[0]
+    yield "run " + " and ".join(dict.fromkeys(record.run for record in run))
+    if first.name:
+        yield f"named {first.name}"
+    yield first.model + (f" ({first.card})" if first.card not in ("", first.model) else "")
+    facts = apart.differing(first)
+    facts.pop("variant", None)
+    if first.checkpoint and "checkpoint" not in facts:
+        yield first.checkpoint
+    for name, text in facts.items():
+        yield text if name in ("checkpoint", "images") else f"{name} {text}"
+    yield day_of(first)
+    yield figures_in(run)
 
 
 def named_run(name: str, records: Run, told: Callable[[str], object] | None = None) -> Run:
-    """The records of a run, named by its first letters, or of a record file (there the latest of
-    each metric and count).
+    """The records of a run, named by its id, the name it was given or the first letters of either,
+    or of a record file (there the latest of each metric and count).
 
     told: as of `read_records`. Raises GenbenchError for a file without records, UsageError for a
-    run that is on no record, and for letters of several.
+    run that is on no record, and for what names several.
     """
-    if Path(name).is_file():
-        latest = {
-            (item.metric, item.samples, item.protocol_digest): item
-            for item in read_records(Path(name), told=told)
-        }
-        if not latest:
-            raise GenbenchError(f"{name} holds no records: name another file, or a run")
-        return list(latest.values())
-    runs = dict.fromkeys(record.run for record in records if record.run.startswith(name))
-    if name in runs:
-        runs = {name: None}
-    if len(runs) > 1:
-        raise UsageError(f"{name} may be any of the runs {', '.join(runs)}: write more of it")
-    if not runs or not name:
-        latest_runs = list(dict.fromkeys(record.run for record in records))[-5:]
-        known = suggestion(name, latest_runs)
-        raise UsageError(
-            f"no run {name} is on record and no file has that name (`genbench ls runs`); {known}"
-        )
-    return [record for record in records if record.run in runs]
+    if not Path(name).is_file():
+        if "/" in name or name.endswith(".jsonl"):
+            raise UsageError(f"there is no record file {name}: check the path")
+        return find_run(name, records)
+    latest = {
+        (item.metric, item.samples, item.protocol_digest): item
+        for item in read_records(Path(name), told=told)
+    }
+    if not latest:
+        raise GenbenchError(f"{name} holds no records: name another file, or a run")
+    return list(latest.values())
 
 
 def compare_runs(first: Run, second: Run) -> list[Comparison]:
@@ -120,7 +163,8 @@ def _compared(a: Record, b: Record) -> Comparison:
         better = "second" if (difference > 0) is higher else "first"
     return Comparison(
         metric=a.metric, samples=a.samples, first=a.value, second=b.value, difference=difference,
-        uncertainty=uncertainty, larger=larger, better=better, caveats=tuple(_caveats(a, b)),
+        uncertainty=uncertainty, larger=larger, better=better, runs=(a.run, b.run),
+        caveats=tuple(_caveats(a, b)),
     )  # fmt: skip
 
 

@@ -36,12 +36,12 @@ def rounded(value: float) -> str:
     return f"{value:.6g}"
 
 
-def list_quality(records: Sequence[QualityRecord]) -> Listing:
-    """Figures of one run, and below them what is needed to cite them."""
+def list_quality(records: Sequence[QualityRecord], label: str) -> Listing:
+    """Figures of one run under its label, and below them what is needed to cite them."""
     intervals = any(record.low is not None for record in records)
     columns = ("metric", "value", *(["95% interval"] if intervals else []), "samples", "better")
     return Listing(
-        title=_title(records[0]),
+        title=_title(records[0], label),
         columns=columns,
         rows=tuple(_quality_row(record, intervals) for record in records),
         numbers=frozenset({"value", "95% interval", "samples"}),
@@ -67,10 +67,11 @@ def _interval(record: QualityRecord) -> str:
     return f"{rounded(record.low)} … {rounded(record.high)}"
 
 
-def _title(record: QualityRecord) -> str:
+def _title(record: QualityRecord, label: str) -> str:
     sides = (record.resolution, record.resolution) if record.resolution else record.size
     size = f" {sides[1]}×{sides[0]}" if sides else ""
-    return f"{record.model}{size}, measured here"
+    name = f"{label}: {record.model}" if record.name else label
+    return f"{name}{size}, measured here"
 
 
 def _quality_notes(records: Sequence[QualityRecord]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,14 +13,15 @@ from annotated_types import MinLen
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, Metric, find_metric, metric_named, reported_key
-from genbench.records.kinds import QualityRecord, Record
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.protocols import EvalProtocol, load_protocols
-from genbench.runtime.folders import tables_folder
 from genbench.runtime.validated import read_toml, validated
+from genbench.tables.checkpoints import is_of_checkpoint
 from genbench.tables.published import PublishedSelector
+from genbench.tables.spec_files import spec_paths
 
 FID_COMMAND = (
-    "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments} "
+    "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments}{name} "
     "--protocol {protocol}{reference} -n {samples} --ci"
 )
 _LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
@@ -37,7 +39,6 @@ class Column:
     metric: str  # key of the metric ("fid"), or the metric of a record ("throughput")
     published: str = ""  # metric in published.csv; empty: no paper prints it
     title: str = ""  # empty: the metric's own
-    unit: str = ""
     digits: int = 2  # decimals shown
     better: Literal["", "lower", "higher"] = ""  # empty: the metric's own, or no best
     value: str = "value"  # path into the record: "work.utilisation_datasheet"
@@ -75,6 +76,9 @@ class MeasuredSelector:
     model: str
     resolution: int
     variant: str = ""
+    checkpoint: str = ""  # a path, a pattern of the file's name, or digits of its SHA-256
+    name: str = ""  # a pattern of what --name gave the run
+    run: str = ""  # the first letters of a run
     protocol: str = ""
     samples: int = 0
     reference: str = ""  # what --ref must name, for protocols without a reference
@@ -96,6 +100,8 @@ class MeasuredSelector:
             return False
         if self.variant and record.card != self.variant:
             return False
+        if not self._is_run(record):
+            return False
         options = {key: record.options.get(key) for key in self.options}
         if not all(_equal(options[key], wanted) for key, wanted in self.options.items()):
             return False
@@ -114,14 +120,28 @@ class MeasuredSelector:
                  or record.reference == protocol.reference)
         )  # fmt: skip
 
+    def _is_run(self, record: Record) -> bool:
+        """Whether a record is of the run and the weights that are named. Speed asks for neither:
+        it is one for all weights."""
+        if isinstance(record, SpeedRecord):
+            return True
+        return (
+            is_of_checkpoint(record, self.checkpoint)
+            and fnmatchcase(record.name, self.name or "*")
+            and record.run.startswith(self.run)
+        )
+
     def command(self, column: Column) -> str:
         """The command line that makes the missing record."""
+        named = f"--checkpoint {shlex.quote(self.checkpoint)}" if self.checkpoint else ""
+        weights = self.weights or named
         return (f"{self.first} && " if self.first else "") + column.command.format(
             model=self.model,
             resolution=self.resolution,
             variant=f" --variant {self.variant}" if self.variant else "",
-            weights=f" {self.weights}" if self.weights else "",
+            weights=f" {weights}" if weights else "",
             arguments=f" {self.arguments}" if self.arguments else "",
+            name=f" --name {shlex.quote(self.name)}" if self.name else "",
             protocol=self.protocol,
             reference=f" --ref {self.reference}" if self.reference else "",
             samples=self.samples,
@@ -158,24 +178,24 @@ def at_count(spec: TableSpec, samples: int) -> TableSpec:
     return replace(spec, rows=tuple(rows))
 
 
-def spec_names() -> list[str]:
-    """Every table that `genbench table` knows: the TOML files of the tables folder with columns."""
-    paths = sorted(tables_folder().glob("*.toml"))
-    return [path.stem for path in paths if "[[column]]" in path.read_text(encoding="utf-8")]
+def spec_names(folders: Sequence[Path] = ()) -> list[str]:
+    """Every table that `genbench table` knows: those in a user's folders, then genbench's own."""
+    return list(spec_paths(folders))
 
 
-def load_spec(name: str) -> TableSpec:
-    """The table spec of that name, or of a file named by its path (it ends in .toml). Raises
-    UsageError with the nearest for an unknown one."""
+def load_spec(name: str, folders: Sequence[Path] = ()) -> TableSpec:
+    """The table spec of that name, looked for in `folders` first, or of a file named by its path
+    (it ends in .toml). Raises UsageError with the nearest for an unknown one."""
     if name.endswith(".toml"):
         return read_spec(Path(name))
-    if name not in spec_names():
-        raise UsageError(f"no table is named {name}; {suggestion(name, spec_names())}")
-    return read_spec(tables_folder() / f"{name}.toml")
+    paths = spec_paths(folders)
+    if name not in paths:
+        raise UsageError(f"no table is named {name}; {suggestion(name, paths)}")
+    return read_spec(paths[name])
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SpecFile:
+class SpecFile:
     """A spec as its TOML has it, `published` and `measured` already in the rows."""
 
     title: Annotated[str, MinLen(1)]
@@ -192,14 +212,14 @@ def read_spec(path: Path) -> TableSpec:
     rows = content.get("row")
     if isinstance(rows, list):
         content["row"] = [_completed(row, content) for row in rows]
-    read = validated(content, _SpecFile, name=path)
+    read = validated(content, SpecFile, name=path)
     _check_protocols(read, path)
     return TableSpec(
         name=path.stem, title=read.title, notes=read.notes, columns=read.column, rows=read.row
     )
 
 
-def _check_protocols(read: _SpecFile, path: Path) -> None:
+def _check_protocols(read: SpecFile, path: Path) -> None:
     """Raises GenbenchError for a row that no record could fill."""
     if not any(column.measured and column.quality for column in read.column):
         return

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.records.labels import labels_of
 from genbench.records.protocols import load_protocols
 from genbench.tables.build import Table, build_table
+from genbench.tables.from_records import RecordsTable, table_of_records
 from genbench.tables.html import listing_to_fragment, table_to_fragment
 from genbench.tables.listings import Listing, list_quality, list_speeds
 from genbench.tables.published import load_published
@@ -62,6 +64,27 @@ class Results(Sequence[R], Generic[R]):
 
         return pandas.json_normalize([asdict(record) for record in self._records])
 
+    def table(
+        self,
+        *,
+        rows: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        samples: int = 0,
+        protocol: str = "",
+    ) -> TableView:
+        """The figures that compare as one table: a row a model, checkpoint and setting.
+
+        rows: what tells rows apart ("checkpoint", "options", "steps"); None: everything. columns:
+        metrics; None: all on record. samples, protocol: 0 and "": those of most models. Raises
+        UsageError, with what there is, for what is not on record.
+        """
+        wanted = RecordsTable(
+            rows=None if rows is None else tuple(rows),
+            columns=None if columns is None else tuple(columns),
+            samples=samples, protocol=protocol,
+        )  # fmt: skip
+        return TableView(table_of_records(self._records, wanted))
+
     def listings(self) -> Iterator[Listing]:
         """A table a run of quality figures, and one of all speeds."""
         quality: dict[str, list[QualityRecord]] = {}
@@ -71,7 +94,9 @@ class Results(Sequence[R], Generic[R]):
                 quality.setdefault(record.run, []).append(record)
             else:
                 speeds.append(record)
-        yield from map(list_quality, quality.values())
+        label = labels_of(self._records)
+        for run in quality.values():
+            yield list_quality(run, label(run[0]))
         listing = list_speeds(speeds)
         if listing.rows:
             yield listing

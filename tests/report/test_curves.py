@@ -125,3 +125,26 @@ def test_batch_sizes_come_from_sweeps_and_single_runs() -> None:
     ]
     (curve,) = batch_curves(records)
     assert dict(zip(curve.batches, curve.rates, strict=True)) == {1: 9, 4: 30, 8: 40, 16: 50}
+
+
+def test_two_checkpoints_are_two_points_and_two_lines() -> None:
+    records: list[Record] = [speed("a", 5.0, card="a", options={"steps": 1})]
+    for place, weights in enumerate(("aa", "bb")):
+        for steps in (1, 9):
+            of: dict[str, object] = {
+                "card": "a", "checkpoint": f"{weights}.pt", "checkpoint_digest": weights * 32,
+                "options": {"steps": steps}, "nfe": float(steps), "name": f"run {steps}",
+            }  # fmt: skip
+            records.append(made("a", "fd", 10.0 + place, **of))  # type: ignore[arg-type]
+            records += [made("a", metric, 0.5 + place, **of)  # type: ignore[arg-type]
+                        for metric in ("precision", "recall")]  # fmt: skip
+    (plot,) = speed_plots(records)
+    assert {point.model: point.quality.value for point in plot.points} == {
+        "run 1 (aa.pt)": 10.0, "run 1 (bb.pt)": 11.0,
+    }  # fmt: skip
+    (plots,) = evaluation_plots(records)
+    assert [(point.model, point.quality.value) for point in plots.points] == [
+        ("a (aa.pt)", 10.0), ("a (aa.pt)", 10.0), ("a (bb.pt)", 11.0), ("a (bb.pt)", 11.0),
+    ]  # fmt: skip
+    curves = [(curve.model, curve.precision, curve.recall) for curve in sweeps(records)]
+    assert curves == [("a (aa.pt)", (0.5,) * 2, (0.5,) * 2), ("a (bb.pt)", (1.5,) * 2, (1.5,) * 2)]

@@ -26,3 +26,13 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, trains: bool, expected: int) -
             assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_world_within_a_joined_one_is_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "_join", lambda world: pytest.fail("joined twice"))
+    with distributed.joined_world() as world:
+        assert (world.rank, world.size) == (1, 2)

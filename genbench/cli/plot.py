@@ -1,0 +1,52 @@
+"""`genbench plot`: one figure of the report as a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench.cli.options import Records
+from genbench.errors import GenbenchError, UsageError, suggestion
+
+_FORMATS = (".svg", ".png", ".pdf")
+
+
+def plot(
+    kind: Annotated[str, typer.Argument(help="speed, counts, sweeps, evaluations or batches.")],
+    out: Annotated[Path, typer.Option(help="File to write: .svg, .png or .pdf.")],
+    records: Records = None,
+) -> None:
+    """Draw one figure of the report: quality against speed, counts, an option, evaluations; speed
+    against the batch size.
+
+    What does not compare is drawn apart: a second figure goes to NAME-2.svg, and so on.
+    """
+    from genbench.cli.tables import read_all
+    from genbench.report.document import COMMANDS
+    from genbench.report.figures import KINDS, drawings
+    from genbench.report.plots import also_saved
+    from genbench.report.svg import title_of
+    from genbench.runtime.files import refuse_input, replacing
+
+    if kind not in KINDS:
+        raise UsageError(f"there is no figure {kind}; {suggestion(kind, KINDS)}")
+    if out.suffix not in _FORMATS:
+        raise UsageError(f"--out {out}: end it in {', '.join(_FORMATS)}")
+    refuse_input(out, records or ())
+    found = drawings(kind, read_all(records))
+    if not found:
+        commands = " && ".join(COMMANDS[kind].splitlines())
+        raise GenbenchError(f"no data for {kind} is on record; this brings it: {commands}")
+    for number, draw in enumerate(found, start=1):
+        path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
+        with replacing(path) as temporary:
+            if path.suffix == ".svg":
+                text = draw()
+                temporary.write_text(text, encoding="utf-8")
+            else:
+                with also_saved(temporary, "png" if path.suffix == ".png" else "pdf"):
+                    text = draw()
+        print(f"{title_of(text)}: {path}", file=sys.stderr)

@@ -1,0 +1,107 @@
+"""`genbench sweep`: one model at several settings, each measured once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genbench.cli.options import (
+    Batch,
+    Block,
+    Cache,
+    Detector,
+    Device,
+    Dtype,
+    Json,
+    Labels,
+    Model,
+    Name,
+    Resolution,
+    Variant,
+    Weights,
+    option_pairs,
+    refuse_unknown,
+)
+from genbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from genbench.records.kinds import QualityRecord
+
+
+def sweep(
+    ctx: typer.Context,
+    model: Model,
+    ref: Annotated[str, typer.Option(help="Reference images or ADM reference file.")] = "",
+    protocol: Annotated[str, typer.Option(help="Protocol (`genbench ls protocols`).")] = "",
+    n: Annotated[list[int] | None, typer.Option("-n", help="Sample count; repeat it.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat it.")] = None,
+    detector: Detector = "",
+    detector_weights: Weights = None,
+    res: Resolution = 0,
+    variant: Variant = "",
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(help="Weights: a path, or URL#sha256=DIGEST; repeat it.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds: 0,1,2")] = "0",
+    labels: Labels = "uniform",
+    batch_size: Batch = None,
+    block: Block = None,
+    dtype: Dtype = "",
+    device: Device = "auto",
+    ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
+    name: Name = "",
+    json_lines: Json = False,
+    records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
+    cache: Cache = None,
+) -> None:
+    """Measure a model at several settings of its options: --truncation 0.2,0.4,0.6
+
+    Several options make every combination. What is on record and unchanged is not measured again;
+    each setting is recorded when it is finished, so the same command goes on where it was stopped.
+    """
+    from genbench import api
+    from genbench.cli.console import show_results, stdout
+    from genbench.models.grid import grid, listed_values
+    from genbench.models.opening import ModelRequest, resolve
+    from genbench.runtime.distributed import joined_world
+    from genbench.runtime.folders import default_records
+    from genbench.tables.terminal import print_table
+    from genbench.tables.views import Results
+
+    base = ModelRequest(
+        name=model, resolution=res, variant=variant, labels=labels, dtype=dtype,
+        batch_size=batch_size, block=block,
+    )  # fmt: skip
+    options = listed_values(model, option_pairs(ctx))
+    settings = grid(base, options, tuple(checkpoint or ()), _numbers(seeds))
+    # All of them before any is measured: a bad value is told at once.
+    chosen = [resolve(setting.request, lenient=True) for setting in settings]
+    refuse_unknown(ctx, chosen[:1])
+    measured: Results[QualityRecord] = Results([])
+    with joined_world():  # once, for all settings
+        for number, (setting, one) in enumerate(zip(settings, chosen, strict=True), start=1):
+            found = api.evaluate(
+                one, reference=ref, protocol=protocol, counts=tuple(n or ()),
+                metrics=tuple(metric or ()), ci=ci, detector=detector,
+                detector_weights=detector_weights, device=device, cache=cache, reuse=True,
+                records=records or default_records(), run_name=name,
+            )  # fmt: skip
+            if found:
+                figures = ", ".join(f"{item.metric} {item.value:.6g}" for item in found[:3])
+                at = ", ".join(filter(None, [model, setting.label]))
+                print(f"{number} of {len(settings)}: {at}: {figures}", file=sys.stderr)
+            measured += found
+    if json_lines:
+        show_results(measured, as_json=True)
+    elif measured:
+        print_table(stdout, measured.table().table)
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(word) for word in given.split(",")))
+    except ValueError as error:
+        raise UsageError(f"--seeds takes numbers, 0,1,2, not {given}") from error

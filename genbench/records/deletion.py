@@ -1,0 +1,39 @@
+"""Runs taken off record: their lines removed from a record file, everything else left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from genbench.errors import GenbenchError
+from genbench.records.lines import from_line
+from genbench.runtime.files import lock, refuse_special, replacing
+
+
+def delete_runs(path: Path, runs: Collection[str]) -> int:
+    """Remove the lines of some runs from a record file, whole or not at all; how many there were.
+
+    Lines that are no records stay. Whoever appends meanwhile waits (`append_records`). Raises
+    GenbenchError for a file that cannot be read or written.
+    """
+    refuse_special(path)
+    target = path.resolve()  # a link stays one
+    try:
+        with target.open("rb") as file:
+            lock(file)
+            lines = file.read().splitlines(keepends=True)
+            kept = [line for line in lines if not _is_of(line, runs)]
+            if len(kept) < len(lines):
+                with replacing(target) as temporary:
+                    temporary.write_bytes(b"".join(kept))
+                    temporary.chmod(target.stat().st_mode)
+    except OSError as error:
+        raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+    return len(lines) - len(kept)
+
+
+def _is_of(line: bytes, runs: Collection[str]) -> bool:
+    try:
+        return from_line(line).run in runs
+    except GenbenchError:
+        return False

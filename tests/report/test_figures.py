@@ -1,0 +1,68 @@
+"""`genbench plot`: each figure of the report as a file, in every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_records import made, speed
+from strangers import error_line, genbench
+
+from genbench.records.kinds import Record, SweepFacts, SweptBatch
+from genbench.records.store import append_records
+from genbench.report.figures import KINDS, drawings
+
+RECORDS: list[Record] = [
+    *(made("a", "fd", 100.0 / steps, card="a-32", nfe=float(steps), options={"steps": steps})
+      for steps in (5, 10)),
+    *(made("a", metric, 0.01 * steps, samples=count, card="a-32", options={"steps": steps})
+      for metric in ("precision", "recall") for steps in (5, 10) for count in (500, 2000)),
+    *(made("b", "fd", 1.0 + 1 / count, samples=count, samples_digest="x") for count in (10, 20)),
+    *(made("b", metric, value, samples=700, card="b-32", options={"scale": value})
+      for metric in ("precision", "recall") for value in (0.5, 0.6)),
+    speed("a", 5.0, card="a-32", options={"steps": 5}, batch=1, sweep=SweepFacts(
+        points=(SweptBatch(1, 5.0, 0), SweptBatch(2, 6.0, 0)), ended="", of="whole calls")),
+]  # fmt: skip
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    path = tmp_path / "r.jsonl"
+    append_records(path, RECORDS)
+    return path
+
+
+def test_every_kind_has_its_figures() -> None:
+    assert {kind: len(drawings(kind, RECORDS)) for kind in KINDS} == {
+        "speed": 1, "counts": 1, "sweeps": 2, "evaluations": 1, "batches": 1,
+    }  # fmt: skip
+    assert not any(drawings(kind, []) for kind in KINDS)
+
+
+def test_figures_are_files_that_equal_data_makes_equal(records: Path, tmp_path: Path) -> None:
+    run = genbench("plot", "sweeps", "--records", records, "--out", tmp_path / "s.svg")
+    assert run.returncode == 0, run.stderr
+    assert "Precision against recall: " in run.stderr
+    first, second = ((tmp_path / name).read_text() for name in ("s.svg", "s-2.svg"))
+    assert "b, scale" in first  # at 700; what compares stands in one file
+    assert "a, steps" in second
+    for suffix, begins in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        written = []
+        for name in ("one", "two"):
+            out = tmp_path / f"{name}{suffix}"
+            assert genbench("plot", "speed", "--records", records, "--out", out).returncode == 0
+            written.append(out.read_bytes())
+        assert written[0].startswith(begins)
+        assert written[0] == written[1]
+
+
+def test_what_cannot_be_drawn_is_one_line(records: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    for words, expected in (
+        (("sped", "--out", "x.svg"), "did you mean speed"),
+        (("speed", "--out", "x.gif"), "end it in .svg, .png, .pdf"),
+        (("batches", "--out", "x.svg", "--records", tmp_path / "empty.jsonl"),
+         "no data for batches is on record; this brings it: genbench throughput"),
+    ):  # fmt: skip
+        assert expected in error_line(genbench("plot", *words, cwd=tmp_path))
+    assert not (tmp_path / "x.svg").exists()

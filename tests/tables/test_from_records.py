@@ -1,0 +1,153 @@
+"""A table of what is on record: rows told apart by what differs, columns of what compares."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import made, speed
+from strangers import error_line, genbench
+
+from genbench.errors import UsageError
+from genbench.records.kinds import Record
+from genbench.records.measurement import Environment
+from genbench.records.store import append_records
+from genbench.tables.build import Table
+from genbench.tables.from_records import RecordsTable, table_of_records
+from genbench.tables.views import Results
+
+
+def table(*records: Record, **wanted: Any) -> Table:
+    return table_of_records(records, RecordsTable(**wanted))
+
+
+def shown(built: Table) -> dict[str, list[float | None]]:
+    return {row.label: [cell.value for cell in row.cells] for row in built.rows}
+
+
+def titles(built: Table) -> list[str]:
+    return [column.title for column in built.columns]
+
+
+def test_rows_are_what_differs_and_columns_in_the_catalogues_order() -> None:
+    built = table(
+        made("gan", "recall", 0.5, options={"truncation": 0.5, "plain": False}),
+        made("gan", "fd", 10.0, options={"truncation": 0.5, "plain": False}),
+        made("gan", "fd", 20.0, options={"truncation": 1.0, "plain": False}, run="b"),
+        made("flow", "fd", 30.0, checkpoint="a.pt", checkpoint_digest="aa" * 32, run="c"),
+        made("flow", "fd", 40.0, checkpoint="b.pt", checkpoint_digest="bb" * 32, run="d"),
+        made("flow", "fd", 50.0, checkpoint_digest="bb" * 32, name="mine", run="e"),
+        speed("gan", 7.0, options={"truncation": 0.5, "plain": False}),
+    )
+    assert titles(built) == ["FD", "Recall", "images/s"]
+    assert shown(built) == {
+        "gan (truncation 0.5)": [10.0, 0.5, 7.0],
+        "gan (truncation 1.0)": [20.0, None, None],
+        "flow (a.pt)": [30.0, None, None],
+        "flow (b.pt)": [40.0, None, None],
+        "mine": [50.0, None, None],
+    }
+    assert built.rows[0].cells[0].best_measured
+
+
+def test_files_of_one_name_are_told_by_their_digests() -> None:
+    one, other = (
+        made("flow", "fd", 1.0, checkpoint="m.pt", checkpoint_digest=digit * 64, run=digit)
+        for digit in "ab"
+    )
+    assert list(shown(table(one, other))) == ["flow (m.pt aaaaaaaa)", "flow (m.pt bbbbbbbb)"]
+
+
+def test_of_one_row_the_latest_counts() -> None:
+    assert shown(table(made("a", "fd", 1.0), made("a", "fd", 2.0, run="b"))) == {"a": [2.0]}
+
+
+def test_only_figures_that_compare_stand_together_and_the_others_are_named() -> None:
+    records = [
+        *(made(model, "fd", 1.0, samples=1000) for model in "ab"),
+        *(made(model, "fd", 2.0, samples=5000) for model in "ab"),
+        made("a", "fd", 3.0, samples=50_000),
+        made("c", "fid", 4.0, protocol="standard"),
+        made("b", "fd", 5.0, samples=5000, reference="other", reference_digest="x"),
+        *(made(model, "fd", 6.0, samples=5000, reference="mine", reference_digest="y")
+          for model in "ab"),
+    ]  # fmt: skip
+    built = table(*records)
+    assert shown(built) == {"a": [6.0], "b": [6.0]}  # 5,000: most models, of these most samples
+    notes = " ".join(built.notes)
+    assert "reference mine" in notes
+    assert "left out, since it does not compare: reference mine [y] against other [x]" in notes
+    assert "--protocol bundled -n 1000, --protocol bundled -n 50000" in notes
+    assert "--protocol standard -n 10000" in notes
+    assert shown(table(*records, samples=50_000)) == {"a": [3.0]}
+    assert titles(table(*records, protocol="standard")) == ["FID"]
+    with pytest.raises(UsageError, match=r"standard at 7 samples; there is: bundled at 1,000, "):
+        table(*records, protocol="standard", samples=7)
+
+
+def test_rows_and_columns_are_chosen() -> None:
+    records: list[Record] = [
+        made("a", "fd", 1.0, options={"steps": 5, "eta": 0}, nfe=5.0),
+        made("a", "fd", 2.0, options={"steps": 9, "eta": 0}, run="b", nfe=9.0),
+        made("a", "recall", 3.0, options={"steps": 9, "eta": 1}, run="c"),
+        speed("a", 0.25, options={"steps": 9, "eta": 1}, metric="latency", unit="s"),
+    ]
+    by_steps = table(*records, rows=("steps",), columns=("nfe", "recall", "latency"))
+    assert shown(by_steps) == {"a (steps 5)": [5.0, None, None], "a (steps 9)": [9.0, 3.0, 0.25]}
+    assert titles(by_steps) == ["NFE", "Recall", "latency (s)"]
+    assert list(shown(table(*records, rows=("model",)))) == ["a"]
+    assert len(table(*records, rows=("options",)).rows) == 3
+    with pytest.raises(UsageError, match="--rows step: no record tells that; did you mean steps"):
+        table(*records, rows=("step",))
+    with pytest.raises(UsageError, match="no fdd is on record for these rows; did you mean"):
+        table(*records, columns=("fdd",))
+
+
+def test_what_is_missing_says_which_command_measures_it() -> None:
+    command = ("genbench", "fid", "--model", "a", "--checkpoint", "runs/x/w.pt")
+    made_so: dict[str, Any] = {
+        "card": "a-32", "checkpoint": "w.pt", "options": {"steps": 5, "eta": None, "clip": True},
+        "name": "my run", "seed": 3, "environment": Environment(command=command),
+    }  # fmt: skip
+    built = table(made("a", "fd", 1.0, **made_so), made("b", "recall", 1.0))
+    (line,) = (cell.command for row in built.rows for cell in row.cells if row.label == "my run"
+               and cell.command)  # fmt: skip
+    assert line == (
+        "genbench fid --model a --res 32 --variant a-32 --checkpoint runs/x/w.pt --steps 5 --clip "
+        "true --name 'my run' --seed 3 --protocol bundled -n 10000 --metric recall"
+    )
+
+
+def test_speeds_alone_make_a_table_too() -> None:
+    built = table(speed("a", 5.0), speed("b", 6.0), speed("b", 9.0, tier="projected"))
+    assert shown(built) == {"a": [5.0], "b": [6.0]}
+    assert built.columns[0].higher_is_better
+
+
+def test_the_command_writes_every_format_and_refuses_in_one_line(tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    append_records(records, [made("a", "fd", 1.0), made("a", "fd", 2.0, name="mine", run="b")])
+    outs = [tmp_path / f"t{suffix}" for suffix in (".md", ".tex", ".csv", ".html", ".txt")]
+    words = [word for path in outs for word in ("--out", path)]
+    run = genbench("table", "--from-records", "--records", records, *words)
+    assert run.returncode == 0, run.stderr
+    assert all("mine" in path.read_text() for path in outs)
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    assert [(row["row"], row["measured"]) for row in rows] == [("a", "1.0"), ("mine", "2.0")]
+    empty = tmp_path / "none.jsonl"
+    empty.write_text("")
+    for given, expected in (
+        ([], "name a table"),
+        (["bundled", "--from-records"], "name a table"),
+        (["bundled", "--rows", "model"], "go with --from-records"),
+        (["--from-records", "--records", empty], "there are no records yet"),
+        (["--from-records", "--records", records, "-n", "5"], "at 5 samples; there is: bundled"),
+    ):
+        assert expected in error_line(genbench("table", *given))
+
+
+def test_results_make_the_same_table_in_python() -> None:
+    view = Results([made("a", "fd", 1.0), made("b", "fd", 2.0)]).table(columns=["fid"])
+    assert "| b | 2.00 |" in view.to_markdown()
