@@ -28,7 +28,8 @@ from genbench.records.protocols import EvalProtocol, choose_protocol
 from genbench.records.store import append_records, check_appendable
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
-from genbench.runtime.distributed import World, device_of, joined_world
+from genbench.runtime.devices import device_of
+from genbench.runtime.distributed import World, joined_world
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
 from genbench.speed.datasheets import find_gpu

@@ -32,7 +32,8 @@ def check(
     from genbench.cli.console import show_check
     from genbench.models.check import check_adapter
     from genbench.models.opening import ModelRequest, resolve
-    from genbench.runtime.distributed import World, device_of
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import World
 
     request = ModelRequest(
         name=model, resolution=res, variant=variant, checkpoint=checkpoint, dtype=dtype,

@@ -14,8 +14,8 @@ from genbench.models.registry import adapter_entries, load_adapter_class
 from genbench.quality.references import PUBLISHED, reference_path
 from genbench.records.protocols import load_protocols
 from genbench.records.provenance import cpu_name, git_revision, package_versions
+from genbench.runtime.devices import missing_architecture
 from genbench.runtime.folders import cache_folder, default_records
-from genbench.speed.datasheets import missing_architecture
 from genbench.speed.power import power_monitor
 from genbench.version import __version__
 

@@ -105,7 +105,8 @@ def sample(
     """Draw samples and write them; a killed run resumes."""
     from genbench.models.opening import open_model
     from genbench.quality.samples import check_output, draw_samples, export_samples
-    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
 
@@ -138,7 +139,8 @@ def ref(
     from genbench.detectors.registry import create_detector, detector_status
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
-    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.files import refuse_input
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars

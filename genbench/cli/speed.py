@@ -77,7 +77,8 @@ def throughput(
     from genbench.models.opening import ModelRequest, resolve
     from genbench.records.lines import to_line
     from genbench.records.store import read_records
-    from genbench.runtime.distributed import World, device_of
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import World
     from genbench.runtime.folders import default_records
     from genbench.runtime.progress_bars import ProgressBars
     from genbench.speed.backtests import backtests

@@ -34,7 +34,8 @@ def train(
     from genbench.models.optional import TrainRun
     from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import trainable
-    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
     family = trainable(model)
@@ -78,7 +79,8 @@ def distill(
     from genbench.models.registry import distillable
     from genbench.quality.training_curve import Curve, distilled
     from genbench.records.protocols import find_protocol
-    from genbench.runtime.distributed import device_of, joined_world
+    from genbench.runtime.devices import device_of
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
     family = distillable(model)

@@ -30,6 +30,7 @@ from genbench.runtime.arithmetic import (
     check_arithmetic,
     pinned,
     switches,
+    usual_arithmetic,
 )
 from genbench.runtime.digests import file_sha256
 
@@ -110,6 +111,8 @@ def _opened(
     model: ResolvedModel, checkpoint: Path | None, kind: WeightKind, device: torch.device
 ) -> ModelSource:
     request, card = model.request, model.card
+    if not request.dtype:
+        model = replace(model, arithmetic=usual_arithmetic(model.arithmetic, device))
     check_arithmetic(model.arithmetic, device)
     with pinned(model.arithmetic):
         stand = switches(device)

@@ -63,6 +63,25 @@ def check_arithmetic(arithmetic: Arithmetic, device: torch.device) -> None:
     """Raise UsageError for one that the device has not."""
     if arithmetic.tf32 and device.type != "cuda":
         raise UsageError("--dtype tf32 is a rounding of NVIDIA GPUs: use float32 on a CPU")
+    if _too_old(arithmetic, device):
+        name = torch.cuda.get_device_name(device)
+        raise UsageError(
+            f"{name} has no {arithmetic.name} units: use --dtype float16, whose range is smaller, "
+            "or float32"
+        )
+
+
+def usual_arithmetic(arithmetic: Arithmetic, device: torch.device) -> Arithmetic:
+    """What a model computes in where nobody asks: as its card says, or float32 on a GPU without
+    it."""
+    return FLOAT32 if _too_old(arithmetic, device) else arithmetic
+
+
+def _too_old(arithmetic: Arithmetic, device: torch.device) -> bool:
+    """Whether a GPU lacks TF32 or bfloat16, which came with compute capability 8.0; torch computes
+    in them all the same, slowly."""
+    newer = arithmetic.tf32 or arithmetic.dtype == torch.bfloat16
+    return newer and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
 
 
 @contextmanager

@@ -155,22 +155,3 @@ def _join(world: World) -> None:
         ) from error
     finally:
         telling.cancel()
-
-
-def device_of(name: str, world: World) -> torch.device:
-    """The device of that name; "auto" is this process's own GPU when there is one, else the CPU.
-
-    Raises UsageError for a name torch does not know and for a GPU that is not there.
-    """
-    if name == "auto":
-        name = f"cuda:{world.local_rank}" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"there is no device {name}: use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UsageError(f"there is no device {name}, {count} CUDA devices are: use auto or cpu")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"genbench does not measure on {name}: use auto, cpu or cuda")
-    return device

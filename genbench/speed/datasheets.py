@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,30 +99,3 @@ def recognised(device_name: str) -> Gpu | None:
         if re.search(rf"(^|\s)({names})(-.*)?$", device_name, re.IGNORECASE):
             return gpu
     return None
-
-
-def missing_architecture(capability: tuple[int, int], built_for: Iterable[str]) -> str:
-    """Why this build of torch cannot use a GPU of that compute capability, and what to do; ""
-    when it can.
-
-    built_for: `torch.cuda.get_arch_list()`. Binary code runs on its own major version from its
-    minor version on; compute_NN (PTX) on anything newer.
-    """
-    major, minor = capability
-    for entry in built_for:
-        kind, _, digits = entry.partition("_")
-        digits = digits.rstrip("af")  # sm_90a: features of that chip alone
-        if not digits.isdigit():
-            continue
-        own = (int(digits[:-1]), int(digits[-1]))
-        if kind == "sm" and own[0] == major and own[1] <= minor:
-            return ""
-        if kind == "compute" and own <= capability:
-            return ""
-    remedy = "install a build of torch made for it"
-    if (major, minor) == (7, 0):
-        remedy = (
-            "install the CUDA 12.6 build of a torch below 2.15 (pip install 'torch<2.15' with the "
-            "cu126 wheel index), the last that carries sm_70"
-        )
-    return f"this torch has no code for sm_{major}{minor} (it has {', '.join(built_for)}): {remedy}"

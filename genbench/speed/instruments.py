@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from genbench.errors import GenbenchError, UsageError
+from genbench.errors import UsageError
 from genbench.runtime.arithmetic import Arithmetic
-from genbench.speed.datasheets import Gpu, missing_architecture, recognised
+from genbench.speed.datasheets import Gpu, recognised
 from genbench.speed.memory import MemoryMeter, meter_for
 from genbench.speed.power import PowerLog, PowerMonitor, power_monitor
 from genbench.speed.timing import Effort, Stopwatch, stopwatch_for, timed
@@ -60,17 +60,12 @@ class Laboratory:
 
 
 def laboratory(device: torch.device, seconds: float) -> Laboratory:
-    """The laboratory of a device. seconds: 0 for what suits it.
+    """The laboratory of a device, of a GPU the current one, whose stream events are recorded on.
 
-    Raises GenbenchError when this build of torch has no code for the GPU.
+    seconds: 0 for what suits it. Raises UsageError for a length that is none.
     """
     if not 0 <= seconds < _LONGEST:
         raise UsageError(f"--seconds {seconds:g} is no length of a measurement: give up to a day")
-    if device.type == "cuda":
-        torch.cuda.set_device(device)  # events are recorded on the current device's stream
-        capability = torch.cuda.get_device_capability(device)
-        if problem := missing_architecture(capability, torch.cuda.get_arch_list()):
-            raise GenbenchError(f"{torch.cuda.get_device_name(device)}: {problem}")
     return Laboratory(
         device=device,
         stopwatch=stopwatch_for(device),

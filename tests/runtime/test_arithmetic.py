@@ -17,6 +17,7 @@ from genbench.runtime.arithmetic import (
     check_arithmetic,
     pinned,
     switches,
+    usual_arithmetic,
 )
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -51,11 +52,30 @@ def test_a_cpu_has_no_switches_to_record() -> None:
 
 
 def test_tf32_is_refused_on_a_cpu_and_an_unknown_name_everywhere() -> None:
-    check_arithmetic(ARITHMETICS["tf32"], GPU)
     with pytest.raises(UsageError, match="use float32 on a CPU"):
         check_arithmetic(ARITHMETICS["tf32"], CPU)
     with pytest.raises(UsageError, match="one of float32, tf32, float16, bfloat16"):
         arithmetic_named("float64")
+
+
+def test_what_a_gpu_has_no_units_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    for capability, newer in (((7, 0), False), ((8, 0), True), ((9, 0), True)):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_capability", lambda device, found=capability: found
+        )
+        for name in ("float32", "float16"):
+            check_arithmetic(ARITHMETICS[name], GPU)
+            assert usual_arithmetic(ARITHMETICS[name], GPU) == ARITHMETICS[name]
+        for name in ("tf32", "bfloat16"):
+            wanted = ARITHMETICS[name] if newer else FLOAT32
+            assert usual_arithmetic(ARITHMETICS[name], GPU) == wanted
+            if newer:
+                check_arithmetic(ARITHMETICS[name], GPU)
+            else:
+                with pytest.raises(UsageError, match=f"V100 has no {name} units: use --dtype"):
+                    check_arithmetic(ARITHMETICS[name], GPU)
+    assert usual_arithmetic(ARITHMETICS["bfloat16"], CPU) == ARITHMETICS["bfloat16"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError
-from genbench.speed.datasheets import find_gpu, known_gpus, missing_architecture, recognised
+from genbench.speed.datasheets import find_gpu, known_gpus, recognised
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,6 @@ def test_peaks_are_dense_and_in_flops() -> None:
     assert h100.peak("float16") == 989.4e12  # 1979 is the sparse figure
     assert v100.is_v100
     assert not h100.is_v100
-
-
-def test_v100_needs_sm70_and_the_remedy_is_named() -> None:
-    modern = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
-    problem = missing_architecture((7, 0), modern)
-    assert "sm_70" in problem
-    assert "cu126" in problem
-    assert missing_architecture((7, 0), ["sm_50", "sm_70", *modern]) == ""
-    assert missing_architecture((8, 9), modern) == ""  # sm_86 code runs on 8.9
-    assert missing_architecture((9, 0), ["sm_90a"]) == ""
-    assert missing_architecture((10, 3), ["sm_90", "compute_90"]) == ""  # compiled on the spot
-    assert "sm_75" in missing_architecture((7, 5), ["sm_80", "sm_90"])
 
 
 def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
