@@ -73,7 +73,8 @@ class Compilable(Protocol):
     """A generator that can hand its networks to torch.compile."""
 
     def compile(self) -> None:
-        """Compile the networks in place; the next calls pay for it."""
+        """Compile the networks in place, for the shapes they will see (`dynamic=False`); the next
+        calls pay for it."""
         ...
 
 

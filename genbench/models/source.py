@@ -21,6 +21,7 @@ from genbench.models.optional import CountsEvaluations, CountsGuidance
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
+from genbench.runtime.out_of_memory import is_out_of_memory
 from genbench.runtime.parallel import one_thread_each
 from genbench.runtime.spans import spans
 
@@ -206,6 +207,8 @@ def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
     except (GenbenchError, torch.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise torch.OutOfMemoryError(str(error)) from error
         told = f"; `genbench check {model}` tells more" if remedy is None else remedy
         raise GenbenchError(
             f"model {model} {what}: {type(error).__name__}: {error}{told}"

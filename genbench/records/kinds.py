@@ -102,18 +102,19 @@ class SweepFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class PowerFacts:
-    """What NVML saw while the window lasted: means, and the ends of the clock."""
+    """What NVML saw while the window lasted: means, and the ends of the clock; None for what it
+    does not tell."""
 
     samples: int
-    mean_watts: float
-    sm_clock_mhz: tuple[int, int]
-    memory_clock_mhz: int
-    temperature_c: int
+    mean_watts: float | None
+    sm_clock_mhz: tuple[int, int] | None
+    memory_clock_mhz: int | None
+    temperature_c: int | None
     power_capped: bool
     throttled: tuple[str, ...] = ()
     energy_joules: float | None = None
-    joules_per_image: float
-    energy_from: Literal["mean power", "energy counter"]
+    joules_per_image: float | None
+    energy_from: Literal["mean power", "energy counter"] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from genbench.errors import GenbenchError
+from genbench.runtime.out_of_memory import is_out_of_memory
 
 _SAFE = 0.8  # of the host's free memory: beyond, Linux kills instead of refusing
 
@@ -96,10 +97,8 @@ def noticing_memory() -> Iterator[None]:
     """Turn the ways in which torch runs out of memory into OutOfMemoryAt."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemoryAt from error
-    except (RuntimeError, GenbenchError) as error:  # the CPU allocator has no class of its own
-        if "can't allocate memory" in str(error):
+    except Exception as error:
+        if is_out_of_memory(error):
             raise OutOfMemoryAt from error
         raise
 

@@ -36,6 +36,10 @@ class PowerLog:
     reasons: int = 0  # every reason seen, as bits
     energy: float | None = None  # of the counter; None where the GPU has none
 
+    def add_reasons(self, bits: int) -> None:
+        """Keep the reasons of a moment with those of the others."""
+        self.reasons |= bits
+
     @property
     def throttled(self) -> tuple[str, ...]:
         """The slowdowns that were seen; a power cap alone is none."""
@@ -71,17 +75,18 @@ class PowerMonitor:
         }
         found = {}
         for name, call in calls.items():
-            with suppress(nvml.NVMLError):
+            with suppress(nvml.NVMLError, AttributeError):
                 found[name] = call()
         return found
 
     def other_processes(self) -> int:
-        """Processes other than this one that compute on the GPU."""
+        """Processes other than this one that compute on the GPU. This one is among them, though a
+        container knows it by another number than the driver."""
         try:
             running = self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)
         except self.nvml.NVMLError:
             return 0
-        return sum(process.pid != os.getpid() for process in running)
+        return max(len(running) - 1, 0)
 
     @contextmanager
     def watching(self, log: PowerLog) -> Iterator[None]:
@@ -107,28 +112,25 @@ class PowerMonitor:
                 log.energy = after - before
 
     def _sample(self, log: PowerLog) -> None:
+        """One reading of each; those that the GPU or its driver lacks are left out."""
         nvml, handle = self.nvml, self.handle
-        try:
-            sample = (
-                nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-                nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-                nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
-                nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-                nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
-            )
-        except nvml.NVMLError:
-            return
-        watts, sm_clock, memory_clock, temperature, reasons = sample
-        log.power.append(watts)
-        log.sm_clock.append(sm_clock)
-        log.memory_clock.append(memory_clock)
-        log.temperature.append(temperature)
-        log.reasons |= reasons
+        readings: list[tuple[Callable[[Any], object], Callable[[], Any]]] = [
+            (log.power.append, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+            (log.sm_clock.append, lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
+            (log.memory_clock.append,
+             lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)),
+            (log.temperature.append,
+             lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+            (log.add_reasons, lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+        ]  # fmt: skip
+        for keep, read in readings:
+            with suppress(nvml.NVMLError, AttributeError):  # a pynvml without the call or constant
+                keep(read())
 
     def _energy(self) -> float | None:
         try:
             return float(self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1000
-        except self.nvml.NVMLError:
+        except (self.nvml.NVMLError, AttributeError):
             return None
 
 
@@ -148,10 +150,15 @@ def power_monitor(device: torch.device) -> PowerMonitor | None:
         return None
 
 
-def warnings_of(log: PowerLog, others: int, alike: int) -> tuple[str, ...]:
+def warnings_of(log: PowerLog, others: int, alike: int, *, unseen: bool = False) -> tuple[str, ...]:
     """What a reader of the figure must know. others: further processes on the GPU; alike: GPUs of
-    this type in the machine."""
+    this type in the machine; unseen: nobody watched the GPU."""
     found = []
+    if unseen:
+        found.append(
+            "power, clocks and other users of the GPU were not seen: nvidia-ml-py is missing, or "
+            "NVML does not know this GPU (a MIG slice, a container)"
+        )
     if log.throttled:
         found.append(f"the GPU was throttled: {', '.join(log.throttled)}")
     if others:

@@ -16,7 +16,15 @@ from genbench.speed.flops import evaluations_of, sampling_flops
 from genbench.speed.instruments import Laboratory
 from genbench.speed.memory import noticing_memory, refusing_memory
 from genbench.speed.power import PowerLog
-from genbench.speed.timing import Timing, Work, latency, timed
+from genbench.speed.timing import (
+    Effort,
+    Timing,
+    WarmUp,
+    Work,
+    latency,
+    timed,
+    warm_up_by_parts,
+)
 
 _TRIALS, _FEWEST = 5, 3  # trials at least, and of a long trajectory
 
@@ -91,17 +99,20 @@ def measure_sampling(
 ) -> list[SamplingSpeed]:
     """Measure at each of `batches`, or without any at the one a sweep finds best.
 
-    Raises GenbenchError when not even one image fits into memory, UsageError for a model that
-    cannot be compiled.
+    The sweep runs eagerly, since every size would be compiled anew; what is measured then is
+    compiled for its own size. Raises GenbenchError when not even one image fits into memory,
+    UsageError for a model that cannot be compiled.
     """
-    if compiles:
-        compile_networks(source)
+    if compiles and not isinstance(source.generator, Compilable):
+        raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")
     found = None
     if not batches:
         with reporter.task(f"{source.name}: batch sizes", 1) as advance:
             found = _swept(source, cost, lab)
             advance(1)
         batches = (found.batch,)
+    if compiles and isinstance(source.generator, Compilable):
+        source.generator.compile()
     with reporter.task(f"{source.name}: latency", 1) as advance:
         alone = latency(lab.stopwatch, _work(source, 1), lab.effort(0.2, trials=_FEWEST))
         advance(1)
@@ -111,13 +122,6 @@ def measure_sampling(
             speeds.append(_measured(source, cost, lab, batch, alone, found, compiles))
             advance(1)
     return speeds
-
-
-def compile_networks(source: ModelSource) -> None:
-    """torch.compile the networks of a model, where its family offers that."""
-    if not isinstance(source.generator, Compilable):
-        raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")
-    source.generator.compile()
 
 
 def _work(source: ModelSource, batch: int) -> Work:
@@ -170,7 +174,8 @@ def _measured(
     with refusing_memory(f"model {source.name} ran out of memory at batch {batch}", smaller):
         effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
         work = _work(source, batch)
-        timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power))
+        warm = _warmed(source, cost, lab, batch, effort)
+        timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power), warm=warm)
     return SamplingSpeed(
         timing=timing,
         cost=cost,
@@ -181,6 +186,18 @@ def _measured(
         compiled=compiled,
         power=power,
     )
+
+
+@torch.inference_mode()
+def _warmed(
+    source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int, effort: Effort
+) -> WarmUp | None:
+    """The warm-up of a long trajectory by its single evaluations, where a whole call would take
+    longer than warming up may; else None."""
+    if cost.evaluations == 1:
+        return None
+    warm = warm_up_by_parts(lab.stopwatch, _parts(source, cost, batch), effort)
+    return warm if warm.typical > effort.longest_warm_up else None
 
 
 def _copy_seconds(source: ModelSource, batch: int, lab: Laboratory) -> float | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Protocol, cast
@@ -119,16 +119,22 @@ class Effort:
 
     seconds: float  # of the measured window, at least
     trials: int = 5  # at least
-    warm_seconds: float = 1.0  # at least, and at most three times that, whole calls
+    warm_seconds: float = 1.0  # at least, after the first call
     steady: int = 3
     drift: float = 0.01
+
+    @property
+    def longest_warm_up(self) -> float:
+        """Seconds after which a device that never settles is measured as it is."""
+        return 3 * self.warm_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """What it took before times repeated themselves. typical: seconds of a call at the end."""
+    """What it took before times repeated themselves. seconds: of the calls after the first;
+    typical: of a call at the end."""
 
-    calls: int
+    calls: int  # whole ones, the first among them
     seconds: float
     first: float  # the first call, which compiles and tunes
     typical: float
@@ -136,18 +142,39 @@ class WarmUp:
 
 
 def warm_up(stopwatch: Stopwatch, work: Work, effort: Effort) -> WarmUp:
-    """Call until the last few times agree, or until three times the time given has passed."""
+    """Call until the last few times agree, or until three times the time given has passed.
+
+    The first call, which may compile for minutes, counts for nothing.
+    """
+    first = stopwatch.window(work, 0, 1).wall
     taken: list[float] = []
     while True:
-        taken.append(stopwatch.window(work, len(taken), 1).wall)
+        taken.append(stopwatch.window(work, 1 + len(taken), 1).wall)
         last = taken[-effort.steady :]
         steady = len(last) == effort.steady and max(last) <= min(last) * (1 + effort.drift)
         total = sum(taken)
         enough = total >= effort.warm_seconds
-        if (enough and steady) or total >= 3 * effort.warm_seconds:
+        if (enough and steady) or total >= effort.longest_warm_up:
             return WarmUp(
-                calls=len(taken), seconds=total, first=taken[0], typical=median(last), steady=steady
-            )
+                calls=1 + len(taken), seconds=total, first=first, typical=median(last),
+                steady=steady,
+            )  # fmt: skip
+
+
+def warm_up_by_parts(
+    stopwatch: Stopwatch, parts: Sequence[tuple[Work, int]], effort: Effort
+) -> WarmUp:
+    """Warm up for calls too long to be made again and again, by what they repeat: each part with
+    how often a call makes it. No whole call is made."""
+    share = replace(effort, warm_seconds=effort.warm_seconds / len(parts))
+    warm = [(warm_up(stopwatch, work, share), times) for work, times in parts]
+    return WarmUp(
+        calls=0,
+        seconds=sum(part.seconds for part, _ in warm),
+        first=sum(part.first for part, _ in warm),
+        typical=sum(times * part.typical for part, times in warm),
+        steady=all(part.steady for part, _ in warm),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,12 +243,14 @@ def timed(
     effort: Effort,
     *,
     watch: AbstractContextManager[object] | None = None,
+    warm: WarmUp | None = None,
 ) -> Timing:
     """Warm up, then make as many calls as the effort asks for. Nothing outside `work` is timed.
 
-    watch: entered for the measured window alone, such as a power monitor.
+    watch: entered for the measured window alone, such as a power monitor. warm: where it is warm
+    already.
     """
-    warm = warm_up(stopwatch, work, effort)
+    warm = warm or warm_up(stopwatch, work, effort)
     with watch or nullcontext():
         window = stopwatch.window(work, warm.calls, _calls(warm, effort))
     return Timing(batch=batch, trials=window.seconds, wall=window.wall, cpu=window.cpu, warm=warm)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from genbench.models.optional import TrainingForm
 from genbench.records.kinds import (
@@ -226,28 +226,34 @@ def _sweep_facts(swept: BatchSweep | None, evaluations: int) -> SweepFacts | Non
 
 
 def _power_facts(log: PowerLog, timing: Timing) -> PowerFacts | None:
-    watts = log.mean_watts
-    if watts is None:
+    watts, joules = log.mean_watts, log.energy
+    lists: tuple[list[Any], ...] = (log.power, log.sm_clock, log.memory_clock, log.temperature)
+    seen = max(len(readings) for readings in lists)
+    if not seen and joules is None:
         return None
-    joules = watts * timing.wall if log.energy is None else log.energy
+    source: Literal["mean power", "energy counter"] | None = "energy counter"
+    if joules is None:
+        source = None if watts is None else "mean power"
+        joules = None if watts is None else watts * timing.wall
     return PowerFacts(
-        samples=len(log.power),
+        samples=seen,
         mean_watts=watts,
-        sm_clock_mhz=(min(log.sm_clock), max(log.sm_clock)),
-        memory_clock_mhz=max(log.memory_clock),
-        temperature_c=max(log.temperature),
+        sm_clock_mhz=(min(log.sm_clock), max(log.sm_clock)) if log.sm_clock else None,
+        memory_clock_mhz=max(log.memory_clock, default=None),
+        temperature_c=max(log.temperature, default=None),
         power_capped=log.capped,
         throttled=log.throttled,
         energy_joules=log.energy,
-        joules_per_image=joules / timing.images,
-        energy_from="mean power" if log.energy is None else "energy counter",
+        joules_per_image=None if joules is None else joules / timing.images,
+        energy_from=source,
     )
 
 
 def _warnings(timing: Timing, log: PowerLog, lab: Laboratory) -> Sequence[str]:
     others = lab.monitor.other_processes() if lab.monitor else 0
     facts = gpu_facts(lab.device, None)
-    found = list(warnings_of(log, others, facts.alike if facts else 1))
+    unseen = facts is not None and lab.monitor is None
+    found = list(warnings_of(log, others, facts.alike if facts else 1, unseen=unseen))
     if not timing.warm.steady:
         found.append("times were not steady when the measurement began")
     if timing.host_bound:

@@ -24,10 +24,12 @@ class FakeNvml:
 
     def __init__(self, *, reasons: int = 0, missing: tuple[str, ...] = ()) -> None:
         self.reasons, self.missing = reasons, missing
-        self.others = [4711]
+        self.others, self.absent = [4711], False
 
     def __getattribute__(self, name: str) -> object:
         if name in object.__getattribute__(self, "missing"):
+            if object.__getattribute__(self, "absent"):
+                raise AttributeError(name)
 
             def unsupported(*arguments: object) -> None:
                 raise FakeNVMLError("Not Supported")
@@ -127,9 +129,44 @@ def test_what_the_gpu_does_not_tell_is_left_out() -> None:
     assert log.energy is None
 
 
-def test_the_log_stays_empty_where_nothing_can_be_read() -> None:
-    log = watched(FakeNvml(missing=("nvmlDeviceGetPowerUsage",)), 0.0)
-    assert log.mean_watts is None
+@pytest.mark.parametrize(
+    ("missing", "field"),
+    [
+        ("nvmlDeviceGetPowerUsage", "power"),
+        ("nvmlDeviceGetTemperature", "temperature"),
+        ("nvmlDeviceGetCurrentClocksThrottleReasons", "reasons"),
+        ("NVML_CLOCK_MEM", "memory_clock"),
+    ],
+)
+def test_what_one_reading_lacks_the_others_keep(missing: str, field: str) -> None:
+    nvml = FakeNvml(reasons=0x04)
+    if missing.startswith("NVML_"):
+        nvml.missing = (missing,)
+        nvml.absent = True
+    else:
+        nvml.missing = (missing,)
+    log = watched(nvml, 0.0)
+    seen = {
+        name: bool(getattr(log, name))
+        for name in ("power", "sm_clock", "memory_clock", "temperature", "reasons")
+    }
+    assert seen.pop(field) is False
+    assert all(seen.values())
+
+
+def test_a_container_knows_its_own_process_by_another_number() -> None:
+    class Container(FakeNvml):
+        def nvmlDeviceGetComputeRunningProcesses(  # noqa: N802
+            self, handle: object
+        ) -> list[SimpleNamespace]:
+            return [SimpleNamespace(pid=987_654)]  # the host's number of this process
+
+    assert PowerMonitor(Container(), object()).other_processes() == 0
+
+
+def test_a_gpu_that_nobody_watched_is_told() -> None:
+    (told,) = warnings_of(PowerLog(), 0, 1, unseen=True)
+    assert "MIG slice" in told
 
 
 def test_a_cpu_has_no_monitor_and_no_facts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +26,7 @@ from genbench.runtime.progress import SilentReporter
 from genbench.speed.backtests import backtests
 from genbench.speed.datasheets import Gpu, find_gpu
 from genbench.speed.flops import evaluations_of, flops_of, sampling_flops
-from genbench.speed.instruments import Laboratory, laboratory
+from genbench.speed.instruments import Laboratory
 from genbench.speed.memory import HostMeter, OutOfMemoryAt, noticing_memory
 from genbench.speed.sampling import cost_of_an_image, measure_sampling
 from genbench.speed.target_gpu import projected, theoretical
@@ -150,6 +151,55 @@ def test_the_sweep_of_a_long_trajectory_looks_at_single_steps() -> None:
     assert len(speed.timing.trials) == 3  # whole calls, each of 39 s
 
 
+class CompiledGenerator(FakeGenerator):
+    """Its first call at each size after `compile` takes a minute, later ones half as long."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=64)
+        self.compiled = False
+        self.built: list[int] = []
+
+    def compile(self) -> None:
+        self.compiled = True
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        before = self.now
+        images = super().sample(labels, noise)
+        if self.compiled:
+            self.now = before + (self.now - before) / 2
+            if len(noise) not in self.built:
+                self.built.append(len(noise))
+                self.now += 60
+        return images
+
+
+def test_the_sweep_runs_eagerly_and_compiling_counts_for_nothing() -> None:
+    generator = CompiledGenerator()
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter(), compiles=True)
+    assert speed.sweep is not None
+    assert speed.sweep.ended == "out of memory at 128"
+    assert speed.timing.batch == 64
+    assert generator.built == [1, 64]  # for the latency, and for the winner
+    assert speed.timing.rate == pytest.approx(2 * 64 * 1024 / 72)
+    assert len(speed.timing.trials) == math.ceil(1.0 / (36 / 1024))  # a full window
+    assert speed.timing.warm.first == pytest.approx(60 + 36 / 1024)
+    assert speed.timing.warm.steady
+
+
+def test_a_call_longer_than_the_warm_up_is_warmed_by_its_steps() -> None:
+    generator = LongGenerator(100)
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    generator.first_rows.clear()
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter(), batches=(4,))
+    assert speed.timing.warm.calls == 0  # no whole call
+    assert speed.timing.warm.steady
+    assert speed.timing.warm.typical == pytest.approx(1000 * 12 / 1024)
+    assert speed.timing.trials == pytest.approx([1000 * 12 / 1024] * 3)
+
+
 def test_every_call_draws_new_samples() -> None:
     generator = FakeGenerator(10)
     source, lab = fake_source(generator), fake_lab(generator)
@@ -166,6 +216,32 @@ def test_memory_that_is_too_small_is_one_clear_line() -> None:
         measured(limit=0)
     with pytest.raises(GenbenchError, match="ran out of memory at batch 64: pass --batch 32"):
         measured(limit=40, batches=(64,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)",
+        "GET was unable to find an engine to execute this computation",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "upsample_nearest2d_channels_last only supports output tensors with less than INT_MAX",
+        "Expected canUse32BitIndexMath(input) to be true",
+    ],
+)
+def test_the_sweep_ends_whatever_words_memory_runs_out_in(text: str) -> None:
+    class Short(FakeGenerator):
+        def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+            if len(noise) > 8:
+                raise RuntimeError(text)
+            return super().sample(labels, noise)
+
+    generator = Short(100)
+    source, lab = fake_source(generator), fake_lab(generator)
+    (speed,) = measure_sampling(source, cost_of_an_image(source, lab), lab, SilentReporter())
+    assert speed.sweep is not None
+    assert speed.sweep.ended == "out of memory at 16"
+    with pytest.raises(GenbenchError, match=r"ran out of memory at 25 samples .* pass --block 12"):
+        next(source.images(0, 20))
 
 
 def test_the_cpu_allocators_complaint_is_recognised() -> None:
@@ -531,15 +607,3 @@ def test_the_job_refuses_before_it_loads() -> None:
     request = SpeedRequest(models=(resolve(ModelRequest(name="toy")),), batches=(0,))
     with pytest.raises(GenbenchError, match="--batch 0"):
         next(sampling_throughput(request, fake_lab(generator), SilentReporter()))
-
-
-def test_a_gpu_that_this_torch_has_no_code_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A V100 under a current wheel: the remedy, before anything is loaded."""
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90"])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100-SXM2-16GB")
-    with pytest.raises(GenbenchError, match=r"V100-SXM2-16GB: .* no code for sm_70 .*cu126"):
-        laboratory(torch.device("cuda:0"), 0.0)
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_70", "sm_75"])
-    assert laboratory(torch.device("cuda:0"), 0.0).gpu == V100

@@ -44,7 +44,7 @@ class AdmGenerator:
         self.upsampler = (network, sampling, resolution)
 
     def compile(self) -> None:
-        """Hand the networks to torch.compile, which is for one thread."""
+        """Hand the networks to torch.compile, a program for each shape and one thread."""
         self.concurrent = False
         networks: list[nn.Module] = [self.unet]
         if self.guidance is not None:
@@ -52,7 +52,7 @@ class AdmGenerator:
         if self.upsampler is not None:
             networks.append(self.upsampler[0])
         for network in networks:
-            network.compile()
+            network.compile(dynamic=False)
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
         """One denoising and one gradient of the classifier, one of the upsampler, and how often

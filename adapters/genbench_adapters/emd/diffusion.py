@@ -125,9 +125,9 @@ class EDMGenerator:
         self.evaluations = 0
 
     def compile(self) -> None:
-        """Hand the network to torch.compile, which is for one thread."""
+        """Hand the network to torch.compile, a program for each shape and one thread."""
         self.concurrent = False
-        self.network.compile()
+        self.network.compile(dynamic=False)
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
         """One call of the network, and how often `sample` makes it. labels: int64 [N] or none."""

@@ -163,9 +163,9 @@ class OneStepGenerator:
         self.evaluations = 0
 
     def compile(self) -> None:
-        """Hand the network to torch.compile, which is for one thread."""
+        """Hand the network to torch.compile, a program for each shape and one thread."""
         self.concurrent = False
-        self.network.compile()
+        self.network.compile(dynamic=False)
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation, for int64 labels [N] or none."""
