@@ -168,14 +168,14 @@ def named_list(what: str, records: Callable[[], Sequence[Record]]) -> list[Rows]
 
 
 def gpu_lists() -> list[list[dict[str, str]]]:
-    """`genbench ls gpus`: the dense peaks, then the source of each cell; a star: recalled."""
+    """`genbench ls gpus`: the dense peaks, then the source of each cell; a star: unverified."""
     gpus = list(known_gpus().values())
     return [[_row(gpu) for gpu in gpus], [row for gpu in gpus for row in _sources(gpu)]]
 
 
 def _row(gpu: Gpu) -> dict[str, str]:
     def shown(cell: SheetValue | None) -> str:
-        return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "recalled"))
+        return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "unverified"))
 
     return {
         "gpu": gpu.name,
