@@ -6,11 +6,15 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from genbench.cli import completion
 from genbench.cli.checks import check, doctor, schema
+from genbench.cli.examples import epilog
+from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import MODEL_OPTIONS, Json
 from genbench.cli.quality import fid, ref, sample
 from genbench.cli.speed import audit, throughput
@@ -23,21 +27,28 @@ from genbench.version import __version__
 app = typer.Typer(
     name="genbench",
     help="Benchmark image generators: draw samples, measure them, cite the figures.",
+    epilog=epilog("genbench"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def ls(
     what: Annotated[
-        str, typer.Argument(help="models, protocols, detectors, gpus, tables, runs or a MODEL")
-    ] = ("models"),
+        str,
+        typer.Argument(
+            help="models, protocols, detectors, gpus, tables, runs or a MODEL",
+            autocompletion=completion.lists,
+        ),
+    ] = "models",
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
     """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
     from genbench.cli.console import show_rows
-    from genbench.cli.listing import named_list
+    from genbench.cli.listing import named_list, texts
 
     for number, rows in enumerate(named_list(what, lambda: read_all(records))):
         if json_lines:
@@ -45,14 +56,27 @@ def ls(
                 print(json.dumps(row))
         else:
             print(end="\n" if number else "")
-            show_rows(rows)
+            show_rows(texts(rows))
 
 
-_COMMANDS = (fid, sample, ref, ls, check, doctor, throughput, audit, table, report, compare, train,
-             distill, convert, schema)  # fmt: skip
-_TAKE_MODEL_OPTIONS = (fid, sample, check, throughput, convert)
-for _command in _COMMANDS:
-    app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)
+_Commands = dict[str, Callable[..., None]]
+_PANELS: dict[str, _Commands] = {
+    "Measure": {"fid": fid, "throughput": throughput, "sample": sample, "ref": ref},
+    "Look at results": {"table": table, "report": report, "compare": compare, "audit": audit},
+    "Make models": {"train": train, "distill": distill, "convert": convert, "check": check},
+    "Find out": {"ls": ls, "doctor": doctor, "schema": schema},
+}
+_OF_A_MODEL = ("fid", "throughput", "sample", "check")  # which take the model's own options
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(
+            _name,
+            cls=ModelCommand if _name in _OF_A_MODEL else None,
+            context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert") else {},
+            epilog=epilog(_name),
+            options_metavar="[SAMPLES [REFERENCE]] [OPTIONS]" if _name == "fid" else "[OPTIONS]",
+            rich_help_panel=_panel,
+        )(_command)
 
 
 def _version(wanted: bool) -> None:
@@ -77,7 +101,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         sys.argv[1:] = map(_with_home, sys.argv[1:])
-        app()
+        app(prog_name="genbench")  # under python -m and torchrun too
     except GenbenchError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output has had enough

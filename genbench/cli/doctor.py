@@ -32,7 +32,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Everything the doctor looks at; nothing is downloaded."""
     return [
-        *_versions(), *_devices(), *_folders(), *_detectors(), *_references(), *_models()
+        *_versions(), *devices(), *cache_and_records(), *_detectors(), *_references(), *_models()
     ]  # fmt: skip
 
 
@@ -46,7 +46,8 @@ def _versions() -> list[Finding]:
     return found
 
 
-def _devices() -> list[Finding]:
+def devices() -> list[Finding]:
+    """The processor, and each GPU, with what keeps it from being used."""
     found = [Finding("cpu", True, f"{cpu_name()}, {torch.get_num_threads()} threads")]
     if not torch.cuda.is_available():
         text = "none: figures are the same on the CPU, only slower"
@@ -63,7 +64,8 @@ def _devices() -> list[Finding]:
     return found
 
 
-def _folders() -> list[Finding]:
+def cache_and_records() -> list[Finding]:
+    """Where genbench keeps things."""
     cache, records = cache_folder(), default_records()
     return [
         Finding("cache", True, f"{cache} ({_free(cache)}; set GENBENCH_CACHE to move it)"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genbench.cli.options import Cache, Json
+from genbench.cli import completion
+from genbench.cli.options import OUTPUT, RECORDS_DEFAULT, Cache, Json
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
@@ -15,26 +16,47 @@ if TYPE_CHECKING:
 
 Records = Annotated[
     list[Path] | None,
-    typer.Option(help="Record file to read; repeat it (default: $GENBENCH_RECORDS)."),
+    typer.Option(
+        help="Record file to read; repeat it.", metavar="FILE", show_default=RECORDS_DEFAULT
+    ),
 ]
 
 
 def table(
     name: Annotated[
-        str, typer.Argument(help="Table (`genbench ls tables`), or a spec: PATH.toml.")
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="Table (`genbench ls tables`), or a spec: PATH.toml.",
+            autocompletion=completion.tables,
+        ),
     ],
     format: Annotated[
         Literal["terminal", "md", "latex", "csv", "html"] | None,
-        typer.Option(help="What to print (default: terminal, or what --out ends in)."),
+        typer.Option(
+            help="What to print.",
+            rich_help_panel=OUTPUT,
+            show_default="terminal, or what --out ends in",
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Print no table, but what is wrong with it.")
+        bool,
+        typer.Option(
+            "--check", help="Print no table, but what is wrong with it.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    n: Annotated[int, typer.Option("-n", help="Sample count, if not the table's.", min=0)] = 0,
+    n: Annotated[
+        int,
+        typer.Option("-n", help="Sample count.", min=0, metavar="N", show_default="the table's"),
+    ] = 0,
     records: Records = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option(help="File to write (.md .tex .csv .html .txt) instead; repeat it."),
+        typer.Option(
+            help="File to write (.md .tex .csv .html .txt) instead; repeat it.",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
     """Show a paper's table, published beside measured; what is missing says how to fill it.
@@ -113,9 +135,18 @@ def _as_text(built: Table, format: str) -> str:
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.", metavar="FILE")] = (
+        Path("report.html")
+    ),
     n: Annotated[
-        int, typer.Option("-n", help="Sample count of tables that print no paper's.", min=0)
+        int,
+        typer.Option(
+            "-n",
+            help="Sample count of tables that print no paper's.",
+            min=0,
+            metavar="N",
+            show_default="the tables'",
+        ),
     ] = 0,
     records: Records = None,
     cache: Cache = None,
