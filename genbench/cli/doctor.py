@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from genbench.cli.listing import weight_megabytes
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError
 from genbench.models.registry import adapter_entries, load_adapter_class
@@ -22,11 +23,12 @@ from genbench.version import __version__
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report."""
+    """One line of the doctor's report. megabytes: of the download it speaks of, where known."""
 
     subject: str
     good: bool
     text: str
+    megabytes: int | None = None
 
 
 def examine() -> list[Finding]:
@@ -85,6 +87,7 @@ def _detectors() -> list[Finding]:
             f"detector {status.name}",
             status.usable,
             status.summary if status.usable else status.reason,
+            weight_megabytes(status.name),
         )
         for status in statuses
     ]

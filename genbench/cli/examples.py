@@ -32,7 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("genbench doctor", "genbench doctor --verbose"),
     "throughput": (
         "genbench throughput --gpu v100",
-        "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch auto",
+        "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch 64",
         "genbench throughput --train --model adm-guided --res 64 --dtype float16",
     ),
     "audit": ("genbench audit", "genbench audit adm-table7"),

@@ -42,7 +42,21 @@ Resolution = Annotated[
     int,
     typer.Option(
         "--res", help="Resolution in pixels.", min=0, metavar="PIXELS", rich_help_panel=MODEL,
-        show_default="the model's first; images as they are",
+        show_default="the model's first",
+    ),
+]  # fmt: skip
+ImageSize = Annotated[
+    int,
+    typer.Option(
+        "--res", help="Resolution that --crop brings images to, in pixels.", min=0,
+        metavar="PIXELS", rich_help_panel=IMAGES, show_default="as they are",
+    ),
+]  # fmt: skip
+ModelOrImageSize = Annotated[
+    int,
+    typer.Option(
+        "--res", help="Resolution in pixels, of the model or of images (with --crop).", min=0,
+        metavar="PIXELS", rich_help_panel=MODEL, show_default="the model's first; as images are",
     ),
 ]  # fmt: skip
 Variant = Annotated[

@@ -24,6 +24,7 @@ from genbench.version import __version__
 
 Lines = list[tuple[str, ...]]
 _FLOAT32 = 4  # bytes a parameter
+_REFERENCE_MEGABYTES = (190, 2030)  # 10,000 images of 64 and of 256 pixels, and two covariances
 
 
 def look_around() -> list[tuple[str, Lines]]:
@@ -124,7 +125,8 @@ def _references() -> Iterator[tuple[str, ...]]:
     lacking = [name for name in PUBLISHED if _lacks(name)]
     if lacking:
         sizes = ", ".join(re.findall(r"imagenet(\d+)", " ".join(lacking)))
-        yield ("references of ADM", "", f"ImageNet {sizes}, by hand: protocols adm-*")
+        about = _range(_REFERENCE_MEGABYTES)
+        yield "references of ADM", about, f"ImageNet {sizes}, by hand: protocols adm-*"
 
 
 def _weights(models: dict[str, Sequence[ModelCard]]) -> Iterator[tuple[str, ...]]:

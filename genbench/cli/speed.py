@@ -227,7 +227,11 @@ def audit(
 
     if not name:
         for known in audits.AUDITS:
-            stdout.print(f"{known}: {audits.audit(known).title}", markup=False, highlight=False)
+            title = audits.audit(known).title
+            if json_lines:
+                print(json.dumps({"audit": known, "title": title}))
+            else:
+                stdout.print(f"{known}: {title}", markup=False, highlight=False)
         return
     found = audits.audit(name)
     if json_lines:

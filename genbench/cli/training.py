@@ -152,7 +152,8 @@ def convert(
 ) -> None:
     """Convert an official checkpoint once, to a file of tensors that --checkpoint takes.
 
-    Options of the family follow the same way: hit has --weights ema|generator and --patches.
+    Options of the family follow the same way: hit has --weights ema|generator and --patches, edm
+    and emd have --trust-pickle.
     """
     from genbench.models.optional import ConvertRun
     from genbench.models.registry import convertible

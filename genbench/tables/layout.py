@@ -94,17 +94,16 @@ def lay_out(table: Table) -> Grid:
             for column, shown in zip(table.columns, parts, strict=True)
         ),
         lines=lines,
-        notes=(*_said_once(shared, alone=alone), *table.notes),
+        notes=(*_said_once(shared), *table.notes),
         footnotes=tuple((mark, text) for text, mark in marks.given.items()),
         commands=tuple(dict.fromkeys(missing)),
     )
 
 
-def _said_once(shared: Mapping[tuple[str, Remark], str], *, alone: bool) -> Iterator[str]:
-    """Lines below the table instead of a mark on every figure. alone: all figures are measured."""
-    for (part, remark), where in shared.items():
-        places = [*([] if alone else [part]), *([where] if where else [])]
-        yield ": ".join([*places, remark.text])
+def _said_once(shared: Mapping[tuple[str, Remark], str]) -> Iterator[str]:
+    """Lines below the table instead of a mark on every figure."""
+    for (_, remark), where in shared.items():
+        yield f"{where}: {remark.text}" if where else remark.text
 
 
 def _heading(column: Column) -> str:
@@ -133,7 +132,7 @@ class _Noted:
 
 
 def _noted(part: str, row: TableRow, column: Column, cell: Cell) -> _Noted:
-    name = f"{row.group}: {row.label}" if row.group else row.label
+    name = f"{row.group}, {row.label}" if row.group else row.label
     if part == PUBLISHED:
         printed = cell.published
         if printed is None:
