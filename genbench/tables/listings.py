@@ -195,9 +195,7 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
                 f"interquartile range {told.iqr_seconds * 1e3:.1f} ms"
             )
         if rate.sweep is not None:
-            curve = ", ".join(
-                f"{point.batch}: {rounded(point.rate)}" for point in rate.sweep.points
-            )
+            curve = ", ".join(f"{point.batch}: {point.rate:.4g}" for point in rate.sweep.points)
             yield f"batch sweep of {rate.card}: {curve} images/s; {rate.sweep.ended}"
         if rate.host_copy_seconds is not None:
             yield (

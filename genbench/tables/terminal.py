@@ -61,12 +61,12 @@ def listing_to_terminal(listing: Listing) -> str:
 def print_rows(
     console: Console, rows: Sequence[Mapping[str, str]], numbers: frozenset[str] = frozenset()
 ) -> None:
-    """Print rows of one shape as a table; columns that are empty throughout are left out.
+    """Print rows of one shape as a table; columns that say nothing in any row are left out.
 
     Where the terminal is too narrow for all, the widest columns are written out below their row.
     """
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows)))
-              for name in rows[0] if any(row[name] for row in rows)}  # fmt: skip
+              for name in rows[0] if any(row[name] not in ("", "–") for row in rows)}  # fmt: skip
     beside = _fitting(widths, console.width - 1, gap=3)  # in a border, whose lines count
     if beside == list(widths):
         table = RichTable()
