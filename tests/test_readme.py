@@ -97,7 +97,7 @@ def commands(page: Path) -> Iterator[str]:
 
 def options(callback: Any) -> set[str]:
     """The option names of a command."""
-    names = {"--help"}
+    names = {"--help", "-h"}
     hints = get_type_hints(callback, include_extras=True)
     for name in inspect.signature(callback).parameters:
         names.add(f"--{name.replace('_', '-')}")

@@ -6,12 +6,16 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from genbench.cli import completion
 from genbench.cli.checks import check, doctor, schema
-from genbench.cli.options import MODEL_OPTIONS, Json, Records
+from genbench.cli.examples import epilog
+from genbench.cli.model_command import ModelCommand
+from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
 from genbench.cli.quality import fid, ref, sample
 from genbench.cli.runs import delete
@@ -26,27 +30,69 @@ from genbench.version import __version__
 app = typer.Typer(
     name="genbench",
     help="Benchmark image generators: draw samples, measure them, cite the figures.",
+    epilog=epilog("genbench"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def ls(
     what: Annotated[
-        str, typer.Argument(help="models, protocols, detectors, gpus, tables, runs or a MODEL")
-    ] = ("models"),
-    model: Annotated[str, typer.Option(help="runs: of this model or variant.")] = "",
-    name: Annotated[str, typer.Option(help="runs: whose name begins so.")] = "",
-    metric: Annotated[str, typer.Option(help="runs: that measured this.")] = "",
-    protocol: Annotated[str, typer.Option(help="runs: under this protocol.")] = "",
-    since: Annotated[str, typer.Option(help="runs: since a date, 2026-11-28 (UTC).")] = "",
-    last: Annotated[int, typer.Option(help="runs: the latest so many.", min=0)] = 0,
+        str,
+        typer.Argument(
+            help="models, protocols, detectors, gpus, tables, runs or a MODEL",
+            autocompletion=completion.lists,
+        ),
+    ] = "models",
+    model: Annotated[
+        str,
+        typer.Option(help="Of this model or variant.", metavar="NAME", rich_help_panel=CHOICE),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(help="Whose name begins so.", metavar="TEXT", rich_help_panel=CHOICE)
+    ] = "",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="That measured this.",
+            metavar="METRIC",
+            rich_help_panel=CHOICE,
+            autocompletion=completion.metrics,
+        ),
+    ] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Under this protocol.",
+            metavar="NAME",
+            rich_help_panel=CHOICE,
+            autocompletion=completion.protocols,
+        ),
+    ] = "",
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Since a date, 2026-11-28 (UTC).", metavar="DATE", rich_help_panel=CHOICE
+        ),
+    ] = "",
+    last: Annotated[
+        int,
+        typer.Option(
+            help="The latest so many.",
+            min=0,
+            metavar="N",
+            rich_help_panel=CHOICE,
+            show_default="all",
+        ),
+    ] = 0,
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
     """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
     from genbench.cli.console import show_rows
-    from genbench.cli.listing import named_list
+    from genbench.cli.listing import named_list, texts
     from genbench.records.runs import RunFilter
 
     wanted = RunFilter(
@@ -61,14 +107,40 @@ def ls(
                 print(json.dumps(row))
         else:
             print(end="\n" if number else "")
-            show_rows(rows)
+            show_rows(texts(rows))
 
 
-_COMMANDS = (fid, sweep, sample, ref, ls, check, doctor, throughput, audit, table, report, plot,
-             compare, delete, train, distill, convert, schema)  # fmt: skip
-_TAKE_MODEL_OPTIONS = (fid, sweep, sample, check, throughput, convert)
-for _command in _COMMANDS:
-    app.command(context_settings=MODEL_OPTIONS if _command in _TAKE_MODEL_OPTIONS else {})(_command)
+_Commands = dict[str, Callable[..., None]]
+_PANELS: dict[str, _Commands] = {
+    "Measure": {"fid": fid, "sweep": sweep, "throughput": throughput, "sample": sample, "ref": ref},
+    "Look at results": {
+        "table": table,
+        "report": report,
+        "plot": plot,
+        "compare": compare,
+        "delete": delete,
+        "audit": audit,
+    },
+    "Make models": {"train": train, "distill": distill, "convert": convert, "check": check},
+    "Find out": {"ls": ls, "doctor": doctor, "schema": schema},
+}
+_OF_A_MODEL = (
+    "fid",
+    "sweep",
+    "throughput",
+    "sample",
+    "check",
+)  # which take the model's own options
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(
+            _name,
+            cls=ModelCommand if _name in _OF_A_MODEL else None,
+            context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert") else {},
+            epilog=epilog(_name),
+            options_metavar="[SAMPLES [REFERENCE]] [OPTIONS]" if _name == "fid" else "[OPTIONS]",
+            rich_help_panel=_panel,
+        )(_command)
 
 
 def _version(wanted: bool) -> None:
@@ -93,7 +165,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         sys.argv[1:] = map(_with_home, sys.argv[1:])
-        app()
+        app(prog_name="genbench")  # under python -m and torchrun too
     except GenbenchError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output has had enough

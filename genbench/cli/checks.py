@@ -12,6 +12,7 @@ from genbench.cli.options import (
     Device,
     Dtype,
     Json,
+    ModelArgument,
     Resolution,
     Variant,
     free_options,
@@ -21,7 +22,7 @@ from genbench.cli.options import (
 
 def check(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="Model whose adapter to test.")],
+    model: ModelArgument,
     res: Resolution = 0,
     variant: Variant = "",
     checkpoint: Checkpoint = "",
@@ -48,13 +49,26 @@ def check(
         raise typer.Exit(1)
 
 
-def doctor(json_lines: Json = False) -> None:
-    """Say what this machine can measure now, what is missing, and how to get it."""
+def doctor(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Everything that was looked at, line by line.")
+    ] = False,
+    json_lines: Json = False,
+) -> None:
+    """Say what this machine can measure now, what needs a download, and what is missing.
+
+    Nothing is downloaded. --json prints what --verbose does.
+    """
     from dataclasses import asdict
 
-    from genbench.cli.console import show_check
+    from genbench.cli.console import show_check, show_overview
     from genbench.cli.doctor import examine
 
+    if not verbose and not json_lines:
+        from genbench.cli.overview import look_around
+
+        show_overview(look_around())
+        return
     for finding in examine():
         if json_lines:
             print(json.dumps(asdict(finding)))

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from genbench.records.kinds import Record
 from genbench.records.lines import to_line
@@ -14,6 +17,7 @@ from genbench.tables.terminal import print_listing, print_rows
 from genbench.tables.views import Results
 
 stdout = Console()
+Overview = Sequence[tuple[str, Sequence[tuple[str, ...]]]]  # headings, each with its lines
 
 
 def show_rows(rows: Sequence[Mapping[str, str]]) -> None:
@@ -37,6 +41,21 @@ def show_results(results: Results[Record], *, as_json: bool) -> None:
 def told(text: str) -> None:
     """A note to the user, beside what a command prints."""
     print(f"note: {text}", file=sys.stderr)
+
+
+def show_overview(overview: Overview) -> None:
+    """Headings, and under each its lines in columns; a line too long for the terminal goes on
+    under its last column."""
+    for heading, lines in overview:
+        stdout.print(Text(heading, style="bold"), soft_wrap=True)
+        grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        columns = max((len(line) for line in lines), default=0)
+        for number in range(columns):
+            grid.add_column(no_wrap=number < columns - 1, overflow="fold")
+        for line in lines:
+            *first, last = line
+            grid.add_row(*map(Text, (*first, *[""] * (columns - len(line)), last)))
+        stdout.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def show_check(subject: str, good: bool, text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from genbench.cli.listing import weight_megabytes
 from genbench.detectors.registry import detector_names, detector_status
 from genbench.errors import GenbenchError
 from genbench.models.registry import adapter_entries, load_adapter_class
@@ -22,17 +23,18 @@ from genbench.version import __version__
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report."""
+    """One line of the doctor's report. megabytes: of the download it speaks of, where known."""
 
     subject: str
     good: bool
     text: str
+    megabytes: int | None = None
 
 
 def examine() -> list[Finding]:
     """Everything the doctor looks at; nothing is downloaded."""
     return [
-        *_versions(), *_devices(), *_folders(), *_detectors(), *_references(), *_models()
+        *_versions(), *devices(), *cache_and_records(), *_detectors(), *_references(), *_models()
     ]  # fmt: skip
 
 
@@ -46,7 +48,8 @@ def _versions() -> list[Finding]:
     return found
 
 
-def _devices() -> list[Finding]:
+def devices() -> list[Finding]:
+    """The processor, and each GPU, with what keeps it from being used."""
     found = [Finding("cpu", True, f"{cpu_name()}, {torch.get_num_threads()} threads")]
     if not torch.cuda.is_available():
         text = "none: figures are the same on the CPU, only slower"
@@ -63,7 +66,8 @@ def _devices() -> list[Finding]:
     return found
 
 
-def _folders() -> list[Finding]:
+def cache_and_records() -> list[Finding]:
+    """Where genbench keeps things."""
     cache, records = cache_folder(), default_records()
     return [
         Finding("cache", True, f"{cache} ({_free(cache)}; set GENBENCH_CACHE to move it)"),
@@ -83,6 +87,7 @@ def _detectors() -> list[Finding]:
             f"detector {status.name}",
             status.usable,
             status.summary if status.usable else status.reason,
+            weight_megabytes(status.name),
         )
         for status in statuses
     ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from genbench.detectors.registry import detector_names, detector_status
+from genbench.detectors.contract import DetectorStatus
+from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
 from genbench.models.options import adapter_options
@@ -15,30 +18,52 @@ from genbench.records.labels import Labels
 from genbench.records.protocols import load_protocols
 from genbench.records.runs import day_of, runs_of
 from genbench.runtime.folders import tables_folder
-from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, SheetValue, known_gpus
+from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, known_gpus
 from genbench.tables.spec_files import spec_paths
 from genbench.tables.specs import read_spec
 
-Rows = list[dict[str, str]]
+Rows = list[dict[str, Any]]
+
+
+def texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Rows as a terminal shows them; as they are, they are data, null where nothing is known."""
+    return [{name: _text(value) for name, value in row.items()} for row in rows]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return str(value)
 
 
 def list_models() -> Rows:
-    """Every announced adapter; a broken one with its reason, a clash with both owners."""
+    """Every announced adapter: at which resolutions it can be sampled now, and where it needs
+    weights; a broken one with its reason, a clash with both owners."""
     entries = adapter_entries()
     names = [entry.name for entry in entries]
     rows = []
     for entry in entries:
-        row = {"model": entry.name, "from": entry.owner, "resolutions": "", "status": "ready"}
+        row: dict[str, Any] = {
+            "model": entry.name, "from": entry.owner, "ready at": [], "needs weights at": [],
+            "status": "ready",
+        }  # fmt: skip
         try:
             cards = load_adapter_class(entry).cards
-            sizes = sorted({card.resolution for card in cards})
-            row["resolutions"] = ", ".join(map(str, sizes))
-            here = [card for card in cards if card.checkpoint is None or card.checkpoint.bundled]
-            if not here:
+            ready = sorted({card.resolution for card in cards if is_ready(card)})
+            lacking = sorted({card.resolution for card in cards} - set(ready))
+            row |= {"ready at": ready, "needs weights at": lacking}
+            if not ready:
                 row["status"] = "needs weights"
-            elif len(here) < len(cards):
-                ready = ", ".join(str(card.resolution) for card in here)
-                row["status"] = f"ready at {ready}"
         except GenbenchError as error:
             row["status"] = str(error)
         if names.count(entry.name) > 1:
@@ -50,26 +75,28 @@ def list_models() -> Rows:
 def list_model(name: str) -> tuple[Rows, Rows]:
     """The variants and the options of one model."""
     adapter = load_adapter_class(find_adapter(name))
-    cards = [
+    cards: Rows = [
         {
             "variant": card.name,
-            "resolution": str(card.resolution),
-            "classes": str(card.classes or "none"),
-            "parameters": f"{card.parameters:,}" if card.parameters else "",
-            "NFE": str(card.nfe),
+            "status": "ready" if is_ready(card) else "needs weights",
+            "resolution": card.resolution,
+            "classes": card.classes,
+            "parameters": card.parameters or None,
+            "NFE": card.nfe,
             "dtype": card.dtype,
-            "weights": _weights(card),
+            "weights": weights_of_card(card),
             "license": card.license,
             "note": card.note,
+            "address": card.checkpoint.url or None if card.checkpoint else None,
         }
         for card in adapter.cards
     ]
-    options = [
+    options: Rows = [
         {
             "option": f"--{option.name.replace('_', '-')}",
             "type": option.type.__name__,
-            "default": str(option.default),
-            "choices": ", ".join(map(str, option.choices)),
+            "default": _plain(option.default),
+            "choices": list(option.choices),
             "help": option.help,
         }
         for option in adapter_options(adapter).values()
@@ -77,7 +104,19 @@ def list_model(name: str) -> tuple[Rows, Rows]:
     return cards, options
 
 
-def _weights(card: ModelCard) -> str:
+def _plain(value: Any) -> Any:
+    """A default as JSON has it: a path is text, infinity too."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def is_ready(card: ModelCard) -> bool:
+    """Whether a variant can be sampled with nothing but what is installed."""
+    return card.checkpoint is None or bool(card.checkpoint.bundled)
+
+
+def weights_of_card(card: ModelCard) -> str:
     """Of what kind the weights are, where there are any to be had."""
     source = card.checkpoint
     if source is None:
@@ -93,41 +132,63 @@ def list_protocols() -> Rows:
             "digest": protocol.digest(),
             "detector": protocol.detector,
             "reference": protocol.reference or "--ref",
-            "samples": " and ".join(f"{count:,}" for count in protocol.counts),
-            "metrics": ", ".join(protocol.metrics),
+            "samples": list(protocol.counts),
+            "metrics": list(protocol.metrics),
         }
         for protocol in load_protocols().values()
     ]
 
 
 def list_detectors() -> Rows:
-    """Every detector and whether it can be used now."""
+    """Every detector: whether it can be used now, and about how large a download it needs."""
     rows = []
     for name in detector_names():
         status = detector_status(name)
-        state = "ready" if status.usable else "missing: `genbench doctor` says how to get it"
-        layers = ", ".join(f"{layer} {width}" for layer, width in status.layers.items())
-        row = {"detector": name, "about": status.summary, "layers": layers, "status": state}
-        rows.append(row)
+        rows.append({
+            "detector": name, "status": "ready" if status.usable else _lacking(status),
+            "layers": dict(status.layers), "MB": weight_megabytes(name), "about": status.summary,
+        })  # fmt: skip
     return rows
+
+
+def _lacking(status: DetectorStatus) -> str:
+    """What a detector that cannot be used needs, in few words: `genbench doctor` says more."""
+    try:
+        module = detector_module(status.name)
+    except GenbenchError as error:
+        return str(error)
+    return "needs code" if module.missing_code(status.name) else "needs weights"
+
+
+def weight_megabytes(name: str) -> int | None:
+    """About how large the published weights of a detector are; None where nobody says, or for a
+    package that is broken."""
+    try:
+        weight = detector_module(name).weight(name)
+    except GenbenchError:
+        return None
+    return weight.megabytes or None if weight else None
 
 
 def list_tables(folders: Sequence[Path] = ()) -> Rows:
     """Every table that `genbench table` can show, and where its spec is from; a broken one with its
     fault."""
-    rows = []
+    rows: Rows = []
     for name, path in spec_paths(folders).items():
         origin = "genbench" if path.parent == tables_folder() else str(path)
         try:
             spec = read_spec(path)
         except GenbenchError as error:
-            rows.append({"table": name, "title": str(error), "rows genbench measures": "–",
-                         "from": origin})  # fmt: skip
+            rows.append({
+                "table": name, "title": str(error), "rows": None,
+                "of them genbench measures": None, "from": origin,
+            })  # fmt: skip
             continue
         measurable = sum(row.measured is not None for row in spec.rows)
-        count = f"{measurable} of {len(spec.rows)}"
-        rows.append({"table": name, "title": spec.title, "rows genbench measures": count,
-                     "from": origin})  # fmt: skip
+        rows.append({
+            "table": name, "title": spec.title, "rows": len(spec.rows),
+            "of them genbench measures": measurable, "from": origin,
+        })  # fmt: skip
     return rows
 
 
@@ -158,11 +219,12 @@ def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
     }
 
 
-LISTS = {
+LISTS: dict[str, Callable[[], Rows]] = {
     "models": list_models,
     "protocols": list_protocols,
     "detectors": list_detectors,
 }
+LISTED = (*LISTS, "tables", "gpus", "runs")
 
 
 def named_list(
@@ -181,34 +243,36 @@ def named_list(
     names = [entry.name for entry in adapter_entries()]
     if what in names:
         return list(list_model(what))
-    known = [*LISTS, "gpus", "runs", "tables", *names]
-    raise UsageError(f"nothing to list is named {what}; {suggestion(what, known)}")
+    raise UsageError(f"nothing to list is named {what}; {suggestion(what, [*LISTED, *names])}")
 
 
-def gpu_lists() -> list[list[dict[str, str]]]:
-    """`genbench ls gpus`: the dense peaks, then the source of each cell; a star: recalled."""
+def gpu_lists() -> list[Rows]:
+    """`genbench ls gpus`: the dense peaks, then the source of each cell."""
     gpus = list(known_gpus().values())
     return [[_row(gpu) for gpu in gpus], [row for gpu in gpus for row in _sources(gpu)]]
 
 
-def _row(gpu: Gpu) -> dict[str, str]:
-    def shown(cell: SheetValue | None) -> str:
-        return "" if cell is None else f"{cell.value:g}" + ("*" * (cell.confidence == "recalled"))
+def _row(gpu: Gpu) -> dict[str, Any]:
+    cells = gpu.cells()
+
+    def value(column: str) -> float | None:
+        return cells[column].value if column in cells else None
 
     return {
         "gpu": gpu.name,
-        "also": ", ".join(gpu.aliases),
+        "also": list(gpu.aliases),
         "CUDA": gpu.capability,
-        **{f"{dtype} TFLOP/s": shown(gpu.cells().get(dtype)) for dtype in DTYPE_COLUMNS},
-        "GB/s": shown(gpu.bandwidth),
+        **{f"{dtype} TFLOP/s": value(dtype) for dtype in DTYPE_COLUMNS},
+        "GB/s": value("bandwidth"),
+        "unverified": [name for name, cell in cells.items() if cell.confidence == "unverified"],
     }
 
 
-def _sources(gpu: Gpu) -> list[dict[str, str]]:
+def _sources(gpu: Gpu) -> Rows:
     columns: dict[tuple[str, str], list[str]] = {}
     for column, cell in gpu.cells().items():
         columns.setdefault((cell.confidence, cell.source), []).append(column)
     return [
-        {"gpu": gpu.name, "cells": ", ".join(named), "label": confidence, "source": source}
+        {"gpu": gpu.name, "cells": named, "label": confidence, "source": source}
         for (confidence, source), named in columns.items()
     ]

@@ -8,19 +8,32 @@ from typing import Annotated
 
 import typer
 
+from genbench.cli import completion
 from genbench.cli.options import (
+    IMAGES,
+    OUTPUT,
     Batch,
     Block,
     Cache,
     Checkpoint,
+    Counts,
     Crop,
     Detector,
     Device,
     Dtype,
+    ImageSize,
+    Interval,
     Json,
     Labels,
+    Metrics,
     Model,
+    ModelOrImageSize,
     Name,
+    Protocol,
+    ProtocolCrop,
+    ProtocolDetector,
+    RecordFile,
+    Reference,
     Resolution,
     Reuse,
     Seed,
@@ -28,47 +41,68 @@ from genbench.cli.options import (
     Weights,
     refuse_unknown,
     resolved_model,
+    words_and_options,
 )
 from genbench.errors import UsageError
 
 
 def fid(
     ctx: typer.Context,
-    samples: Annotated[str, typer.Option(help="Images: .npz, folder, zip, bundled, …")] = "",
+    samples: Annotated[
+        str,
+        typer.Option(
+            help="Images to measure: .npz, folder, zip, bundled, …",
+            metavar="IMAGES",
+            rich_help_panel=IMAGES,
+            show_default=False,
+        ),
+    ] = "",
+    ref: Reference = "",
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Features of your own (.npz) instead of images.",
+            metavar="FILE",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    ref_features: Annotated[
+        Path | None,
+        typer.Option(help="The reference's features.", metavar="FILE", rich_help_panel=IMAGES),
+    ] = None,
+    crop: ProtocolCrop = "",
     model: Model = "",
-    ref: Annotated[str, typer.Option(help="Reference images or ADM reference file.")] = "",
-    features: Annotated[Path | None, typer.Option(help="Your own features (.npz).")] = None,
-    ref_features: Annotated[Path | None, typer.Option(help="The reference's features.")] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol (`genbench ls protocols`).")] = "",
-    n: Annotated[list[int] | None, typer.Option("-n", help="Sample count; repeat it.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat it.")] = None,
-    detector: Detector = "",
-    detector_weights: Weights = None,
-    res: Resolution = 0,
-    crop: Crop = "",
+    res: ModelOrImageSize = 0,
     variant: Variant = "",
     checkpoint: Checkpoint = "",
     seed: Seed = 0,
     labels: Labels = "uniform",
+    protocol: Protocol = "",
+    n: Counts = None,
+    metric: Metrics = None,
+    detector: ProtocolDetector = "",
+    detector_weights: Weights = None,
+    ci: Interval = False,
     batch_size: Batch = None,
     block: Block = None,
     dtype: Dtype = "",
     device: Device = "auto",
-    ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
     reuse: Reuse = False,
     name: Name = "",
-    json_lines: Json = False,
-    records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
     cache: Cache = None,
+    json_lines: Json = False,
+    records: RecordFile = None,
 ) -> None:
     """Measure quality: FID, sFID, Inception Score, KID, precision, recall, density, coverage.
 
-    Options of the model itself (`genbench ls MODEL`) are given the same way: --truncation 0.5
+    `genbench fid A B` measures the images A against the reference B, as --samples A --ref B does.
+    Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
     from genbench.cli.console import show_results
     from genbench.runtime.folders import default_records
 
+    samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
     if model:
         chosen = resolved_model(
@@ -86,11 +120,52 @@ def fid(
     )  # fmt: skip
 
 
+def _image_sets(
+    words: list[str], samples: str, ref: str, model: str, features: Path | None
+) -> tuple[str, str]:
+    """Samples and reference, each named once: by a word, the first the samples, or by its option.
+    Raises UsageError for words that contradict options, and for too many."""
+    if not words:
+        return samples, ref
+    first, *others = words
+    if dash := next((word for word in words if word.startswith("-")), ""):
+        raise UsageError(f"there is no option {dash}: `genbench fid -h` lists them")
+    if model or features:
+        given = f"--model {model}" if model else f"--features {features}"
+        raise UsageError(
+            f"{given} already says what is measured, and so does {first}: leave one out (a "
+            f"reference follows --ref: --ref {first})"
+        )
+    if samples:
+        raise UsageError(f"samples are named twice, {first} and --samples {samples}: leave one out")
+    if not Path(first).exists() and first in completion.models(first):
+        raise UsageError(f"{first} is a model: genbench fid --model {first}")
+    if len(others) > 1:
+        raise UsageError(
+            f"fid takes samples and a reference, and {others[1]!r} is a third: leave it out"
+        )
+    if others and ref:
+        raise UsageError(
+            f"the reference is named twice, {others[0]} and --ref {ref}: leave one out"
+        )
+    return first, others[0] if others else ref
+
+
 def sample(
     ctx: typer.Context,
     model: Model,
-    out: Annotated[Path, typer.Option(help=".npz (ADM batch), .png (grid), or a folder.")],
-    n: Annotated[int, typer.Option("-n", help="Number of samples.", min=1)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help=".npz (ADM batch), .png (grid), or a folder.",
+            metavar="PATH",
+            rich_help_panel=OUTPUT,
+        ),
+    ],
+    n: Annotated[
+        int,
+        typer.Option("-n", help="Number of samples.", min=1, metavar="N", rich_help_panel=OUTPUT),
+    ],
     res: Resolution = 0,
     variant: Variant = "",
     checkpoint: Checkpoint = "",
@@ -102,7 +177,11 @@ def sample(
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Draw samples and write them; a killed run resumes."""
+    """Draw samples and write them; a killed run resumes.
+
+    Options of the model itself are given the same way; `genbench sample --model NAME -h` shows
+    them.
+    """
     from genbench.models.opening import open_model
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.devices import device_of
@@ -126,10 +205,15 @@ def sample(
 
 def ref(
     images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
-    out: Annotated[Path, typer.Option(help="Reference file to write (.npz).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Reference file to write (.npz).", metavar="FILE", rich_help_panel=OUTPUT
+        ),
+    ],
     detector: Detector = "inception",
     detector_weights: Weights = None,
-    res: Resolution = 0,
+    res: ImageSize = 0,
     crop: Crop = "none",
     device: Device = "auto",
     cache: Cache = None,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genbench.cli import completion
 from genbench.cli.options import (
+    COMPUTE,
+    MEASURE,
+    MODEL,
     Checkpoint,
     Device,
     Json,
     Name,
-    Resolution,
+    RecordFile,
     Seed,
     Variant,
     free_options,
@@ -38,38 +41,93 @@ def throughput(
     ctx: typer.Context,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Model; repeat it. None: all that bring weights."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model; repeat it.",
+            metavar="NAME",
+            rich_help_panel=MODEL,
+            autocompletion=completion.models,
+            show_default="all that bring weights",
+        ),
     ] = None,
-    res: Resolution = 0,
+    res: Annotated[
+        int,
+        typer.Option(
+            "--res",
+            help="Resolution in pixels.",
+            min=0,
+            metavar="PIXELS",
+            rich_help_panel=MODEL,
+            show_default="the model's first; of all models 128, or what fits the device",
+        ),
+    ] = 0,
     variant: Variant = "",
     checkpoint: Checkpoint = "",
+    seed: Seed = 0,
+    train: Annotated[
+        bool,
+        typer.Option(
+            "--train", help="Time an optimiser step instead of sampling.", rich_help_panel=MEASURE
+        ),
+    ] = False,
     batch: Annotated[
-        list[str] | None, typer.Option(help="Images a call; repeat it; auto finds the best.")
+        list[str] | None,
+        typer.Option(
+            help="Images a call, or auto; repeat it.",
+            metavar="N",
+            rich_help_panel=MEASURE,
+            show_default="auto: the fastest that fits",
+        ),
     ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            help="Length of a measurement.",
+            metavar="SECONDS",
+            rich_help_panel=MEASURE,
+            show_default="30 on a GPU, 5 on a CPU",
+        ),
+    ] = 0.0,
+    gpu: Annotated[
+        str,
+        typer.Option(
+            help="Set this GPU's seconds beside: v100, … (`genbench ls gpus`).",
+            metavar="GPU",
+            rich_help_panel=MEASURE,
+            autocompletion=completion.gpus,
+            show_default=False,
+        ),
+    ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit 3 unless measured on that GPU (v100).", rich_help_panel=MEASURE
+        ),
+    ] = False,
     dtype: Annotated[
         str,
-        typer.Option(help="float32, tf32, float16, bfloat16; empty: a single model's own."),
+        typer.Option(
+            help="Arithmetic: float32, tf32, float16, bfloat16.",
+            metavar="DTYPE",
+            rich_help_panel=COMPUTE,
+            autocompletion=completion.arithmetics,
+            show_default="float32; a single model's own",
+        ),
     ] = "",
-    compiles: Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")] = (
-        False
-    ),
-    train: Annotated[bool, typer.Option("--train", help="Time an optimiser step instead.")] = False,
-    gpu: Annotated[str, typer.Option(help="Set this GPU's seconds beside: v100, …")] = "",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 3 unless measured on that GPU (v100).")
+    compiles: Annotated[
+        bool,
+        typer.Option("--compile", help="torch.compile the networks.", rich_help_panel=COMPUTE),
     ] = False,
-    seconds: Annotated[
-        float, typer.Option(help="Length of a measurement; 0: 30 on a GPU, 5 on a CPU.")
-    ] = 0.0,
-    seed: Seed = 0,
     device: Device = "auto",
     name: Name = "",
     json_lines: Json = False,
-    records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
+    records: RecordFile = None,
 ) -> None:
     """Measure speed: images a second, latency, memory, FLOP/s; random weights serve.
 
-    Options of a model follow the same way: --steps 25 goes to the models that have it.
+    Options of a model follow the same way: --steps 25 goes to the models that have it, and
+    `genbench throughput --model NAME -h` shows what they are.
     """
     from genbench import api
     from genbench.cli.console import show_results, told
@@ -157,7 +215,14 @@ def _demand_measured(measured: Sequence[SpeedRecord], target: Gpu) -> None:
 
 
 def audit(
-    name: Annotated[str, typer.Argument(help="adm-table7 or adm-table10; empty: list them.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="adm-table7 or adm-table10.",
+            autocompletion=completion.audits,
+            show_default="list them",
+        ),
+    ] = "",
     json_lines: Json = False,
 ) -> None:
     """Recompute what a paper's table derives, beside what it prints. Exits 1 when they differ."""
@@ -168,7 +233,11 @@ def audit(
 
     if not name:
         for known in audits.AUDITS:
-            stdout.print(f"{known}: {audits.audit(known).title}", markup=False, highlight=False)
+            title = audits.audit(known).title
+            if json_lines:
+                print(json.dumps({"audit": known, "title": title}))
+            else:
+                stdout.print(f"{known}: {title}", markup=False, highlight=False)
         return
     found = audits.audit(name)
     if json_lines:

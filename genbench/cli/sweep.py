@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genbench.cli.options import (
+    MODEL,
     Batch,
     Block,
     Cache,
-    Detector,
+    Counts,
     Device,
     Dtype,
+    Interval,
     Json,
     Labels,
+    Metrics,
     Model,
     Name,
+    Protocol,
+    ProtocolDetector,
+    RecordFile,
+    Reference,
     Resolution,
     Variant,
     Weights,
@@ -34,27 +40,35 @@ if TYPE_CHECKING:
 def sweep(
     ctx: typer.Context,
     model: Model,
-    ref: Annotated[str, typer.Option(help="Reference images or ADM reference file.")] = "",
-    protocol: Annotated[str, typer.Option(help="Protocol (`genbench ls protocols`).")] = "",
-    n: Annotated[list[int] | None, typer.Option("-n", help="Sample count; repeat it.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat it.")] = None,
-    detector: Detector = "",
+    ref: Reference = "",
+    protocol: Protocol = "",
+    n: Counts = None,
+    metric: Metrics = None,
+    detector: ProtocolDetector = "",
     detector_weights: Weights = None,
     res: Resolution = 0,
     variant: Variant = "",
     checkpoint: Annotated[
-        list[str] | None, typer.Option(help="Weights: a path, or URL#sha256=DIGEST; repeat it.")
+        list[str] | None,
+        typer.Option(
+            help="Weights: a path, or URL#sha256=DIGEST; repeat it.",
+            metavar="PATH",
+            rich_help_panel=MODEL,
+            show_default="the variant's own",
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds: 0,1,2")] = "0",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds: 0,1,2", metavar="NUMBERS", rich_help_panel=MODEL)
+    ] = "0",
     labels: Labels = "uniform",
     batch_size: Batch = None,
     block: Block = None,
     dtype: Dtype = "",
     device: Device = "auto",
-    ci: Annotated[bool, typer.Option("--ci", help="Add 95% intervals.")] = False,
+    ci: Interval = False,
     name: Name = "",
     json_lines: Json = False,
-    records: Annotated[Path | None, typer.Option(help="Record file to append to.")] = None,
+    records: RecordFile = None,
     cache: Cache = None,
 ) -> None:
     """Measure a model at several settings of its options: --truncation 0.2,0.4,0.6

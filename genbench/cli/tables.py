@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from genbench.cli.options import Cache, Json, Records
+from genbench.cli import completion
+from genbench.cli.options import OUTPUT, RECORDS, Cache, Json, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
@@ -16,30 +17,70 @@ if TYPE_CHECKING:
 
 def table(
     name: Annotated[
-        str, typer.Argument(help="Table (`genbench ls tables`), or a spec: PATH.toml.")
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="Table (`genbench ls tables`), or a spec: PATH.toml.",
+            autocompletion=completion.tables,
+            show_default=False,
+        ),
     ] = "",
     from_records: Annotated[
-        bool, typer.Option("--from-records", help="A table of what is on record, without a spec.")
+        bool,
+        typer.Option(
+            "--from-records", help="A table of what is on record.", rich_help_panel=RECORDS
+        ),
     ] = False,
     rows: Annotated[
-        str, typer.Option(help="--from-records: what tells rows apart: checkpoint,options,steps …")
+        str,
+        typer.Option(
+            help="What tells rows apart: checkpoint,options,steps …",
+            metavar="WORDS",
+            rich_help_panel=RECORDS,
+        ),
     ] = "automatic",
     columns: Annotated[
-        str, typer.Option(help="--from-records: metrics: fid,precision,throughput …")
+        str,
+        typer.Option(
+            help="Metrics: fid,precision,throughput …", metavar="METRICS", rich_help_panel=RECORDS
+        ),
     ] = "automatic",
-    protocol: Annotated[str, typer.Option(help="--from-records: of this protocol alone.")] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Of this protocol alone.",
+            metavar="NAME",
+            rich_help_panel=RECORDS,
+            autocompletion=completion.protocols,
+            show_default="that of most models",
+        ),
+    ] = "",
     format: Annotated[
         Literal["terminal", "md", "latex", "csv", "html"] | None,
-        typer.Option(help="What to print (default: terminal, or what --out ends in)."),
+        typer.Option(
+            help="What to print.",
+            rich_help_panel=OUTPUT,
+            show_default="terminal, or what --out ends in",
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Print no table, but what is wrong with it.")
+        bool,
+        typer.Option(
+            "--check", help="Print no table, but what is wrong with it.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    n: Annotated[int, typer.Option("-n", help="Sample count, if not the table's.", min=0)] = 0,
+    n: Annotated[
+        int,
+        typer.Option("-n", help="Sample count.", min=0, metavar="N", show_default="the table's"),
+    ] = 0,
     records: Records = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option(help="File to write (.md .tex .csv .html .txt) instead; repeat it."),
+        typer.Option(
+            help="File to write (.md .tex .csv .html .txt) instead; repeat it.",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
     """Show a paper's table, published beside measured; what is missing says how to fill it.
@@ -148,9 +189,18 @@ def _as_text(built: Table, format: str) -> str:
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.", metavar="FILE")] = (
+        Path("report.html")
+    ),
     n: Annotated[
-        int, typer.Option("-n", help="Sample count of tables that print no paper's.", min=0)
+        int,
+        typer.Option(
+            "-n",
+            help="Sample count of tables that print no paper's.",
+            min=0,
+            metavar="N",
+            show_default="the tables'",
+        ),
     ] = 0,
     records: Records = None,
     cache: Cache = None,

@@ -8,22 +8,59 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.options import Crop, Device, Resolution, Seed, free_options
+from genbench.cli import completion
+from genbench.cli.options import (
+    MEASURE,
+    TRAINING,
+    Crop,
+    Device,
+    ModelArgument,
+    Resolution,
+    Seed,
+    free_options,
+)
 
 Recipe = Annotated[
-    str, typer.Option(help="A recipe that the family brings, such as fashion-mnist-32.")
-]
-Config = Annotated[Path | None, typer.Option(help="Or a recipe file of your own (TOML).")]
+    str,
+    typer.Option(
+        help="A recipe that the family brings, such as fashion-mnist-32.", metavar="NAME",
+        rich_help_panel=TRAINING, show_default=False,
+    ),
+]  # fmt: skip
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Or a recipe file of your own (TOML).", metavar="FILE", rich_help_panel=TRAINING,
+        show_default=False,
+    ),
+]  # fmt: skip
+RunFolder = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for state, log, previews and weights.", metavar="FOLDER",
+        rich_help_panel=TRAINING,
+    ),
+]  # fmt: skip
+Steps = Annotated[
+    int,
+    typer.Option(
+        help="Steps in all.", min=0, metavar="N", rich_help_panel=TRAINING,
+        show_default="the recipe's",
+    ),
+]  # fmt: skip
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="Model family to train.")],
-    out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    model: ModelArgument,
+    out: RunFolder,
     recipe: Recipe = "",
     config: Config = None,
-    data: Annotated[str, typer.Option(help="Training images, labelled.")] = "fashion-mnist:train",
+    data: Annotated[
+        str,
+        typer.Option(help="Training images, labelled.", metavar="IMAGES", rich_help_panel=TRAINING),
+    ] = "fashion-mnist:train",
     crop: Crop = "none",
-    steps: Annotated[int, typer.Option(help="Steps in all; 0: the recipe's.", min=0)] = 0,
+    steps: Steps = 0,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -51,20 +88,46 @@ def train(
 
 
 def distill(
-    model: Annotated[str, typer.Argument(help="Family of the one-step generator.")],
-    out: Annotated[Path, typer.Option(help="Folder for state, log, previews and weights.")],
+    model: ModelArgument,
+    out: RunFolder,
     recipe: Recipe = "",
     config: Config = None,
-    teacher: Annotated[str, typer.Option(help="Diffusion: a model's name, or its weights.")] = (
-        "adm-guided"
-    ),
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="Diffusion model to distil: its name, or its weights.",
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.models,
+        ),
+    ] = "adm-guided",
     res: Resolution = 0,
-    steps: Annotated[int, typer.Option(help="Steps in all; 0: the recipe's.", min=0)] = 0,
+    steps: Steps = 0,
     fd_every: Annotated[
-        int, typer.Option(help="Measure after every so many steps, into curve.jsonl.", min=0)
+        int,
+        typer.Option(
+            help="Measure after every so many steps, into curve.jsonl.",
+            min=0,
+            metavar="N",
+            rich_help_panel=MEASURE,
+            show_default="never",
+        ),
     ] = 0,
-    fd_samples: Annotated[int, typer.Option(help="Samples of such a measurement.", min=2)] = 2000,
-    protocol: Annotated[str, typer.Option(help="Protocol of these measurements.")] = "bundled",
+    fd_samples: Annotated[
+        int,
+        typer.Option(
+            help="Samples of such a measurement.", min=2, metavar="N", rich_help_panel=MEASURE
+        ),
+    ] = 2000,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Protocol of these measurements.",
+            metavar="NAME",
+            rich_help_panel=MEASURE,
+            autocompletion=completion.protocols,
+        ),
+    ] = "bundled",
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -100,13 +163,16 @@ def distill(
 
 def convert(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="Model family.")],
-    source: Annotated[Path, typer.Argument(help="Checkpoint in the official format.")],
-    out: Annotated[Path, typer.Option(help="File to write (.safetensors).")],
+    model: ModelArgument,
+    source: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint in the official format.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to write (.safetensors).", metavar="FILE")],
 ) -> None:
     """Convert an official checkpoint once, to a file of tensors that --checkpoint takes.
 
-    Options of the family follow the same way: hit has --weights ema|generator and --patches.
+    Options of the family follow the same way: hit has --weights ema|generator and --patches, edm
+    and emd have --trust-pickle.
     """
     from genbench.models.optional import ConvertRun
     from genbench.models.registry import convertible

@@ -8,7 +8,7 @@ and puts them into torch-fidelity's own modules.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -85,6 +85,13 @@ _DINO = {
     "dinov2-vit-l-14": (1024, "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428"),
     "dinov2-vit-g-14": (1536, "baf8467e50af277596bbbafa06887c177ee899ab46033649c383577d7e9309d3"),
 }
+# About, in millions of bytes: of CLIP as its downloads show, of the others four a parameter.
+_MEGABYTES = {
+    "inception": 96, "vgg16": 553, "clip-rn50": 256, "clip-rn101": 291, "clip-rn50x4": 422,
+    "clip-rn50x16": 661, "clip-rn50x64": 1350, "clip-vit-b-32": 354, "clip-vit-b-16": 351,
+    "clip-vit-l-14": 933, "clip-vit-l-14-336px": 934, "dinov2-vit-s-14": 88,
+    "dinov2-vit-b-14": 346, "dinov2-vit-l-14": 1220, "dinov2-vit-g-14": 4550,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +118,7 @@ def summary(name: str) -> str:
 
 def weight(name: str) -> WeightFile:
     """The published weight file, by the name under which torch-fidelity caches it."""
-    return _kind(name).weight
+    return replace(_kind(name).weight, megabytes=_MEGABYTES[name])
 
 
 def missing(name: str) -> str:

@@ -27,7 +27,8 @@ class Metric:
     layer: of the detector's outputs. compares: what it needs of the reference: nothing, the moments
     of its features (which a file may bring), or the features themselves. least: fewest samples and,
     where features are compared, references. settings: what a protocol chose for it. compute: its
-    value; torch is imported no earlier, so that names come at once.
+    value; torch is imported no earlier, so that names come at once. few_samples: how it comes out
+    where samples are few.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Metric:
     settings: Callable[[Choices], MetricSettings]
     least: Callable[[Choices], int]
     compute: Callable[[Evidence], Estimate]
+    few_samples: Literal["", "too high", "too low"] = ""
     needs_shuffled: bool = False  # whether samples in the order of their classes spoil it
 
     @property
@@ -84,6 +86,7 @@ def _frechet(short: str, generic: str, generic_title: str, layer: Layer, source:
         settings=lambda _: FrechetSettings(layer=layer),
         least=lambda _: 2,
         compute=compute,
+        few_samples="too high",
     )
 
 
@@ -124,7 +127,7 @@ def _kernel(evidence: Evidence) -> Estimate:
 
 def _neighbours(
     key: Literal["precision", "recall", "density", "coverage"], unit: str, source: str,
-    neighbours: Callable[[Choices], int],
+    neighbours: Callable[[Choices], int], few_samples: Literal["", "too high", "too low"] = "",
 ) -> Metric:  # fmt: skip
     def compute(evidence: Evidence) -> Estimate:
         found: Estimate = getattr(evidence.neighbours(), key)
@@ -147,6 +150,7 @@ def _neighbours(
         ),
         least=lambda choices: max(choices.pr_neighbours, choices.dc_neighbours) + 1,
         compute=compute,
+        few_samples=few_samples,
     )
 
 
@@ -196,9 +200,11 @@ METRICS: dict[str, Metric] = {
             compute=_kernel,
         ),
         _neighbours("precision", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours),
-        _neighbours("recall", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours),
+        _neighbours("recall", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours,
+                    "too high"),
         _neighbours("density", "ratio", _RELIABLE, lambda choices: choices.dc_neighbours),
-        _neighbours("coverage", "fraction", _RELIABLE, lambda choices: choices.dc_neighbours),
+        _neighbours("coverage", "fraction", _RELIABLE, lambda choices: choices.dc_neighbours,
+                    "too low"),
     )
 }  # fmt: skip
 

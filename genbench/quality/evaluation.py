@@ -19,8 +19,9 @@ from genbench.models.opening import ResolvedModel, open_model
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
+from genbench.quality.few_samples import MetricValue
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
-from genbench.quality.metric_values import MetricJob, MetricValue, Reference
+from genbench.quality.metric_values import MetricJob, Reference
 from genbench.quality.references import (
     OpenedReference,
     open_reference,

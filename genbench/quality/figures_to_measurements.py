@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import reported_key
 from genbench.quality.features import FeatureSet, mean_evaluations
-from genbench.quality.metric_values import MetricValue, Reference
+from genbench.quality.few_samples import MetricValue
+from genbench.quality.metric_values import Reference
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
 from genbench.records.protocols import EvalProtocol

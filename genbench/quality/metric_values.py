@@ -11,12 +11,12 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import Metric, reported_key
-from genbench.metrics.estimate import Estimate
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
-from genbench.metrics.settings import Layer, MetricSettings
+from genbench.metrics.settings import Layer
 from genbench.quality.feasible import Figure
 from genbench.quality.features import FeatureSet, rows
+from genbench.quality.few_samples import MetricValue, with_count_note
 from genbench.quality.references import published_layers
 from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.records.protocols import EvalProtocol
@@ -78,17 +78,6 @@ class Reference:
         return self.rows
 
 
-@dataclass(frozen=True)
-class MetricValue:
-    """One number of one metric at one sample count."""
-
-    metric: Metric
-    count: int
-    estimate: Estimate
-    settings: MetricSettings
-    notes: tuple[str, ...] = ()
-
-
 @dataclass
 class MetricJob:
     """The metrics of one set of features under one protocol."""
@@ -109,23 +98,11 @@ class MetricJob:
         with self.reporter.task("figures", len(figures)) as advance:
             for metric, count in figures:
                 advance(0, f"{reported_key(metric, self.detector)} at {count:,} samples")
-                values.append(self._value(metric, evidence[count]))
+                estimate = metric.compute(evidence[count])
+                settings = metric.settings(self.protocol)
+                values.append(MetricValue(metric, count, estimate, settings))
                 advance(1)
-        return values
-
-    def _value(self, metric: Metric, evidence: _AtCount) -> MetricValue:
-        estimate = metric.compute(evidence)
-        notes: tuple[str, ...] = ()
-        if estimate.singular:
-            width = len(evidence.moments(metric.layer).mean)
-            notes = (
-                f"{evidence.count} samples for {width} features: the covariance is singular and "
-                f"{reported_key(metric, self.detector)} is biased upwards; compare it only with "
-                "figures at the same count",
-            )
-            self.reporter.note(notes[0])
-        settings = metric.settings(self.protocol)
-        return MetricValue(metric, evidence.count, estimate, settings, notes)
+        return with_count_note(values, self.detector, self.reference.rows if self.reference else 0)
 
 
 @dataclass

@@ -16,10 +16,11 @@ DTYPE_COLUMNS = ("float16", "bfloat16", "tf32", "float32")
 
 
 class SheetValue(NamedTuple):
-    """A datasheet value, whether it was read ("seen") or is from memory ("recalled"), and where."""
+    """A datasheet value, whether it was read in its source ("seen"), where others quote that
+    ("secondary"), or not looked up yet ("unverified"), and the source."""
 
     value: float
-    confidence: Literal["seen", "recalled"]
+    confidence: Literal["seen", "secondary", "unverified"]
     source: str
 
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from genbench.records.kinds import Record, SpeedRecord
-from genbench.tables.build import Cell, Table
+from genbench.tables.build import Cell, Table, TableRow
+from genbench.tables.numbers import shown_number, with_spread
+from genbench.tables.published import PublishedValue
+from genbench.tables.remarks import Figure, Marks, Remark, shared_remarks
 from genbench.tables.specs import Column
 
 # Marks with a meaning of their own; others are letters.
-RECALLED, RANDOM, ESTIMATE, SECONDARY, COUNTED = "†", "‡", "≈", "§", "¶"
+UNVERIFIED, RANDOM, ESTIMATE, SECONDARY, COUNTED = "†", "‡", "≈", "§", "¶"
 _UNSEEN = {
-    "recalled": ("from memory: nobody has checked this figure against the paper yet", RECALLED),
-    "secondary": ("read in notes on the paper, not in the paper itself", SECONDARY),
-    "counted": ("printed in no paper: counted here from the official code", COUNTED),
+    "unverified": Remark("unverified: not checked against the paper itself", UNVERIFIED),
+    "secondary": Remark("read where others quote the paper, not in the paper itself", SECONDARY),
+    "counted": Remark("printed in no paper: counted here from the official code", COUNTED),
 }
 PUBLISHED, MEASURED, DIFFERENCE = "published", "measured", "difference"
 ABSENT = "–"  # could be measured and is not; what cannot be is left empty
 _ORIGINS = {
-    "random-init": "random weights: good for speed, never for quality",
-    "trained-here": "weights trained with genbench",
-    "converted": "weights converted from the official ones",
-    "given": "weights the user named, of which no more is known",
+    "random-init": Remark("random weights: good for speed, never for quality", RANDOM),
+    "trained-here": Remark("weights trained with genbench"),
+    "converted": Remark("weights converted from the official ones"),
+    "given": Remark("weights the user named, of which no more is known"),
 }
 
 
@@ -67,13 +70,21 @@ class Grid:
 def lay_out(table: Table) -> Grid:
     """The printed form of a table."""
     parts = [_parts(table, position) for position in range(len(table.columns))]
-    marks = _Marks()
-    lines = []
-    for row in table.rows:
-        entries: list[Entry] = []
-        for column, cell, shown in zip(table.columns, row.cells, parts, strict=True):
-            entries += (_entry(part, column, cell, marks) for part in shown)
-        lines.append(Line(row.group, row.label, tuple(entries)))
+    noted = [
+        [
+            _noted(part, row, column, cell)
+            for column, cell, shown in zip(table.columns, row.cells, parts, strict=True)
+            for part in shown
+        ]
+        for row in table.rows
+    ]
+    figures = [item.figure for line in noted for item in line if item.figure]
+    shared = shared_remarks(figures)
+    marks = Marks()
+    lines = tuple(
+        Line(row.group, row.label, tuple(_marked(item, shared, marks) for item in line))
+        for row, line in zip(table.rows, noted, strict=True)
+    )
     alone = all(shown == (MEASURED,) for shown in parts)
     missing = (cell.command for row in table.rows for cell in row.cells if cell.command)
     return Grid(
@@ -82,36 +93,17 @@ def lay_out(table: Table) -> Grid:
             Heading(_heading(column), ("",) if alone else shown)
             for column, shown in zip(table.columns, parts, strict=True)
         ),
-        lines=tuple(lines),
-        notes=table.notes,
+        lines=lines,
+        notes=(*_said_once(shared), *table.notes),
         footnotes=tuple((mark, text) for text, mark in marks.given.items()),
         commands=tuple(dict.fromkeys(missing)),
     )
 
 
-def shown_number(value: float, digits: int) -> str:
-    """A number with so many decimals, and none that claims to be minus zero."""
-    text = f"{value:,.{digits}f}"
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
-
-
-@dataclass
-class _Marks:
-    """Marks given out in the order in which the table needs them, one a text."""
-
-    given: dict[str, str] = field(default_factory=dict)
-
-    def mark(self, text: str, symbol: str = "") -> str:
-        if text not in self.given:
-            letters = sum(mark.isalpha() for mark in self.given.values())
-            self.given[text] = symbol or _letter(letters)
-        return self.given[text]
-
-
-def _letter(number: int) -> str:
-    """a … z, aa, ab …"""
-    head, last = divmod(number, 26)
-    return (_letter(head - 1) if head else "") + chr(ord("a") + last)
+def _said_once(shared: Mapping[tuple[str, Remark], str]) -> Iterator[str]:
+    """Lines below the table instead of a mark on every figure."""
+    for (_, remark), where in shared.items():
+        yield f"{where}: {remark.text}" if where else remark.text
 
 
 def _heading(column: Column) -> str:
@@ -130,47 +122,68 @@ def _parts(table: Table, position: int) -> tuple[str, ...]:
     return tuple(part for part, wanted in shown.items() if wanted)
 
 
-def _entry(part: str, column: Column, cell: Cell, marks: _Marks) -> Entry:
+@dataclass(frozen=True)
+class _Noted:
+    """An entry before its marks. figure: what it may be marked for; None: nothing ever is."""
+
+    text: str = ""
+    best: bool = False
+    figure: Figure | None = None
+
+
+def _noted(part: str, row: TableRow, column: Column, cell: Cell) -> _Noted:
+    name = f"{row.group}, {row.label}" if row.group else row.label
     if part == PUBLISHED:
-        return _published(cell, marks)
+        printed = cell.published
+        if printed is None:
+            return _Noted()
+        figure = Figure(name, column.title, part, tuple(_published_remarks(printed)))
+        return _Noted(printed.value, cell.best_published, figure)
     if part == DIFFERENCE:
-        if cell.difference is None:
-            return Entry()
-        sign = "+" if cell.difference > 0 else ""
-        return Entry((sign + shown_number(cell.difference, column.digits)).replace("-", "−"))
+        return _Noted(_difference(cell, column))
     if cell.measured is None or cell.value is None:
-        return Entry(ABSENT if cell.command else "")
+        return _Noted(ABSENT if cell.command else "")
     text = shown_number(cell.value, column.digits)
     if cell.bounds != (None, None):
-        text += f" ± {shown_number(cell.spread, column.digits)}"
-    remarks = tuple(_remarks(cell.measured, column))
-    if any(symbol == ESTIMATE for _, symbol in remarks):
-        text = f"{ESTIMATE} {text}"
-    given = tuple(marks.mark(*remark) for remark in remarks)
-    return Entry(text, cell.best_measured, tuple(mark for mark in given if mark != ESTIMATE))
+        text = with_spread(cell.value, cell.spread, column.digits)
+    remarks = tuple(_measured_remarks(cell.measured, column))
+    text = " ".join([*(remark.symbol for remark in remarks if remark.before), text])
+    own = column.value == "value"  # unlike NFE, which stands beside the figure that remarks are on
+    noted = Figure(name, column.title, part, remarks) if own or remarks else None
+    return _Noted(text, cell.best_measured, noted)
 
 
-def _published(cell: Cell, marks: _Marks) -> Entry:
-    value = cell.published
-    if value is None:
-        return Entry()
-    remarks = [(note, "") for note in value.notes]
+def _difference(cell: Cell, column: Column) -> str:
+    if cell.difference is None:
+        return ""
+    sign = "+" if cell.difference > 0 else ""
+    return (sign + shown_number(cell.difference, column.digits)).replace("-", "−")
+
+
+def _marked(item: _Noted, shared: Mapping[tuple[str, Remark], str], marks: Marks) -> Entry:
+    figure = item.figure
+    if figure is None:
+        return Entry(item.text, item.best)
+    left = [remark for remark in figure.remarks if (figure.part, remark) not in shared]
+    given = [(marks.mark(remark), remark.before) for remark in left]
+    return Entry(item.text, item.best, tuple(mark for mark, before in given if not before))
+
+
+def _published_remarks(value: PublishedValue) -> Iterator[Remark]:
     if value.confidence in _UNSEEN:
-        remarks.insert(0, _UNSEEN[value.confidence])
-    given = tuple(marks.mark(*remark) for remark in remarks)
-    return Entry(value.value, cell.best_published, given)
+        yield _UNSEEN[value.confidence]
+    for note in value.notes:
+        yield Remark(note)
 
 
-def _remarks(record: Record, column: Column) -> Iterator[tuple[str, str]]:
-    """What a reader must know of a measured figure, each with a mark of its own or none."""
+def _measured_remarks(record: Record, column: Column) -> Iterator[Remark]:
     if isinstance(record, SpeedRecord) and record.tier != "measured":
-        yield f"an estimate, not a measurement ({record.tier})", ESTIMATE
-    if column.value != "value":  # such as NFE: what stands beside the figure, not the figure
+        yield Remark(f"an estimate, not a measurement ({record.tier})", ESTIMATE, before=True)
+    if column.value != "value":
         return
     if record.weight_kind in _ORIGINS:
-        symbol = RANDOM if record.weight_kind == "random-init" else ""
-        yield _ORIGINS[record.weight_kind], symbol
+        yield _ORIGINS[record.weight_kind]
     if column.quality is None:
-        yield f"on {record.environment.device}", ""
+        yield Remark(f"on {record.environment.device}")
     for note in record.notes:
-        yield note, ""
+        yield Remark(note)

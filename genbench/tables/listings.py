@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genbench.metrics.catalogue import Metric, metric_named
-from genbench.records.kinds import QualityRecord, SpeedRecord
+from genbench.records.kinds import QualityRecord, Record, SpeedRecord
+from genbench.tables.numbers import decimals_of
 
 _RATES = ("throughput", "training_throughput")
 
@@ -54,17 +55,23 @@ def _quality_row(record: QualityRecord, intervals: bool) -> tuple[str, ...]:
     better = "higher ↑" if metric.higher_is_better else "lower ↓"
     return (
         metric_title(metric, record.detector),
-        rounded(record.value),
-        *([_interval(record)] if intervals else []),
+        *_with_interval(record, intervals),
         f"{record.samples:,}",
         better,
     )
 
 
-def _interval(record: QualityRecord) -> str:
+def _with_interval(record: Record, intervals: bool) -> tuple[str, ...]:
+    """The value, and where the listing has such a column its interval: to the digits that the
+    interval leaves a meaning."""
     if record.low is None or record.high is None:
-        return "–"
-    return f"{rounded(record.low)} … {rounded(record.high)}"
+        return (rounded(record.value), *(["–"] if intervals else []))
+    decimals = decimals_of((record.high - record.low) / 2)
+    if decimals is None:  # of no width, or without end
+        value, low, high = map(rounded, (record.value, record.low, record.high))
+    else:
+        value, low, high = (f"{x:.{decimals}f}" for x in (record.value, record.low, record.high))
+    return value, f"{low} … {high}"
 
 
 def _title(record: QualityRecord, label: str) -> str:
@@ -137,8 +144,7 @@ def _speed_row(rate: SpeedRecord, records: Sequence[SpeedRecord]) -> tuple[str, 
         network_of(rate),
         step_of(rate),
         str(rate.batch),
-        rounded(rate.value),
-        f"{rounded(rate.low or 0)} … {rounded(rate.high or 0)}",
+        *_with_interval(rate, True),
         "–" if rate.training or latency is None else f"{latency * 1e3:.1f} ms",
         "–" if work is None else f"{work.achieved_flops / 1e12:.3g}",
         _share(work.utilisation_datasheet if work else None),
@@ -190,9 +196,7 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
                 f"interquartile range {told.iqr_seconds * 1e3:.1f} ms"
             )
         if rate.sweep is not None:
-            curve = ", ".join(
-                f"{point.batch}: {rounded(point.rate)}" for point in rate.sweep.points
-            )
+            curve = ", ".join(f"{point.batch}: {point.rate:.4g}" for point in rate.sweep.points)
             yield f"batch sweep of {rate.card}: {curve} images/s; {rate.sweep.ended}"
         if rate.host_copy_seconds is not None:
             yield (

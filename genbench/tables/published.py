@@ -13,10 +13,10 @@ from genbench.errors import GenbenchError
 from genbench.runtime.folders import tables_folder
 
 # seen: read in the named source; counted: of no paper, counted here from the official code;
-# secondary: read in somebody's notes on the source; recalled: from memory (these three are shown
-# with a mark); low: from memory and unsure of it, never shown as a published value.
-Confidence = Literal["seen", "counted", "secondary", "recalled", "low"]
-_SHOWN: tuple[Confidence, ...] = ("seen", "counted", "secondary", "recalled")
+# secondary: read where somebody quotes the source; unverified: not checked against the source
+# (these three are shown with a mark); low: unverified and doubtful, never shown as published.
+Confidence = Literal["seen", "counted", "secondary", "unverified", "low"]
+_SHOWN: tuple[Confidence, ...] = ("seen", "counted", "secondary", "unverified")
 QUALITY = ("FID", "sFID", "IS", "precision", "recall")  # what "quality" in notes.csv stands for
 _SUFFIXES = {"": 1.0, "M": 1e6, "B": 1e9}
 

@@ -24,6 +24,7 @@ class WeightFile:
     alternative: what needs no such file, named in the errors.
     option: the command-line option that names a copy, for the errors.
     search: further folders to look in.
+    megabytes: about how large it is, for people who decide on a download; 0 where nobody says.
     """
 
     filename: str
@@ -33,6 +34,7 @@ class WeightFile:
     alternative: str = ""
     option: str = ""
     search: tuple[Path, ...] = ()
+    megabytes: int = 0
 
     def __post_init__(self) -> None:
         if Path(self.filename).name != self.filename or self.filename in ("", ".", ".."):

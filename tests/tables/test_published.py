@@ -68,17 +68,17 @@ def test_what_nobody_is_sure_of_is_never_shown() -> None:
     unsure = [row for row in rows() if re.search("LOW certainty|do not publish", row["protocol"])]
     assert len(unsure) == 42
     assert {row["confidence"] for row in unsure} == {"low"}
-    assert value("EMD Tables 2-3 (recalled)", "EMD-16", "IS") is None
-    recalled = value("EMD Tables 2-3 (recalled)", "EMD-16", "FID")
-    assert recalled is not None
-    assert (recalled.value, recalled.confidence) == ("6.0", "recalled")
+    assert value("EMD Tables 2-3 (unverified)", "EMD-16", "IS") is None
+    unverified = value("EMD Tables 2-3 (unverified)", "EMD-16", "FID")
+    assert unverified is not None
+    assert (unverified.value, unverified.confidence) == ("6.0", "unverified")
 
 
-def test_a_seen_value_goes_before_a_recalled_one() -> None:
+def test_a_seen_value_goes_before_an_unverified_one() -> None:
     where = [
         PublishedSelector(table=table, model=model, dataset="ImageNet", resolution=128)
         for table, model in (
-            ("HiT Table 1 (recalled)", "HiT"),
+            ("HiT Table 1 (unverified)", "HiT"),
             ("HiT abstract", "HiT (unconditional)"),
         )
     ]
@@ -141,8 +141,14 @@ def test_what_no_paper_prints_and_what_was_read_elsewhere_is_marked() -> None:
     for source, confidence in rows.items():
         if "notes" in source.split() and "repository" not in source:
             assert confidence == "secondary", source
-        if source.startswith("REFERENCE_MODELS"):
+        if source.startswith("counted from"):
             assert confidence == "counted", source
+    assert set(rows.values()) == {"seen", "counted", "secondary", "unverified", "low"}
+
+
+def test_sources_can_be_cited() -> None:
+    told = {text for row in rows() for text in (row["table"], row["source"], row["locator"])}
+    assert not [text for text in told if re.search(r"memory|recalled|https?://|REFERENCE_", text)]
 
 
 def test_a_line_with_too_many_values_is_one_line(tmp_path: Path) -> None:

@@ -16,15 +16,17 @@ from strangers import error_line, genbench
 
 from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
-from genbench.records.store import append_records
+from genbench.records.store import append_records, read_records
 from genbench.tables.build import Table, build_table
 from genbench.tables.html import table_to_html
-from genbench.tables.layout import lay_out, shown_number
+from genbench.tables.layout import lay_out
+from genbench.tables.numbers import shown_number, with_spread
 from genbench.tables.published import load_published
 from genbench.tables.specs import load_spec, spec_names
 from genbench.tables.terminal import print_table, table_to_terminal
 from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
 
+ROOT = Path(__file__).parents[2]
 PUBLISHED = load_published()
 
 
@@ -48,19 +50,18 @@ def test_markdown_is_golden() -> None:
         "images/s ↑ |"
     )
     assert lines[4] == (
-        "| HiT | **31.3 ± 1.1** <sup>a</sup> | – | – | 0.000 ± 0.000 <sup>a</sup> | – | – | – | "
-        "1 | 250.0 <sup>a b</sup> |"
+        "| HiT | **31.3 ± 1.1** | – | – | 0.00010 ± 0.00020 | – | – | – | 1 | 250.0 <sup>a</sup> |"
     )
     assert lines[5] == "| BigGAN-deep | 42.0 <sup>‡</sup> | – | – | – | – | – | – | – | – |"
     text = "\n".join(lines)
-    assert "<sup>a</sup> weights trained with genbench" in text
-    assert "<sup>b</sup> on AMD EPYC" in text
+    assert "\nHiT: weights trained with genbench" in text
+    assert "<sup>a</sup> on AMD EPYC" in text
     assert "<sup>‡</sup> random weights" in text
     assert "protocol bundled [" in text
     assert "genbench fid --model emd --res 32 --protocol bundled -n 10000 --ci" in text
 
 
-def test_recalled_values_carry_their_mark_everywhere() -> None:
+def test_unverified_values_carry_their_mark_everywhere() -> None:
     built = table("hit-table1")
     assert "| 54.17 <sup>†</sup> |" in table_to_markdown(built)
     assert "54.17 †" in table_to_terminal(built)
@@ -94,7 +95,7 @@ def test_csv_keeps_every_digit_and_says_where_numbers_come_from() -> None:
     assert first["weights"] == "trained-here"
     paper = list(csv.DictReader(io.StringIO(table_to_csv(table("hit-table1")))))
     assert paper[0]["published"] == "54.17"
-    assert paper[0]["confidence"] == "recalled"
+    assert paper[0]["confidence"] == "unverified"
     assert paper[0]["locator"] == "Table 1"
 
 
@@ -184,14 +185,62 @@ def test_the_command_prints_every_format(records: Path) -> None:
         assert "31.3" in run.stdout or "31.26" in run.stdout
 
 
-@pytest.mark.parametrize("columns", [70, 80, 200])
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 200])
 def test_no_terminal_is_too_narrow_for_a_figure(columns: int) -> None:
     out = io.StringIO()
     print_table(Console(file=out, width=columns), table("bundled", *BUNDLED))
-    assert "31.3 ± 1.1 a" in out.getvalue()
-    shown = out.getvalue().split("\na weights")[0]
+    shown = out.getvalue().split("\n‡ random")[0]
+    for figure in ("31.3 ± 1.1", "0.00010 ± 0.00020", "42.0 ‡", "250.0 a"):
+        assert figure in shown
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= columns
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(200, 4), (100, 8), (79, 8)])
+def test_a_narrow_terminal_turns_the_bundled_table_over(columns: int, rows: int) -> None:
+    """At 100 columns, and without borders at 79, models stand side by side, each under its name."""
+    out = io.StringIO()
+    built = table("bundled", *read_records(ROOT / "docs" / "bundled-records.jsonl"))
+    print_table(Console(file=out, width=columns), built)
+    assert sum("±" in line for line in out.getvalue().splitlines()) == rows  # the NFE has none
+    header = next(line for line in out.getvalue().splitlines() if "BigGAN-deep" in line)
+    assert ("EMD" in header) is (columns < 200)
+
+
+def test_parts_have_the_header_that_belongs_to_them() -> None:
+    out = io.StringIO()
+    print_table(Console(file=out, width=60), table("adm-quality"))
+    text = out.getvalue()
+    tops = [line for line in text.splitlines() if "↓" in line or "↑" in line]
+    assert ["".join(line.replace("┃", " ").split()) for line in tops] == [
+        "FID↓", "sFID↓", "Precision↑", "Recall↑",
+    ]  # fmt: skip
+    assert text.count("ADM, dropout") == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "text"),
+    [
+        (92.2341, 0.8499, "92.23 ± 0.85"), (0.50265, 0.0098, "0.5027 ± 0.0098"),
+        (0.503, 0.00996, "0.503 ± 0.010"), (2157.9, 60.6, "2,158 ± 61"),
+        (31234.0, 612.0, "31,234 ± 612"), (0.25, 0.0, "0.250 ± 0.000"),
+    ],
+)  # fmt: skip
+def test_an_interval_has_two_significant_digits(value: float, spread: float, text: str) -> None:
+    assert with_spread(value, spread, 3) == text
+
+
+def test_what_every_figure_shares_is_said_once() -> None:
+    built = table("bundled", *read_records(ROOT / "docs" / "bundled-records.jsonl"))
+    grid = lay_out(built)
+    assert grid.notes[:2] == ("weights trained with genbench", "images/s: on AMD EPYC")
+    assert [text for _, text in grid.footnotes] == [
+        "times were not steady when the measurement began"
+    ]
+    notes = lay_out(table("hit-throughput")).notes
+    assert notes[0] == "images per V100-second: no second source confirms the images per second"
+    of_row = "ImageNet 64×64, BigGAN-deep: the ADM authors trained this model themselves"
+    assert of_row in lay_out(table("adm-quality")).notes
 
 
 def test_check_fails_until_all_is_measured_and_the_file_is_current(

@@ -1,0 +1,68 @@
+"""Examples below each command's help; tests/cli/test_help.py sees that they can be given."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "genbench": (
+        "genbench doctor",
+        "genbench fid --model toy --res 32",
+        "genbench table bundled",
+        "genbench --install-completion",
+    ),
+    "fid": (
+        "genbench fid --model toy --res 32",
+        "genbench fid --model hit --res 32 -n 2000 --ci",
+        "genbench fid samples/ bundled --protocol bundled",
+        "genbench fid samples.npz VIRTUAL_imagenet128_labeled.npz --metric fid --metric recall",
+        "genbench fid --model biggan-deep --truncation 0.5 --json --records runs.jsonl",
+    ),
+    "sweep": (
+        "genbench sweep --model biggan-deep --res 32 --truncation 0.2,0.6,1 -n 1000",
+        "genbench sweep --model adm-guided --steps 10,25 --classifier-scale 0,1 --metric fid",
+    ),
+    "sample": (
+        "genbench sample --model toy -n 64 --out grid.png",
+        "genbench sample --model biggan-deep -n 1000 --labels balanced --out samples.npz",
+    ),
+    "ref": ("genbench ref images/ --res 128 --crop adm --out ref.npz",),
+    "ls": (
+        "genbench ls",
+        "genbench ls adm-guided",
+        "genbench ls protocols --json",
+        "genbench ls runs --model hit --last 5",
+    ),
+    "check": ("genbench check toy", "genbench check hit --res 32 --device cpu"),
+    "doctor": ("genbench doctor", "genbench doctor --verbose"),
+    "throughput": (
+        "genbench throughput --gpu v100",
+        "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch 64",
+        "genbench throughput --train --model adm-guided --res 64 --dtype float16",
+    ),
+    "audit": ("genbench audit", "genbench audit adm-table7"),
+    "table": (
+        "genbench table bundled",
+        "genbench table adm-quality --out adm.md --out adm.tex",
+        "genbench table --from-records --columns fid,recall",
+        "genbench table bundled -n 2000 --records runs.jsonl",
+    ),
+    "report": ("genbench report --out report.html",),
+    "plot": ("genbench plot speed --out speed.svg",),
+    "delete": ("genbench delete my-run --yes",),
+    "compare": ("genbench compare RUN_A RUN_B", "genbench compare old.jsonl new.jsonl"),
+    "train": ("genbench train hit --recipe fashion-mnist-32 --out runs/hit",),
+    "distill": ("genbench distill emd --config recipe.toml --res 32 --out runs/emd",),
+    "convert": (
+        "genbench convert hit ckpt-1000000 --out hit.safetensors",
+        "genbench convert edm edm-imagenet-64x64-cond-adm.pkl --out edm.safetensors --trust-pickle",
+    ),
+    "schema": ("genbench schema > record.schema.json",),
+}
+
+
+def epilog(command: str) -> str | None:
+    """The examples of a command as its help prints them; None for one without."""
+    if command not in EXAMPLES:
+        return None
+    return "\n".join(["[bold]Examples[/bold]", *(escape(line) for line in EXAMPLES[command])])
