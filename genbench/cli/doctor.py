@@ -52,7 +52,7 @@ def devices() -> list[Finding]:
     """The processor, and each GPU, with what keeps it from being used."""
     found = [Finding("cpu", True, f"{cpu_name()}, {torch.get_num_threads()} threads")]
     if not torch.cuda.is_available():
-        text = "none: figures are the same on the CPU, only slower"
+        text = "none: a CPU gives the same figures but for last digits, slowly"
         return [*found, Finding("gpu", False, text)]
     for number in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(number).total_memory / 2**30
