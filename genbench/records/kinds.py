@@ -56,8 +56,9 @@ class WarmUpFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingFacts:
-    """What a measured window says beside its trials. busy: share of the wall clock that the calls
-    account for; host_bound: whether the device waited for the host between calls."""
+    """What a measured window says beside its trials. busy: share of the wall clock in which the
+    device computed (on a CPU, that the calls account for); host_bound: whether it waited for the
+    host."""
 
     calls: int
     wall_seconds: float

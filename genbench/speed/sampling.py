@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -176,6 +176,7 @@ def _measured(
         work = _work(source, batch)
         warm = _warmed(source, cost, lab, batch, effort)
         timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power), warm=warm)
+        timing = replace(timing, device=_device_seconds(source, cost, lab, batch))
     return SamplingSpeed(
         timing=timing,
         cost=cost,
@@ -186,6 +187,20 @@ def _measured(
         compiled=compiled,
         power=power,
     )
+
+
+@torch.inference_mode()
+def _device_seconds(
+    source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int
+) -> float | None:
+    """Seconds of one call in which the device computed, from one of each evaluation."""
+    total = 0.0
+    for work, times in _parts(source, cost, batch):
+        seconds = lab.stopwatch.device_seconds(work, 0)
+        if seconds is None:
+            return None
+        total += times * seconds
+    return total
 
 
 @torch.inference_mode()

@@ -41,6 +41,11 @@ class Stopwatch(Protocol):
         """Make calls first … first + count - 1, waiting for the device only at the end."""
         ...
 
+    def device_seconds(self, work: Work, number: int) -> float | None:
+        """Seconds of one call in which the device computed, gaps left out; None for a CPU, which
+        is host and device."""
+        ...
+
 
 class HostStopwatch:
     """For a CPU, where a call that has returned is done: the host's monotonic clock."""
@@ -59,6 +64,10 @@ class HostStopwatch:
             work(number)
             seconds.append(self._now() - start)
         return Window(seconds=tuple(seconds), wall=self._now() - begin, cpu=self._cpu() - cpu)
+
+    def device_seconds(self, work: Work, number: int) -> float | None:
+        """Nobody waits for anybody."""
+        return None
 
 
 class Event(Protocol):
@@ -84,8 +93,10 @@ class EventStopwatch:
         synchronise: Callable[[], object],
         now: Now = time.perf_counter,
         cpu: Now = time.process_time,
+        profiled: Callable[[Callable[[], object]], float] | None = None,
     ) -> None:
         self._event, self._synchronise, self._now, self._cpu = new_event, synchronise, now, cpu
+        self._profiled = profiled or _kernel_seconds
 
     def window(self, work: Work, first: int, count: int) -> Window:
         """Each call timed by the device, all of them by the host."""
@@ -102,6 +113,26 @@ class EventStopwatch:
         wall, used = self._now() - begin, self._cpu() - cpu
         seconds = tuple(start.elapsed_time(end) / 1000 for start, end in pairs)
         return Window(seconds=seconds, wall=wall, cpu=used)
+
+    def device_seconds(self, work: Work, number: int) -> float | None:
+        """Of its kernels and copies, by a profiler: events around a call cannot see the gaps of one
+        whose kernels are shorter than their launching."""
+
+        def call() -> None:
+            work(number)
+            self._synchronise()
+
+        self._synchronise()
+        return self._profiled(call)
+
+
+def _kernel_seconds(call: Callable[[], object]) -> float:
+    """Seconds of everything that torch's profiler sees on the GPU during a call."""
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        call()
+    total: float = sum(event.self_device_time_total for event in profile.key_averages())
+    return total / 1e6  # microseconds
 
 
 def stopwatch_for(device: torch.device) -> Stopwatch:
@@ -179,13 +210,17 @@ def warm_up_by_parts(
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One measured window at one batch size: every trial, and what follows from them."""
+    """One measured window at one batch size: every trial, and what follows from them.
+
+    device: seconds of one call in which the device computed; None where it is not known.
+    """
 
     batch: int
     trials: tuple[float, ...]  # seconds a call
     wall: float  # seconds of all calls
     cpu: float  # processor seconds of all calls
     warm: WarmUp
+    device: float | None = None
 
     @property
     def images(self) -> int:
@@ -210,12 +245,15 @@ class Timing:
 
     @property
     def busy(self) -> float:
-        """Share of the wall clock that the trials account for."""
-        return sum(self.trials) / self.wall
+        """Share of the wall clock in which the device computed; where that is not known, that the
+        trials account for."""
+        if self.device is None:
+            return sum(self.trials) / self.wall
+        return min(1.0, self.device * len(self.trials) / self.wall)
 
     @property
     def host_bound(self) -> bool:
-        """Whether the device waited for the host between calls."""
+        """Whether the device waited for the host, within calls or between them."""
         return self.busy < _HOST_BOUND
 
     def interval(self) -> tuple[float, float]:

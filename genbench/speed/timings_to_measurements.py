@@ -257,7 +257,7 @@ def _warnings(timing: Timing, log: PowerLog, lab: Laboratory) -> Sequence[str]:
     if not timing.warm.steady:
         found.append("times were not steady when the measurement began")
     if timing.host_bound:
-        found.append("the device waited for the host between calls: a larger batch may be faster")
+        found.append("the device waited for the host: a larger batch, or --compile, may be faster")
     if lab.device.type == "cpu" and timing.cpu < 0.9 * timing.wall:
         found.append(
             f"this process had a processor for {timing.cpu / timing.wall:.0%} of the time: the "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -112,6 +112,31 @@ def test_a_host_that_is_too_slow_is_seen() -> None:
     assert late.host_bound
     assert late.median == pytest.approx(0.1)
     assert late.rate < prompt.rate  # the rate is what a user gets, by the wall
+
+
+def test_launches_that_take_longer_than_their_kernels_are_seen() -> None:
+    """Inside the pair of events: the calls fill the wall clock, kernels a sixth of it."""
+    clock = Clock()
+    gpu = FakeDevice(clock)
+    launched: list[float] = []
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            clock.pass_(0.05)
+            gpu.launch(0.01)
+            launched.append(0.01)
+
+    def profiled(call: Callable[[], object]) -> float:
+        launched.clear()
+        call()
+        return sum(launched)
+
+    stopwatch = EventStopwatch(gpu.event, gpu.synchronise, clock, clock, profiled)
+    timing = timed(stopwatch, work, 4, EFFORT)
+    assert timing.busy == pytest.approx(1.0, abs=0.1)  # by the events
+    told = replace(timing, device=stopwatch.device_seconds(work, 0))
+    assert told.busy == pytest.approx(10 * 0.01 / 0.5, rel=0.05)
+    assert told.host_bound
 
 
 def test_warming_up_lasts_until_times_repeat_themselves() -> None:
