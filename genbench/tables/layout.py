@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from genbench.records.kinds import Record, SpeedRecord
 from genbench.tables.build import Cell, Table
+from genbench.tables.ranking import TIED, TIED_MARK
 from genbench.tables.specs import Column
 
 # Marks with a meaning of their own; others are letters.
@@ -28,11 +29,12 @@ _ORIGINS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One printed entry."""
+    """One printed entry. record: of a measured number."""
 
     text: str = ""
     best: bool = False
     marks: tuple[str, ...] = ()
+    record: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,10 @@ def _entry(part: str, column: Column, cell: Cell, marks: _Marks) -> Entry:
     if any(symbol == ESTIMATE for _, symbol in remarks):
         text = f"{ESTIMATE} {text}"
     given = tuple(marks.mark(*remark) for remark in remarks)
-    return Entry(text, cell.best_measured, tuple(mark for mark in given if mark != ESTIMATE))
+    told = tuple(mark for mark in given if mark != ESTIMATE)
+    if cell.standing == "tied":
+        told = (marks.mark(TIED, TIED_MARK), *told)
+    return Entry(text, cell.standing == "best", told, cell.measured)
 
 
 def _published(cell: Cell, marks: _Marks) -> Entry:
