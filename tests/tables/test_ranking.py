@@ -51,4 +51,4 @@ def test_every_format_marks_the_tied() -> None:
     assert "| HiT | 31.0 ± 1.0 <sup>=</sup> |" in text
     assert "| BigGAN-deep | 31.5 ± 1.0 <sup>=</sup> |" in text
     assert "<sup>=</sup> best, or not further from the best" in text
-    assert "31.0 ± 1.0<sup>=</sup>" in table_to_html(built)
+    assert "<td>31.0<sup>=</sup> <small>± 1.0</small></td>" in table_to_html(built)
