@@ -28,7 +28,7 @@ TITLE = "Image generators, measured"
 SECTIONS = {
     "measured": "What was measured here",
     "comparisons": "Comparisons",
-    "tables": "Published tables",
+    "tables": "Tables, published beside measured",
     "provenance": "Provenance",
 }
 # Of markers, in a box of 10 by 10; the same shapes as matplotlib's of these letters.
@@ -79,7 +79,9 @@ def report_html(
     template = _templates().get_template("report.html")
     records = [record for found in files.values() for record in found]
     looks = Looks(records)
-    cards = Cards({path.name: found for path, found in files.items()}, looks)
+    alone = len({path.name for path in files}) == len(files)
+    told = {path.name if alone else str(path): found for path, found in files.items()}
+    cards = Cards(told, looks)
     subjects = quality_subjects(records)
     comparisons, missing = _comparisons(records, looks)
     pairs = list(_pairs(subjects, looks, cache))
@@ -134,12 +136,20 @@ def _subtitle(records: Sequence[Record]) -> str:
     if not records:
         return "nothing was measured yet"
     days = sorted(record.created[:10] for record in records if record.created)
-    models = len({record.model for record in records})
+    models = len({record.model for record in records if record.card})
+    others = len({record.model for record in records if not record.card})
     runs = len({record.run for record in records})
     when = f", measured {days[0]}" if days else ""
     until = f" to {days[-1]}" if days and days[-1] != days[0] else ""
-    what = f"{models} model{'s' * (models != 1)} or sets of images" if models else ""
-    return f"{what}, {runs} run{'s' * (runs != 1)}, {len(records):,} figures{when}{until}"
+    figures = _counted(len(records), "figure")
+    subjects = ((models, "model"), (others, "set of images"), (runs, "run"))
+    counted = [_counted(*pair) for pair in subjects if pair[0]]
+    return ", ".join([*counted, figures]) + when + until
+
+
+def _counted(number: int, name: str) -> str:
+    first, *rest = name.split(" ")
+    return " ".join([f"{number:,}", first + "s" * (number != 1), *rest])
 
 
 def _origin(files: Mapping[Path, Sequence[Record]], written: str) -> str:
@@ -196,7 +206,7 @@ def _strips(
             )  # fmt: skip
         elif record.card:
             commands.append(sample_command(record))
-    reason = "neither beside the records nor in the cache are samples of some models"
+    reason = "of some models there are none, neither beside the records nor in the cache"
     missing = [Missing(title="First samples", reason=reason, commands=commands)]
     return strips, missing if commands else []
 

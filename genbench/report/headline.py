@@ -160,10 +160,9 @@ def _quality_table(
     for device in dict.fromkeys(device for device, _ in speeds):
         rates = [speeds.get((device, sampler)) for sampler in samplers]
         columns.append(_Column("images/s", True, rates, f"on {device}"))
-    against = (
-        f", reference {one.reference} [{one.reference_digest[:12]}], "
-        f"{one.reference_samples:,} images" if one.reference else ""
-    )  # fmt: skip
+    against = f", reference {one.reference} [{one.reference_digest[:12]}]" if one.reference else ""
+    if one.reference_samples:
+        against += f", {one.reference_samples:,} images"
     return _table(
         f"Quality at {group.samples:,} samples under protocol {one.protocol}",
         f"protocol {one.protocol} [{one.protocol_digest}], detector {one.detector}{against}",

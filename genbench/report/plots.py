@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
+from genbench.records.kinds import QualityRecord
 from genbench.report.curves import BatchCurve, EvaluationPlot, Interval, OptionSweep, SpeedPlot
 from genbench.report.extrapolation import CountCurve, told_limit
-from genbench.report.labels import SideLabel, label_points, label_sides
+from genbench.report.labels import Box, SideLabel, label_sides, labels_beside, write_beside
 from genbench.report.looks import Look
 from genbench.report.svg import FRONT, GRID, INK, PAPER, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TOUCHING = 20.0  # area that two labels may share unseen, in squares of 1/72 inch
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and enlarged
     "svg.hashsalt": "genbench",  # equal figures, equal bytes
@@ -49,8 +51,7 @@ def draw_speed(plot: SpeedPlot) -> str:
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
         front = [point for point in plot.points if point.on_front]
         _steps(axes, [(point.speed.value, point.quality.value) for point in front])
-        places = [(point.speed.value, point.quality.value) for point in plot.points]
-        label_points(axes, places, [point.model for point in plot.points])
+        _name(axes, plot)
         title = f"{plot.metric.upper()} against speed, protocol {plot.protocol}"
         leaders = ", ".join(point.model for point in front)
         return save(
@@ -58,6 +59,26 @@ def draw_speed(plot: SpeedPlot) -> str:
             f"Scatter plot with logarithmic axes on {plot.device}, the Pareto front as steps; on "
             f"the front: {leaders}.",
         )
+
+
+def _name(axes: Axes, plot: SpeedPlot) -> None:
+    """Names beside the points; where they would meet, numbers from the top, and names at the
+    side."""
+    points = sorted(plot.points, key=lambda point: -point.quality.value)
+    places = [(point.speed.value, point.quality.value) for point in points]
+    bars = [_bar(point.speed.value, point.quality) for point in points]
+    labels = labels_beside(axes, places, [point.model for point in points], 9, bars)
+    if any(label.crossed > _TOUCHING for label in labels):
+        numbers = [str(number) for number in range(1, len(points) + 1)]
+        labels = labels_beside(axes, places, numbers, 9, bars)
+        label_sides(
+            axes,
+            [
+                SideLabel(f"{number} {point.model}", point.quality.value, point.look)
+                for number, point in zip(numbers, points, strict=True)
+            ],
+        )
+    write_beside(axes, labels, 9)
 
 
 def _steps(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
@@ -110,7 +131,8 @@ def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
         axes.set_xlabel("recall, more is better")
         axes.set_ylabel("precision, more is better")
         places = [pair for item in curves for pair in zip(item.recall, item.precision, strict=True)]
-        label_points(axes, places, [text for curve in curves for text in curve.settings], size=8)
+        settings = [text for curve in curves for text in curve.settings]
+        write_beside(axes, labels_beside(axes, places, settings, 8), 8)
         label_sides(
             axes,
             [
@@ -183,8 +205,14 @@ def _points(
     axes.errorbar(
         list(xs), list(ys), yerr=_bars(ys, up), xerr=_bars(xs, across) if across else None,
         color=look.colour, marker=look.marker, markersize=5, linestyle="none", elinewidth=1,
-        capsize=2,
+        capsize=2, zorder=3,
     )  # fmt: skip
+
+
+def _bar(x: float, record: QualityRecord) -> Box:
+    """Where the upright bar of a point stands, in data coordinates."""
+    low, high = (record.value if end is None else end for end in (record.low, record.high))
+    return (x, low, x, high)
 
 
 def _bars(values: Sequence[float], ends: Sequence[Interval]) -> list[list[float]]:
@@ -205,7 +233,7 @@ def _logarithmic(axes: Axes, which: str) -> None:
         least, most = axes.get_xlim() if name == "x" else axes.get_ylim()
         subs = (1.0, 2.0, 5.0) if most < 100 * least else (1.0,)  # so that numbers do not meet
         axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter("{x:,.4g}")
+        axis.set_major_formatter("{x:,.6g}")
         axis.set_minor_formatter(NullFormatter())
 
 

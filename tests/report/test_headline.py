@@ -9,13 +9,13 @@ import pytest
 from made_records import made, speed
 
 from genbench.records.kinds import Record
-from genbench.report.curves import batch_curves, evaluation_plots
+from genbench.report.curves import batch_curves, evaluation_plots, speed_plots
 from genbench.report.headline import Headline, headlines
 from genbench.report.hints import missing_commands
 from genbench.report.labels import _spread
 from genbench.report.looks import Looks
 from genbench.report.numbers import rounded
-from genbench.report.plots import draw_batches, draw_evaluations
+from genbench.report.plots import draw_batches, draw_evaluations, draw_speed
 
 
 def fd(model: str, value: float, **more: Any) -> Record:
@@ -123,6 +123,22 @@ def test_names_at_the_side_never_meet() -> None:
         assert max(places) <= 100.0 - 7.0
         gaps = [one - other for one, other in itertools.pairwise(places)]
         assert min(gaps) >= 14.0 - 1e-9
+
+
+def test_names_that_would_meet_stand_at_the_side() -> None:
+    def drawn(*names: str) -> str:
+        many: list[Record] = []
+        for number, name in enumerate(names):
+            many += [fd(name, 50.0 + number), speed(name, 9.0 + number, card=f"{name}-32")]
+        return draw_speed(speed_plots(many)[0])
+
+    apart = drawn("one", "two")
+    assert ">one<" in apart
+    assert ">1<" not in apart
+    crowd = drawn(*(f"a-model-that-has-quite-a-long-name-{number}" for number in range(9)))
+    for number in range(1, 10):
+        assert f">{number}<" in crowd  # beside the point, and before the name at the side
+        assert f">{number} a-model-that-" in crowd
 
 
 def recorded(*words: str, **more: Any) -> Record:
