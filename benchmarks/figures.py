@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, action="append", required=True)
     records = [record for path in parser.parse_args().records for record in read_records(path)]
-    scales = [curve for curve in sweeps(filter(_guided, records)) if len(curve.settings) > 2]
+    scales = [curve for curve in sweeps(list(filter(_guided, records))) if len(curve.settings) > 2]
     if scales:
         _write(DOCS / "adm-guidance.svg", draw_sweeps(scales))
     models = ("adm-guided", "emd")

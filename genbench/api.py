@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench import given
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.given import Images, Samples
 from genbench.images.arrays import Batch
 from genbench.images.sets import ImageSet
@@ -22,6 +22,7 @@ from genbench.quality import evaluation
 from genbench.quality.drawing import drawn_by
 from genbench.quality.evaluation import QualityRequest
 from genbench.quality.source import Source
+from genbench.quality.strips import bring_beside
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
@@ -30,6 +31,7 @@ from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
 from genbench.runtime.devices import device_of
 from genbench.runtime.distributed import World, joined_world
+from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
 from genbench.speed.datasheets import find_gpu
@@ -132,12 +134,13 @@ def evaluate(
     opened model, or a function `(labels, noise) -> images` that draws uint8 [n, 3, H, W] for labels
     int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
-    "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to. reuse:
-    compute nothing that is in `records`, unchanged and of that `run_name`. name: of samples that
-    have none. run_name: kept on the records, for tables and to find the run by. found: called with
-    the results before they are written to `records`. Under torchrun the processes
-    share the work; all but the first get no results. Everything else is as on the command line
-    (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
+    "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to, beside which
+    a strip of the first samples is kept for people to look at. reuse: compute nothing that is in
+    `records`, unchanged and of that `run_name`. name: of samples that have none. run_name: kept on
+    the records, for tables and to find the run by. found: called with the results before they are
+    written to `records`. Under torchrun the processes share the work; all but the first get no
+    results. Everything else is as on the command line (`genbench fid --help`). Raises GenbenchError
+    or UsageError with the remedy.
     """
     if reuse and not records:
         raise UsageError("reuse looks for figures in a record file: name it with records=")
@@ -188,7 +191,18 @@ def evaluate(
             found(Results(measured))
         if kept and world.leads:
             append_records(kept, [record for record in measured if record not in known])
+            _keep_strips(kept, request.cache or cache_folder(), measured, bars)
     return Results(measured)
+
+
+def _keep_strips(
+    records: Path, cache: Path, measured: Sequence[QualityRecord], reporter: Reporter
+) -> None:
+    """Pictures of the first samples beside the records; the figures stand without them."""
+    try:
+        bring_beside(records, cache, (record.samples_digest for record in measured))
+    except GenbenchError as error:
+        reporter.note(f"no strip of samples beside the records: {error}")
 
 
 def throughput(

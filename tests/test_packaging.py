@@ -53,6 +53,9 @@ def test_the_wheel_carries_its_data(wheel: Path) -> None:
     for name in (*data, "audits.toml"):
         assert f"genbench/_tables/{name}" in names
     assert "genbench/py.typed" in names
+    assert "genbench/tables/page.css" in names
+    for part in ("report", "parts", "measured", "comparisons", "tables", "provenance"):
+        assert f"genbench/report/templates/{part}.html" in names
     for name in ("fashion-mnist-32.toml", "weights/model.safetensors", "weights/config.json"):
         assert f"genbench_adapters/biggan_deep/{name}" in names
     for family in ("adm", "hit", "emd"):

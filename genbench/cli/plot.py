@@ -25,8 +25,8 @@ def plot(
     What does not compare is drawn apart: a second figure goes to NAME-2.svg, and so on.
     """
     from genbench.cli.tables import read_all
-    from genbench.report.document import COMMANDS
-    from genbench.report.figures import KINDS, drawings
+    from genbench.report.figures import KINDS, figures_of
+    from genbench.report.hints import missing_commands
     from genbench.report.plots import also_saved
     from genbench.report.svg import title_of
     from genbench.runtime.files import refuse_input, replacing
@@ -36,17 +36,19 @@ def plot(
     if out.suffix not in _FORMATS:
         raise UsageError(f"--out {out}: end it in {', '.join(_FORMATS)}")
     refuse_input(out, records or ())
-    found = drawings(kind, read_all(records))
+    known = read_all(records)
+    found = figures_of(kind, known)
     if not found:
-        commands = " && ".join(COMMANDS[kind].splitlines())
-        raise GenbenchError(f"no data for {kind} is on record; this brings it: {commands}")
-    for number, draw in enumerate(found, start=1):
+        commands = " && ".join(missing_commands(kind, known))
+        remedy = f"; this brings it: {commands}" if commands else ": measure a model first"
+        raise GenbenchError(f"no data for {kind} is on record{remedy}")
+    for number, figure in enumerate(found, start=1):
         path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
         with replacing(path) as temporary:
             if path.suffix == ".svg":
-                text = draw()
+                text = figure.draw()
                 temporary.write_text(text, encoding="utf-8")
             else:
                 with also_saved(temporary, "png" if path.suffix == ".png" else "pdf"):
-                    text = draw()
+                    text = figure.draw()
         print(f"{title_of(text)}: {path}", file=sys.stderr)

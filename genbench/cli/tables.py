@@ -202,24 +202,37 @@ def report(
             show_default="the tables'",
         ),
     ] = 0,
+    title: Annotated[
+        str,
+        typer.Option(
+            help="Title of the page.", metavar="TEXT", show_default="Image generators, measured"
+        ),
+    ] = "",
     records: Records = None,
     cache: Cache = None,
 ) -> None:
     """Write tables, figures, samples and the provenance of every number as one HTML file.
 
-    The file needs no network and no other file. Samples come from the cache, if they are there.
+    The file needs no network and no other file. Samples are those that `fid` kept beside the
+    records, or the cache's.
     """
     import sys
+    from datetime import UTC, datetime
 
-    from genbench.report.document import report_html
+    from genbench.report.document import TITLE, report_html
     from genbench.runtime.files import refuse_input, replacing
-    from genbench.runtime.folders import cache_folder
+    from genbench.runtime.folders import cache_folder, default_records
     from genbench.tables.collection import all_tables
 
     refuse_input(out, records or ())
-    found = read_all(records)
+    files = {path: read_all([path]) if records else read_all(None)
+             for path in records or [default_records()]}  # fmt: skip
+    found = [record for one in files.values() for record in one]
     tables = all_tables(found, spec_folders(records), n)
-    text = report_html(found, tables, cache=cache or cache_folder())
+    text = report_html(
+        files, tables, cache=cache or cache_folder(), title=title or TITLE,
+        written=datetime.now(UTC).date().isoformat(),
+    )  # fmt: skip
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"{len(tables)} tables, {len(found)} records: {out}", file=sys.stderr)

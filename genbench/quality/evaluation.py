@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from genbench.detectors.contract import Detector
 from genbench.detectors.published_weights import detector_weight, fetch_weights
@@ -32,6 +34,7 @@ from genbench.quality.references import (
 from genbench.quality.reuse import figures_on_record
 from genbench.quality.source import SetSource, Source
 from genbench.quality.statistics_files import read_features
+from genbench.quality.strips import keep_strip
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.measurement import Environment, Subject
 from genbench.records.protocols import EvalProtocol, with_weights
@@ -92,7 +95,7 @@ def evaluate(
     metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
     source = _open_source(job)
     counts = sample_counts(request.counts, request.protocol, source.count, reporter)
-    partial = notes_on_parts(source, counts, reporter)
+    parts = notes_on_parts(source, counts, reporter)
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
     opened = _open_reference(job, source) if compares else None
@@ -118,7 +121,8 @@ def evaluate(
         return kept if world.leads else []
     possible = [metric for metric, _ in figures]
     reference = _reference(job, opened, detector, possible) if opened else None
-    samples = _extract(job, source, detector, list(detector.layers), max(counts))
+    keep = partial(keep_strip, _cache(job), source.digest())
+    samples = _extract(job, source, detector, list(detector.layers), max(counts), keep)
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:
@@ -129,7 +133,7 @@ def evaluate(
         identity=detector.identity, environment=_environment(job, source.subject()),
         notes=_weights_note(request), name=request.name,
     )  # fmt: skip
-    measured = recorded(run, values, reference, partial)
+    measured = recorded(run, values, reference, parts)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
@@ -254,12 +258,18 @@ def _reference(
 
 
 def _extract(
-    job: _Job, source: Source, detector: Detector, layers: Sequence[str], count: int
-) -> FeatureSet:
-    root = (job.request.cache or cache_folder()) / "features"
+    job: _Job, source: Source, detector: Detector, layers: Sequence[str], count: int,
+    first: Callable[[Tensor], object] | None = None,
+) -> FeatureSet:  # fmt: skip
+    root = _cache(job) / "features"
     return extract_features(
-        source, detector, layers, count, root=root, world=job.world, reporter=job.reporter
-    )
+        source, detector, layers, count, root=root, world=job.world, reporter=job.reporter,
+        first=first,
+    )  # fmt: skip
+
+
+def _cache(job: _Job) -> Path:
+    return job.request.cache or cache_folder()
 
 
 def _feasible(

@@ -6,7 +6,7 @@ one filled up with black: batch size, rank, resuming and the sample count change
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -125,17 +125,21 @@ def extract_features(
     root: Path,
     world: World,
     reporter: Reporter,
+    first: Callable[[Tensor], object] | None = None,
 ) -> ShardFeatures:
     """Features of the first `count` images of `source`, computing only the shards not yet kept.
 
     Every process of `world` computes its share; afterwards rank 0 can read all of them. The network
     calls of a model's samples lie beside their features, since a resumed run draws only what is
-    missing. Raises GenbenchError for bad images and for a full disk; finished shards stay.
+    missing. first: called with the first batch uint8 [n, 3, H, W] in the process that draws it.
+    Raises GenbenchError for bad images and for a full disk; finished shards stay.
     """
     folder = ShardFolder(root, feature_key(source, detector))
 
     def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
         for batch in rebatched(source.images(start, stop), DETECTOR_BATCH):
+            if start == 0 and first is not None:
+                first(batch)
             features = _detect(detector, batch)
             rows = {layer: features[layer].numpy() for layer in layers}
             following = start + len(batch)

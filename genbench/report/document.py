@@ -1,264 +1,246 @@
-"""The report: tables, figures, samples and provenance as one HTML file that needs nothing else."""
+"""The report: one HTML file that needs nothing else, as one would show it."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from genbench.errors import GenbenchError
 from genbench.records.kinds import QualityRecord, Record
-from genbench.report.curves import (
-    EvaluationPlot,
-    OptionSweep,
-    SpeedPlot,
-    batch_curves,
-    evaluation_plots,
-    labels_of,
-    quality_records,
-    speed_plots,
-    sweeps,
-)
-from genbench.report.extrapolation import count_curves, told_limit
-from genbench.report.plots import (
-    draw_batches,
-    draw_counts,
-    draw_evaluations,
-    draw_speed,
-    draw_sweeps,
-)
-from genbench.report.provenance import provenance_html, shown_interval, shown_number
-from genbench.report.samples import COLUMNS, Pairs, pairs_of
+from genbench.report.figures import COMPARISONS, Figure, speed_figures
+from genbench.report.headline import headlines
+from genbench.report.hints import missing_commands, sample_command
+from genbench.report.looks import Look, Looks, quality_subjects
+from genbench.report.provenance import FIGURE_HEADER, Cards
+from genbench.report.samples import Picture, pairs_of, picture_of, strip_of
 from genbench.report.svg import inline_svg
 from genbench.tables.build import Table
-from genbench.tables.html import rows_to_html, table_to_fragment
-from genbench.tables.html_page import page
+from genbench.tables.html import table_to_body
+from genbench.tables.html_page import stylesheet
+from genbench.tables.ranking import TIED, TIED_MARK
 
-Records = Sequence[Record]
-Rows = Sequence[Sequence[str]]
-Figure = tuple[str, str, Sequence[str], Rows]  # SVG, caption, and its data: header, rows
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-_FID = "genbench fid --model MODEL --res 32"
-COMMANDS = {  # what fills a figure that has no data yet
-    "speed": f"{_FID} -n 10000 --ci\ngenbench throughput --model MODEL --res 32",
-    "counts": f"{_FID} -n 2500 -n 5000 -n 7500 -n 10000 --metric fd --ci",
-    "sweeps": f"{_FID} -n 2000 --metric precision --metric recall --truncation 0.5\n"
-    f"{_FID} -n 2000 --metric precision --metric recall --classifier-scale 2",
-    "evaluations": f"{_FID} -n 2000 --metric fd --steps 50\n{_FID} -n 2000 --metric fd --steps 10",
-    "batches": "genbench throughput --model MODEL --res 32 --batch auto",
+TITLE = "Image generators, measured"
+SECTIONS = {
+    "measured": "What was measured here",
+    "comparisons": "Comparisons",
+    "tables": "Tables, published beside measured",
+    "provenance": "Provenance",
+}
+# Of markers, in a box of 10 by 10; the same shapes as matplotlib's of these letters.
+_SHAPES = {
+    "o": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
+    "s": "M1 1H9V9H1z",
+    "D": "M5 0L10 5L5 10L0 5z",
+    "^": "M5 .5L9.5 9.5H.5z",
+    "v": "M5 9.5L9.5 .5H.5z",
+    "P": "M3.3 .5H6.7V3.3H9.5V6.7H6.7V9.5H3.3V6.7H.5V3.3H3.3z",
+    "*": "M5 0L6.2 3.6H10L6.9 5.9L8.1 9.5L5 7.3L1.9 9.5L3.1 5.9L0 3.6H3.8z",
 }
 
 
-def report_html(records: Records, tables: Sequence[Table], *, cache: Path) -> str:
-    """The whole page. Raises GenbenchError when matplotlib is not installed."""
-    parts: dict[str, tuple[str, str]] = {
-        "tables": ("Tables", "".join(map(table_to_fragment, tables))),
-        "speed": ("Quality against speed", _speed(records)),
-        "counts": ("Quality against sample count", _counts(records)),
-        "sweeps": ("Precision against recall", _sweeps(records)),
-        "evaluations": ("Quality against network evaluations", _evaluations(records)),
-        "samples": ("Samples and their nearest references", _samples(records, cache)),
-        "batches": ("Throughput against batch size", _batches(records)),
-        "provenance": ("Environment and provenance", provenance_html(records)),
-    }  # fmt: skip
-    body = "".join(
-        f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>\n{text}</section>\n'
-        for name, (title, text) in parts.items()
-    )
-    sections = {name: title for name, (title, _) in parts.items()}
-    return page("genbench report", body, sections=sections)
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A picture of samples with its words."""
+
+    name: str
+    look: Look
+    picture: Picture
+    told: str
+    card: str
 
 
-def _figure(svg: str, name: str, caption: str, header: Sequence[str], rows: Rows) -> str:
-    """A figure with the same data as a table, for whoever cannot see it."""
-    return (
-        f"<figure>\n{inline_svg(svg, name)}<figcaption>{escape(caption)}</figcaption>\n</figure>\n"
-        f"<details><summary>Data of this figure</summary>\n"
-        f"{rows_to_html(caption, header, rows)}</details>\n"
-    )
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """What the page could show and cannot, and what brings it."""
+
+    title: str
+    reason: str
+    commands: Sequence[str]
 
 
-def _figures(name: str, figures: Iterable[Figure]) -> str:
-    """Several of one kind."""
-    return "".join(
-        _figure(svg, f"{name}{number}", caption, header, rows)
-        for number, (svg, caption, header, rows) in enumerate(figures)
-    )
+def report_html(
+    files: Mapping[Path, Sequence[Record]],
+    tables: Sequence[Table],
+    *,
+    cache: Path,
+    title: str = TITLE,
+    written: str = "",
+) -> str:
+    """The whole page.
 
-
-def _missing(name: str, what: str) -> str:
-    return (
-        f"<p>{escape(what)} These commands bring it:</p>\n"
-        f"<pre><code>{escape(COMMANDS[name])}</code></pre>\n"
-    )
-
-
-def _speed(records: Records) -> str:
-    plots = speed_plots(records)
-    if not plots:
-        return _missing("speed", "No model has both its quality and its speed on record.")
-    return _figures("speed", map(_speed_figure, plots))
-
-
-def _speed_figure(plot: SpeedPlot) -> Figure:
-    metric = plot.metric.upper()
-    caption = (
-        f"{metric} at {plot.samples:,} samples against images per second on {plot.device}; "
-        "dashed: no model is both better and faster than those on this line."
-    )
-    rows = [
-        [
-            *(point.model, shown_number(point.quality.value), shown_interval(point.quality)),
-            *(shown_number(point.speed.value), shown_interval(point.speed)),
-            "yes" if point.on_front else "no",
-        ]
-        for point in plot.points
-    ]
-    header = ["model", metric, "95% interval", "images/s", "interval", "on the Pareto front"]
-    return draw_speed(plot), caption, header, rows
-
-
-def _counts(records: Records) -> str:
-    curves = count_curves(records)
-    if not curves:
-        return _missing("counts", "No samples were measured at two counts or more.")
-    rows = [
-        [
-            curve.model,
-            curve.metric.upper(),
-            f"{count:,}",
-            shown_number(value),
-            told_limit(curve),
-        ]
-        for curve in curves
-        for count, value in zip(curve.counts, curve.values, strict=True)
-    ]
-    header = [
-        "model",
-        "metric",
-        "samples",
-        "value",
-        "at infinitely many samples, given the reference",
-    ]
-    caption = (
-        "Fréchet distance against the number of samples. Fewer samples make it too high; the line "
-        "fits a constant plus a multiple of 1/n, and the constant is free of that bias. A finite "
-        "reference makes it too high as well: what that adds is estimated from the reference's "
-        "two halves."
-    )
-    return _figure(draw_counts(curves), "counts", caption, header, rows)
-
-
-def _sweeps(records: Records) -> str:
-    found = sweeps(records)
-    if not found:
-        return _missing("sweeps", "No option, such as truncation or guidance scale, was swept.")
-    # Counts do not compare, and of one sweep at several the largest is the most exact.
-    most: dict[tuple[str, str], int] = {}
-    for curve in found:
-        swept = (curve.model, curve.option)
-        most[swept] = max(curve.samples, most.get(swept, 0))
-    kept = [curve for curve in found if curve.samples == most[curve.model, curve.option]]
-    counts = sorted({curve.samples for curve in kept})
-    return _figures(
-        "sweeps",
-        (_sweeps_figure([curve for curve in kept if curve.samples == count]) for count in counts),
+    files: each record file with its records. written: the day it is written, as it is shown. Raises
+    GenbenchError when jinja2 or matplotlib is not installed.
+    """
+    template = _templates().get_template("report.html")
+    records = [record for found in files.values() for record in found]
+    looks = Looks(records)
+    alone = len({path.name for path in files}) == len(files)
+    told = {path.name if alone else str(path): found for path, found in files.items()}
+    cards = Cards(told, looks)
+    subjects = quality_subjects(records)
+    comparisons, missing = _comparisons(records, looks)
+    pairs = list(_pairs(subjects, looks, cache))
+    strips, unseen = _strips(subjects, looks, cards, list(files), cache)
+    front = list(speed_figures(records, looks))
+    if not front:
+        reason = "no model has both its quality and its speed on record"
+        missing.insert(0, _missing("speed", "Quality against speed", reason, records))
+    return template.render(
+        title=title,
+        subtitle=_subtitle(records),
+        origin=_origin(files, written),
+        sections=[{"id": id, "title": text} for id, text in SECTIONS.items()],
+        headlines=headlines(records, looks, cards.of),
+        tied=(TIED_MARK, TIED),
+        first_commands=_first_commands(tables),
+        front=front,
+        strips=strips,
+        comparisons=comparisons,
+        pairs=pairs,
+        missing=[*missing, *unseen] if records else [],
+        tables=[_shown_table(table, cards) for table in tables],
+        cards=cards.all,
+        figure_header=FIGURE_HEADER,
     )
 
 
-def _sweeps_figure(curves: Sequence[OptionSweep]) -> Figure:
-    """Of sweeps at one sample count."""
-    rows = [
-        [curve.model, f"{curve.option.replace('_', ' ')} {setting}", *map(shown_number, figures)]
-        for curve in curves
-        for setting, *figures in zip(curve.settings, curve.precision, curve.recall, strict=True)
-    ]
-    caption = (
-        f"Precision against recall at {curves[0].samples:,} samples, over an option of each model."
+def _templates() -> Environment:
+    """Jinja's environment: every text escaped, an unknown name an error."""
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise GenbenchError("the report needs jinja2: pip install 'genbench[report]'") from error
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return draw_sweeps(curves), caption, ["model", "setting", "precision", "recall"], rows
-
-
-def _evaluations(records: Records) -> str:
-    plots = evaluation_plots(records)
-    if not plots:
-        return _missing("evaluations", "No sampler was measured at two numbers of evaluations.")
-    return _figures("evaluations", map(_evaluations_figure, plots))
-
-
-def _evaluations_figure(plot: EvaluationPlot) -> Figure:
-    metric = plot.metric.upper()
-    caption = (
-        f"{metric} at {plot.samples:,} samples against the network evaluations of one sample, "
-        "as counted while sampling; those of a guiding classifier come on top."
-    )
-    rows = [
-        [point.model, f"{point.evaluations:g}", shown_number(point.quality.value)]
-        for point in plot.points
-    ]
-    return draw_evaluations(plot), caption, ["model", "evaluations", metric], rows
-
-
-def _batches(records: Records) -> str:
-    curves = batch_curves(records)
-    if not curves:
-        return _missing("batches", "No throughput was measured at two batch sizes or more.")
-    rows = [
-        [curve.model, curve.device, str(batch), shown_number(rate)]
-        for curve in curves
-        for batch, rate in zip(curve.batches, curve.rates, strict=True)
-    ]
-    header = ["model", "device", "batch size", "images/s"]
-    caption = "Images per second against batch size."
-    return _figure(draw_batches(curves), "batches", caption, header, rows)
-
-
-def _samples(records: Records, cache: Path) -> str:
-    drawn = {
-        (record.model, record.card, record.samples_digest): record
-        for record in quality_records(records)
-        if record.card and record.samples_digest and record.reference
+    environment.globals |= {
+        "css": Markup(stylesheet()),
+        "shapes": _SHAPES,
+        "inline": lambda svg, prefix: Markup(inline_svg(svg, prefix)),
     }
-    pictures: dict[tuple[str, str], tuple[QualityRecord, Pairs | None]] = {}
-    for (model, card, _), record in drawn.items():  # one picture a model: of what is in the cache
-        if pictures.get((model, card), (record, None))[1] is None:
-            pictures[model, card] = (record, pairs_of(record, cache))
-    label = labels_of(records)
-    text, absent = "", []
-    for record, found in pictures.values():
-        if found is None:
-            absent.append(
-                f"genbench sample --model {record.model} --res {record.resolution} -n 64 "
-                f"--seed {record.seed} --out {record.model}.png"
-            )
+    environment.filters["markup"] = Markup
+    return environment
+
+
+def _subtitle(records: Sequence[Record]) -> str:
+    if not records:
+        return "nothing was measured yet"
+    days = sorted(record.created[:10] for record in records if record.created)
+    models = len({record.model for record in records if record.card})
+    others = len({record.model for record in records if not record.card})
+    runs = len({record.run for record in records})
+    when = f", measured {days[0]}" if days else ""
+    until = f" to {days[-1]}" if days and days[-1] != days[0] else ""
+    figures = _counted(len(records), "figure")
+    subjects = ((models, "model"), (others, "set of images"), (runs, "run"))
+    counted = [_counted(*pair) for pair in subjects if pair[0]]
+    return ", ".join([*counted, figures]) + when + until
+
+
+def _counted(number: int, name: str) -> str:
+    first, *rest = name.split(" ")
+    return " ".join([f"{number:,}", first + "s" * (number != 1), *rest])
+
+
+def _origin(files: Mapping[Path, Sequence[Record]], written: str) -> str:
+    told = ", ".join(f"{path} ({len(found):,})" for path, found in files.items())
+    day = f"; written {written} by genbench" if written else ""
+    return f"from the records of {told}{day}"
+
+
+def _first_commands(tables: Sequence[Table]) -> list[str]:
+    """Commands of the first table that any can fill: one of quality, one of speed."""
+    for table in tables:
+        commands = [cell.command for row in table.rows for cell in row.cells if cell.command]
+        kinds = {command.split()[1]: command for command in reversed(commands)}
+        if commands:
+            return list(reversed(kinds.values()))
+    return []
+
+
+def _comparisons(
+    records: Sequence[Record], looks: Looks
+) -> tuple[list[dict[str, Any]], list[Missing]]:
+    """The kinds of figure that there are, and those that are missing."""
+    there: list[dict[str, Any]] = []
+    missing = []
+    for kind in COMPARISONS:
+        figures: list[Figure] = list(kind.figures(records, looks))
+        if figures:
+            there.append({"name": kind.name, "title": kind.title, "figures": figures})
+        else:
+            missing.append(_missing(kind.name, kind.title, kind.missing, records))
+    return there, missing
+
+
+def _missing(name: str, title: str, reason: str, records: Sequence[Record]) -> Missing:
+    return Missing(title=title, reason=reason, commands=missing_commands(name, records))
+
+
+def _strips(
+    subjects: Sequence[QualityRecord], looks: Looks, cards: Cards, files: Sequence[Path],
+    cache: Path,
+) -> tuple[list[Shown], list[Missing]]:  # fmt: skip
+    """A strip of samples for every subject, and what brings those that are nowhere."""
+    strips, commands = [], []
+    for record in subjects:
+        strip = strip_of(record, files, cache)
+        if strip is not None:
+            seed = "" if record.seed is None else f" of seed {record.seed}"
+            told = f"the first {strip.count} samples{seed}"
+            strips.append(
+                Shown(
+                    name=looks.name(record), look=looks.look(record), picture=strip.picture,
+                    told=told, card=cards.of(record),
+                )
+            )  # fmt: skip
+        elif record.card:
+            commands.append(sample_command(record))
+    reason = "of some models there are none, neither beside the records nor in the cache"
+    missing = [Missing(title="First samples", reason=reason, commands=commands)]
+    return strips, missing if commands else []
+
+
+def _pairs(subjects: Sequence[QualityRecord], looks: Looks, cache: Path) -> Iterator[Any]:
+    """Samples with their nearest references, one picture a model: what the cache can give."""
+    done: set[tuple[str, str]] = set()
+    for record in subjects:
+        if not record.reference or (record.model, record.card) in done:
             continue
-        caption = f"{label(record)}, seed {record.seed}: samples"
-        if found.nearest:
-            caption += (
-                f" (odd rows) and below each its nearest image of {record.reference} by features "
-                f"of {record.detector} (even rows)"
-            )
-        file = io.BytesIO()
-        found.picture.save(file, format="PNG")
-        data = base64.b64encode(file.getvalue()).decode()
-        wide = max(found.picture.width, COLUMNS * 64)
-        text += (
-            f'<figure><img class="pixels" width="{wide}" src="data:image/png;base64,{data}" '
-            f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>\n'
-        )
-        if found.nearest:
-            pairs = enumerate(zip(found.nearest, found.distances, strict=True))
-            rows = [[str(i), str(index), f"{distance:.4g}"] for i, (index, distance) in pairs]
-            header = ["sample", "nearest reference image", "distance"]
-            text += (
-                "<details><summary>Data of this figure</summary>\n"
-                f"{rows_to_html(caption, header, rows)}</details>\n"
-            )
-    if absent:
-        commands = escape("\n".join(dict.fromkeys(absent)))
-        text += (
-            "<p>No drawn samples of these are in the cache; this draws them:</p>\n"
-            f"<pre><code>{commands}</code></pre>\n"
-        )
-    return text or "<p>No model is on record yet.</p>\n"
+        found = pairs_of(record, cache)
+        if found is None:
+            continue
+        done.add((record.model, record.card))
+        name = looks.name(record)
+        yield {
+            "look": looks.look(record),
+            "picture": picture_of(found.picture),
+            "title": f"{name}: nearest references",
+            "caption": f"{name}, seed {record.seed}: samples (odd rows) and below each its nearest "
+            f"image of {record.reference} by features of {record.detector} (even rows)",
+            "rows": [
+                [str(sample), str(index), f"{distance:.4g}"]
+                for sample, (index, distance) in enumerate(
+                    zip(found.nearest, found.distances, strict=True)
+                )
+            ],
+        }
+
+
+def _shown_table(table: Table, cards: Cards) -> dict[str, Any]:
+    measured = any(cell.measured is not None for row in table.rows for cell in row.cells)
+    return {
+        "title": table.title,
+        "body": table_to_body(table, cards.of),
+        "measured": measured,
+    }

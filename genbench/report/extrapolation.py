@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.records.kinds import QualityRecord, Record
-from genbench.report.curves import FRECHET, labels_of, quality_records
+from genbench.report.curves import FRECHET, Interval, quality_records
+from genbench.report.looks import Look, Looks, subject_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +17,11 @@ class CountCurve:
     """A Fréchet distance of one set of samples at several counts."""
 
     model: str
+    look: Look
     metric: str
     counts: tuple[int, ...]
     values: tuple[float, ...]
+    intervals: tuple[Interval, ...]
     limit: float  # at infinitely many samples, given the reference, by `extrapolated`
     slope: float
     uncertainty: float | None = None  # half a 95% interval of `limit`; None: no interval to go by
@@ -59,20 +62,20 @@ def limit_uncertainty(counts: Sequence[int], half_width: float) -> float:
     return half_width * math.sqrt(variance)
 
 
-def count_curves(records: Sequence[Record]) -> list[CountCurve]:
+def count_curves(records: Sequence[Record], looks: Looks | None = None) -> list[CountCurve]:
     """Fréchet distances at two counts or more of the same samples against the same reference.
 
     Figures of a singular covariance are left out: there the bias does not fall as 1/n.
     """
-    label = labels_of(records)
+    looks = looks or Looks(records)
     found: dict[tuple[Any, ...], dict[int, QualityRecord]] = {}
     for record in quality_records(records):
         if record.metric in FRECHET and record.samples_digest and not record.singular:
             compared = (record.protocol_digest, record.reference_digest, record.samples_digest)
-            key = (label(record), record.metric, *compared)
+            key = (subject_of(record), record.metric, *compared)
             found.setdefault(key, {})[record.samples] = record
     curves = []
-    for (model, metric, *_), values in found.items():
+    for (_, metric, *_), values in found.items():
         if len(values) > 1:
             counts = tuple(sorted(values))
             heights = tuple(values[count].value for count in counts)
@@ -82,8 +85,10 @@ def count_curves(records: Sequence[Record]) -> list[CountCurve]:
             bias = most.reference_bias
             curves.append(
                 CountCurve(
-                    model=model, metric=metric, counts=counts, values=heights, limit=limit,
-                    slope=slope, free=None if bias is None else limit - bias,
+                    model=looks.name(most), look=looks.look(most), metric=metric, counts=counts,
+                    values=heights, limit=limit, slope=slope,
+                    intervals=tuple((values[at].low, values[at].high) for at in counts),
+                    free=None if bias is None else limit - bias,
                     uncertainty=None if width is None else limit_uncertainty(counts, width),
                 )
             )  # fmt: skip

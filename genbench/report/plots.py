@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.errors import GenbenchError
-from genbench.report.curves import BatchCurve, EvaluationPlot, OptionSweep, SpeedPlot
+from genbench.records.kinds import QualityRecord
+from genbench.report.curves import BatchCurve, EvaluationPlot, Interval, OptionSweep, SpeedPlot
 from genbench.report.extrapolation import CountCurve, told_limit
-from genbench.report.svg import finished
+from genbench.report.labels import Box, SideLabel, label_sides, labels_beside, write_beside
+from genbench.report.looks import Look
+from genbench.report.svg import FRONT, GRID, INK, PAPER, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; markers differ as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vP*"
+_TOUCHING = 20.0  # area that two labels may share unseen, in squares of 1/72 inch
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and enlarged
     "svg.hashsalt": "genbench",  # equal figures, equal bytes
@@ -28,9 +29,12 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#dddddd",
     "axes.axisbelow": True,
-    "legend.frameon": False,
+    "grid.color": GRID,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
 }
 
 
@@ -48,51 +52,77 @@ def also_saved(path: Path, kind: Literal["png", "pdf"]) -> Iterator[None]:
 
 
 def draw_speed(plot: SpeedPlot) -> str:
-    """Fréchet distance over images a second, both logarithmic, with the Pareto front."""
+    """Fréchet distance over images a second, both logarithmic, with the Pareto front in steps."""
     with _figure() as (axes, save):
-        front = [point for point in plot.points if point.on_front]
-        axes.plot(
-            [point.speed.value for point in front],
-            [point.quality.value for point in front],
-            color="#888888", linestyle="--", linewidth=1, label="Pareto front", zorder=1,
-        )  # fmt: skip
-        for number, point in enumerate(plot.points):
-            x, y = point.speed, point.quality
-            axes.errorbar(
-                [x.value], [y.value],
-                xerr=_bars(x.value, x.low, x.high), yerr=_bars(y.value, y.low, y.high),
-                **_look(number), capsize=2, linestyle="none",
+        for point in plot.points:
+            _points(
+                axes, point.look, [point.speed.value], [point.quality.value],
+                across=[(point.speed.low, point.speed.high)],
+                up=[(point.quality.low, point.quality.high)],
             )  # fmt: skip
-            axes.annotate(
-                point.model, (x.value, y.value), xytext=(6, 6), textcoords="offset points"
-            )
         _logarithmic(axes, "xy")
+        axes.margins(0.18)
         axes.set_xlabel(f"images per second on {plot.device}, more is better")
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
-        axes.legend()
+        front = [point for point in plot.points if point.on_front]
+        _steps(axes, [(point.speed.value, point.quality.value) for point in front])
+        _name(axes, plot)
         title = f"{plot.metric.upper()} against speed, protocol {plot.protocol}"
         leaders = ", ".join(point.model for point in front)
         return save(
-            title, f"Scatter plot with logarithmic axes on {plot.device}; on the front: {leaders}."
+            title,
+            f"Scatter plot with logarithmic axes on {plot.device}, the Pareto front as steps; on "
+            f"the front: {leaders}.",
         )
+
+
+def _name(axes: Axes, plot: SpeedPlot) -> None:
+    """Names beside the points; where they would meet, numbers from the top, and names at the
+    side."""
+    points = sorted(plot.points, key=lambda point: -point.quality.value)
+    places = [(point.speed.value, point.quality.value) for point in points]
+    bars = [_bar(point.speed.value, point.quality) for point in points]
+    labels = labels_beside(axes, places, [point.model for point in points], 9, bars)
+    if any(label.crossed > _TOUCHING for label in labels):
+        numbers = [str(number) for number in range(1, len(points) + 1)]
+        labels = labels_beside(axes, places, numbers, 9, bars)
+        label_sides(
+            axes,
+            [
+                SideLabel(f"{number} {point.model}", point.quality.value, point.look)
+                for number, point in zip(numbers, points, strict=True)
+            ],
+        )
+    write_beside(axes, labels, 9)
+
+
+def _steps(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
+    """What can be had at each speed: the best quality of all that are as fast. From the left border
+    to the fastest, whose step goes up to the upper border."""
+    left, top = axes.get_xlim()[0], axes.get_ylim()[1]
+    rising = sorted(front)
+    xs = [left, *(x for x, _ in rising), rising[-1][0]]
+    ys = [rising[0][1], *(y for _, y in rising), top]
+    axes.plot(xs, ys, drawstyle="steps-pre", color=FRONT, linestyle="--", linewidth=1, zorder=1)
+    axes.set_xlim(left=left)
+    axes.set_ylim(top=top)
 
 
 def draw_counts(curves: Sequence[CountCurve]) -> str:
     """Fréchet distance over the sample count with the fitted 1/n line and its limit."""
     with _figure() as (axes, save):
         names = "/".join(sorted({curve.metric.upper() for curve in curves}))
-        for number, curve in enumerate(curves):
-            look = _look(number)
-            axes.plot(curve.counts, curve.values, **look, linestyle="none", label=curve.model)
+        for curve in curves:
+            _points(axes, curve.look, curve.counts, curve.values, up=curve.intervals)
             least, most = curve.counts[0], curve.counts[-1] * 4
             steps = [least * (most / least) ** (step / 60) for step in range(61)]
             fitted = [curve.limit + curve.slope / step for step in steps]
-            axes.plot(steps, fitted, color=look["color"], linewidth=1)
-            axes.axhline(curve.limit, color=look["color"], linewidth=1, linestyle=":")
+            axes.plot(steps, fitted, color=curve.look.colour, linewidth=1)
+            axes.axhline(curve.limit, color=curve.look.colour, linewidth=1, linestyle=":")
         _logarithmic(axes, "xy")
         axes.set_xlabel("samples")
         axes.set_ylabel(f"{names}, less is better")
-        axes.legend()
+        label_sides(axes, [SideLabel(item.model, item.limit, item.look) for item in curves])
         limits = "; ".join(f"{curve.model} {told_limit(curve)}" for curve in curves)
         return save(
             f"{names} against sample count",
@@ -105,16 +135,29 @@ def draw_counts(curves: Sequence[CountCurve]) -> str:
 def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
     """Precision over recall, a line a model, each point at one setting of its option."""
     with _figure() as (axes, save):
-        for number, curve in enumerate(curves):
-            name = f"{curve.model}, {curve.option.replace('_', ' ')}"
-            axes.plot(curve.recall, curve.precision, **_look(number), linewidth=1, label=name)
-            for place in zip(curve.recall, curve.precision, curve.settings, strict=True):
-                axes.annotate(
-                    place[2], place[:2], xytext=(5, 5), textcoords="offset points", fontsize=8
-                )
+        for curve in curves:
+            axes.plot(curve.recall, curve.precision, color=curve.look.colour, linewidth=1)
+            _points(
+                axes, curve.look, curve.recall, curve.precision,
+                across=[(recall.low, recall.high) for _, recall in curve.pairs],
+                up=[(precision.low, precision.high) for precision, _ in curve.pairs],
+            )  # fmt: skip
+        axes.margins(0.1)
         axes.set_xlabel("recall, more is better")
         axes.set_ylabel("precision, more is better")
-        axes.legend()
+        places = [pair for item in curves for pair in zip(item.recall, item.precision, strict=True)]
+        settings = [text for curve in curves for text in curve.settings]
+        write_beside(axes, labels_beside(axes, places, settings, 8), 8)
+        label_sides(
+            axes,
+            [
+                SideLabel(
+                    f"{curve.model}, {curve.option.replace('_', ' ')}",
+                    sum(curve.precision) / len(curve.precision), curve.look,
+                )
+                for curve in curves
+            ],
+        )  # fmt: skip
         swept = ", ".join(sorted({curve.option.replace("_", " ") for curve in curves}))
         return save(
             "Precision against recall",
@@ -125,18 +168,19 @@ def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
 def draw_evaluations(plot: EvaluationPlot) -> str:
     """Fréchet distance over network evaluations, both logarithmic, a line a model."""
     with _figure() as (axes, save):
-        models = list(dict.fromkeys(point.model for point in plot.points))
-        for number, model in enumerate(models):
+        ends = []
+        for model in dict.fromkeys(point.model for point in plot.points):
             points = [point for point in plot.points if point.model == model]
-            axes.plot(
-                [point.evaluations for point in points],
-                [point.quality.value for point in points],
-                **_look(number), linewidth=1, label=model,
-            )  # fmt: skip
+            look, values = points[0].look, [point.quality.value for point in points]
+            evaluations = [point.evaluations for point in points]
+            axes.plot(evaluations, values, color=look.colour, linewidth=1)
+            intervals = [(point.quality.low, point.quality.high) for point in points]
+            _points(axes, look, evaluations, values, up=intervals)
+            ends.append(SideLabel(model, values[-1], look))
         _logarithmic(axes, "xy")
         axes.set_xlabel("network evaluations of one sample, fewer are faster")
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
-        axes.legend()
+        label_sides(axes, ends)
         told = "; ".join(
             f"{point.model} at {point.evaluations:g}: {point.quality.value:.4g}"
             for point in plot.points
@@ -147,21 +191,51 @@ def draw_evaluations(plot: EvaluationPlot) -> str:
 def draw_batches(curves: Sequence[BatchCurve]) -> str:
     """Images a second over the batch size, both logarithmic."""
     with _figure() as (axes, save):
-        for number, curve in enumerate(curves):
-            name = f"{curve.model} on {curve.device}"
-            axes.plot(curve.batches, curve.rates, **_look(number), linewidth=1, label=name)
+        several = len({curve.device for curve in curves}) > 1
+        ends = []
+        for curve in curves:
+            axes.plot(curve.batches, curve.rates, color=curve.look.colour, linewidth=1)
+            _points(axes, curve.look, curve.batches, curve.rates, up=curve.intervals)
+            name = f"{curve.model} on {curve.device}" if several else curve.model
+            ends.append(SideLabel(name, curve.rates[-1], curve.look))
         axes.set_xscale("log", base=2)
         _logarithmic(axes, "y")
         axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_xlabel("batch size")
+        axes.set_xlabel("batch size" if several else f"batch size on {curves[0].device}")
         axes.set_ylabel("images per second, more is better")
-        axes.legend()
+        label_sides(axes, ends)
         best = "; ".join(
             f"{curve.model} {max(curve.rates):.4g} at batch "
             f"{curve.batches[curve.rates.index(max(curve.rates))]}"
             for curve in curves
         )
         return save("Throughput against batch size", f"Fastest: {best}.")
+
+
+def _points(
+    axes: Axes, look: Look, xs: Sequence[float], ys: Sequence[float], *,
+    up: Sequence[Interval], across: Sequence[Interval] | None = None,
+) -> None:  # fmt: skip
+    """Points with error bars where there are intervals."""
+    axes.errorbar(
+        list(xs), list(ys), yerr=_bars(ys, up), xerr=_bars(xs, across) if across else None,
+        color=look.colour, marker=look.marker, markersize=5, linestyle="none", elinewidth=1,
+        capsize=2, zorder=3,
+    )  # fmt: skip
+
+
+def _bar(x: float, record: QualityRecord) -> Box:
+    """Where the upright bar of a point stands, in data coordinates."""
+    low, high = (record.value if end is None else end for end in (record.low, record.high))
+    return (x, low, x, high)
+
+
+def _bars(values: Sequence[float], ends: Sequence[Interval]) -> list[list[float]]:
+    """How far bars reach below and above; nowhere without an interval."""
+    pairs = list(zip(values, ends, strict=True))
+    below = [0.0 if low is None else max(value - low, 0.0) for value, (low, _) in pairs]
+    above = [0.0 if high is None else max(high - value, 0.0) for value, (_, high) in pairs]
+    return [below, above]
 
 
 def _logarithmic(axes: Axes, which: str) -> None:
@@ -171,19 +245,11 @@ def _logarithmic(axes: Axes, which: str) -> None:
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis
         (axes.set_xscale if name == "x" else axes.set_yscale)("log")
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter("{x:,.4g}")
+        least, most = axes.get_xlim() if name == "x" else axes.get_ylim()
+        subs = (1.0, 2.0, 5.0) if most < 100 * least else (1.0,)  # so that numbers do not meet
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter("{x:,.6g}")
         axis.set_minor_formatter(NullFormatter())
-
-
-def _look(number: int) -> dict[str, Any]:
-    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-
-
-def _bars(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
-    if low is None or high is None:
-        return None
-    return [[max(value - low, 0.0)], [max(high - value, 0.0)]]
 
 
 class _Saver:
@@ -212,6 +278,6 @@ def _figure() -> Iterator[tuple[Axes, _Saver]]:
     except ImportError as error:
         raise GenbenchError("figures need matplotlib: pip install 'genbench[report]'") from error
     with rc_context(_STYLE):
-        figure = Figure(figsize=(6.4, 4.2))
+        figure = Figure(figsize=(4.4, 3.4), dpi=72)
         FigureCanvasSVG(figure)
         yield figure.add_subplot(), _Saver(figure)

@@ -1,81 +1,137 @@
-"""Where every number of the report comes from."""
+"""Where every number of the page comes from: a card a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from genbench.records.kinds import QualityRecord, Record
-from genbench.tables.html import rows_to_html
+from genbench.records.measurement import Scalar
+from genbench.report.looks import Look, Looks
+from genbench.report.numbers import plain, shown_interval
 
 
-def shown_number(value: float | None) -> str:
-    """A number as the page shows it."""
-    return "–" if value is None else f"{value:.6g}"
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A run of one model or set of images. facts: name to text; figures: what it measured."""
+
+    id: str
+    title: str
+    look: Look
+    run: str
+    facts: Mapping[str, str]
+    command: str
+    figures: Sequence[Sequence[str]]
+    notes: Sequence[str]
 
 
-def shown_interval(record: Record) -> str:
-    """A record's interval as the page shows it."""
-    if record.low is None or record.high is None:
-        return "–"
-    return f"{record.low:.6g} … {record.high:.6g}"
+FIGURE_HEADER = (
+    "metric", "value", "unit", "95% interval", "samples", "how the interval was computed"
+)  # fmt: skip
 
 
-def provenance_html(records: Sequence[Record]) -> str:
-    """Every run, and folded below it every number on record."""
-    if not records:
-        return "<p>There are no records yet.</p>\n"
-    runs = {record.run: record for record in records}
-    described = [[run, *_origin(record)] for run, record in runs.items()]
-    header = ["run", "model", "weights", "drawn with", "protocol", "detector", "machine",
-              "software", "command"]  # fmt: skip
-    figures = [
-        [record.run, record.model, record.metric, shown_number(record.value), record.unit,
-         shown_interval(record), f"{record.samples:,}", _reference(record), record.interval,
-         "; ".join(record.notes)]
-        for record in records
-    ]  # fmt: skip
-    columns = ["run", "model", "metric", "value", "unit", "95% interval", "samples", "reference",
-               "how the interval was computed", "notes"]  # fmt: skip
-    return (
-        rows_to_html("Runs: what was measured, with what and where", header, described)
-        + f"<details><summary>Every number on record ({len(figures):,})</summary>\n"
-        + rows_to_html("Every number on record", columns, figures)
-        + "</details>\n"
-    )
+class Cards:
+    """The cards of all records, and which one a record stands on.
+
+    files: each record file with its records.
+    """
+
+    def __init__(self, files: Mapping[str, Sequence[Record]], looks: Looks) -> None:
+        self._ids: dict[tuple[str, str], str] = {}
+        grouped: dict[str, list[Record]] = {}
+        places: dict[str, dict[str, None]] = {}
+        for name, records in files.items():
+            for record in records:
+                key = (record.run, looks.name(record))
+                if key not in self._ids:
+                    self._ids[key] = self._free_id(record.run)
+                grouped.setdefault(self._ids[key], []).append(record)
+                places.setdefault(self._ids[key], {})[name] = None
+        self._looks = looks
+        self.all = [_card(id, found, list(places[id]), looks) for id, found in grouped.items()]
+
+    def of(self, record: Record) -> str:
+        """The id of the record's card."""
+        return self._ids[record.run, self._looks.name(record)]
+
+    def _free_id(self, run: str) -> str:
+        """An id that a fragment can name, whatever the run is called."""
+        wanted = f"run-{re.sub('[^A-Za-z0-9]+', '-', run)}"
+        taken, name, number = set(self._ids.values()), wanted, 2
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        return name
 
 
-def _reference(record: Record) -> str:
-    return record.reference if isinstance(record, QualityRecord) else ""
+def _card(id: str, records: Sequence[Record], files: Sequence[str], looks: Looks) -> Card:
+    last = records[-1]
+    facts = dict(_facts(records)) | {"record file": ", ".join(files)}
+    return Card(
+        id=id,
+        title=looks.name(last),
+        look=looks.look(last),
+        run=last.run,
+        facts={name: text for name, text in facts.items() if text},
+        command=" ".join(last.environment.command),
+        figures=[
+            [record.metric, plain(record.value), record.unit, shown_interval(record),
+             f"{record.samples:,}", record.interval]
+            for record in records
+        ],
+        notes=list(dict.fromkeys(note for record in records for note in record.notes)),
+    )  # fmt: skip
 
 
-def _origin(record: Record) -> Iterator[str]:
-    """The texts that say where a run's figures come from."""
+def _facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+    """What a run was, by name; empty texts where it has no such thing."""
+    record = records[-1]
+    quality = [item for item in records if isinstance(item, QualityRecord)]
+    compared = next((item for item in quality if item.reference), None)
     environment, packages = record.environment, record.environment.packages
-    quality = record if isinstance(record, QualityRecord) else None
 
     def told(**values: object) -> str:
         return ", ".join(f"{name} {value}" for name, value in values.items() if value)
 
-    yield _joined(record.model, record.card if record.card != record.model else "")
-    digest = f"SHA-256 {record.checkpoint_digest[:12]}" if record.checkpoint_digest else ""
-    yield _joined(record.weight_kind, record.checkpoint, digest)
-    options = ", ".join(f"{name} {value}" for name, value in record.options.items())
-    seed = "" if record.seed is None else f"seed {record.seed}"
-    samples = quality.samples_digest[:12] if quality else ""
-    yield _joined(seed, told(labels=record.labels), options, record.arithmetic,
-                  told(code=record.code_digest, samples=samples))  # fmt: skip
-    yield f"{record.protocol} [{record.protocol_digest}]"
-    yield quality.detector if quality else ""
-    yield _joined(
+    yield "model", _joined(record.model, record.card if record.card != record.model else "")
+    digest = f"SHA-256 {record.checkpoint_digest}" if record.checkpoint_digest else ""
+    kind = "" if record.weight_kind == "none" else record.weight_kind
+    yield "weights", _joined(kind, record.checkpoint, digest)
+    yield "seed", "" if record.seed is None else str(record.seed)
+    options = {name: value for name, value in record.options.items() if value not in (None, "")}
+    yield "options", _told_options(options)
+    block = "" if record.block is None else f"blocks of {record.block}"
+    yield "drawn with", _joined(told(labels=record.labels), record.arithmetic, block,
+                                told(code=record.code_digest))  # fmt: skip
+    yield "samples", quality[-1].samples_digest if quality else ""
+    yield "protocol", f"{record.protocol} [{record.protocol_digest}]"
+    yield "detector", _detector(quality[-1]) if quality else ""
+    if compared:
+        images = f"{compared.reference_samples:,} images" if compared.reference_samples else ""
+        yield "reference", _joined(f"{compared.reference} [{compared.reference_digest}]", images)
+    yield "device", _joined(
         environment.device,
-        told(platform=environment.platform, threads=environment.threads,
-             processors=environment.processors, processes=environment.processes),
+        told(threads=environment.threads, processors=environment.processors,
+             processes=environment.processes),
     )  # fmt: skip
-    versions = told(genbench=environment.genbench, git=environment.git,
-                    torch=packages.get("torch"), numpy=packages.get("numpy"),
-                    cuda=environment.cuda)  # fmt: skip
-    yield _joined(versions, record.created)
-    yield " ".join(environment.command)
+    yield "platform", environment.platform
+    yield "versions", told(genbench=environment.genbench, git=environment.git,
+                           python=environment.python, torch=packages.get("torch"),
+                           numpy=packages.get("numpy"), cuda=environment.cuda)  # fmt: skip
+    yield "date", record.created
+
+
+def _told_options(options: Mapping[str, Scalar]) -> str:
+    """A family's options as words."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in options.items()
+    )
+
+
+def _detector(record: QualityRecord) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in record.detector_identity.items())
+    return f"{record.detector} ({told})" if told else record.detector
 
 
 def _joined(*texts: str) -> str:

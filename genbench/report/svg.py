@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from genbench.report.looks import COLOURS
+
+# What plots are drawn in on white paper. In a page each becomes the stylesheet's own colour, which
+# follows the reader's scheme; the paper is the page's.
+INK, PAPER, GRID, FRONT = "#1b1b1b", "#ffffff", "#dddddd", "#707070"
+_VARIABLES = {
+    INK: "currentColor",
+    PAPER: f"var(--paper, {PAPER})",
+    GRID: f"var(--grid, {GRID})",
+    FRONT: f"var(--muted, {FRONT})",
+    **{colour: f"var(--series-{number}, {colour})" for number, colour in enumerate(COLOURS)},
+}
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 
@@ -40,16 +53,24 @@ def title_of(svg: str) -> str:
 
 
 def inline_svg(svg: str, prefix: str) -> str:
-    """An SVG file's text ready to stand in an HTML page, its ids made the page's own."""
+    """An SVG file's text ready to stand in an HTML page: its ids made the page's own, its colours
+    those of the page's scheme."""
     root = ElementTree.fromstring(svg)
     _rename(root, lambda name: f"{prefix}-{name}")
     labels = root.attrib.get("aria-labelledby", "").split()
     root.set("aria-labelledby", " ".join(f"{prefix}-{name}" for name in labels))
+    root.set("class", "plot")
     for element in root.iter():  # HTML knows SVG by its tags, without namespaces
         element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
         for name in [name for name in element.attrib if name.startswith("{")]:
             element.set(name.partition("}")[2], element.attrib.pop(name))
+        if "style" in element.attrib:
+            element.set("style", re.sub("#[0-9a-f]{6}", _in_scheme, element.attrib["style"]))
     return f"{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def _in_scheme(colour: re.Match[str]) -> str:
+    return _VARIABLES.get(colour[0], colour[0])
 
 
 def _rename(root: Element, new: Callable[[str], str]) -> None:

@@ -12,7 +12,8 @@ from genbench.runtime.arithmetic import Arithmetic
 from genbench.speed.datasheets import Gpu, recognised
 from genbench.speed.memory import MemoryMeter, meter_for
 from genbench.speed.power import PowerLog, PowerMonitor, power_monitor
-from genbench.speed.timing import Effort, Stopwatch, stopwatch_for, timed
+from genbench.speed.stopwatches import Stopwatch, stopwatch_for
+from genbench.speed.timing import Effort, timed
 
 _MATMUL = {"cuda": 8192, "cpu": 1024}  # side of the square matrices
 _SECONDS = {"cuda": 30.0, "cpu": 5.0}  # of a measured window, unless the user says

@@ -16,15 +16,8 @@ from genbench.speed.flops import evaluations_of, sampling_flops
 from genbench.speed.instruments import Laboratory
 from genbench.speed.memory import noticing_memory, refusing_memory
 from genbench.speed.power import PowerLog
-from genbench.speed.timing import (
-    Effort,
-    Timing,
-    WarmUp,
-    Work,
-    latency,
-    timed,
-    warm_up_by_parts,
-)
+from genbench.speed.stopwatches import Work
+from genbench.speed.timing import Effort, Timing, WarmUp, latency, timed, warm_up_by_parts
 
 _TRIALS, _FEWEST = 5, 3  # trials at least, and of a long trajectory
 

@@ -11,6 +11,7 @@ from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
 from genbench.tables.published import QUALITY, PublishedValue, find_published
+from genbench.tables.ranking import Standing, standings
 from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
 
 
@@ -23,7 +24,7 @@ class Cell:
     value: float | None = None  # the measured number
     command: str = ""  # makes the missing record; empty: measured, or nothing can
     best_published: bool = False
-    best_measured: bool = False
+    standing: Standing = ""  # of the measured value in its group
 
     @property
     def difference(self) -> float | None:
@@ -111,7 +112,7 @@ def build_table(
     rows = [row for row in rows if any(cell != Cell() for cell in row.cells)]
     for position, column in enumerate(spec.columns):
         if column.higher_is_better is not None:
-            rows = list(with_best(rows, position, higher=column.higher_is_better))
+            rows = list(with_best(rows, position, column, higher=column.higher_is_better))
     return Table(
         name=spec.name,
         title=spec.title,
@@ -212,20 +213,24 @@ def _protocol(
     return None if column.quality is None else protocols[wanted.protocol]
 
 
-def with_best(rows: Sequence[TableRow], position: int, *, higher: bool) -> Iterator[TableRow]:
-    """The rows with the best published and the best measured value of each group marked, of the
-    column at that position."""
-    for row in rows:
+def with_best(
+    rows: Sequence[TableRow], position: int, column: Column, *, higher: bool
+) -> Iterator[TableRow]:
+    """The rows with each group's best published value of a column marked, and how the measured
+    ones stand. position: the column's."""
+    standing: list[Standing] = [""] * len(rows)
+    if column.value == "value":  # what stands beside it, such as a share, has no interval
+        for group in dict.fromkeys(row.group for row in rows):
+            own = [row.cells[position].measured if row.group == group else None for row in rows]
+            found = standings(own, higher=higher)
+            standing = [new or old for new, old in zip(found, standing, strict=True)]
+    for row, stands in zip(rows, standing, strict=True):
         cell = row.cells[position]
         peers = [peer.cells[position] for peer in rows if peer.group == row.group]
         printed = [number for peer in peers if (number := _number(peer)) is not None]
-        found = [peer.value for peer in peers if peer.value is not None]
-        best = max if higher else min
-        marked = replace(
-            cell,
-            best_published=len(printed) > 1 and _number(cell) == best(printed),
-            best_measured=len(found) > 1 and cell.value == best(found),
-        )
+        best = (max if higher else min)(printed, default=None)
+        leads = len(printed) > 1 and _number(cell) == best
+        marked = replace(cell, best_published=leads, standing=stands)
         cells = (*row.cells[:position], marked, *row.cells[position + 1 :])
         yield replace(row, cells=cells)
 

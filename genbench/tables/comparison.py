@@ -147,10 +147,11 @@ def compare_runs(first: Run, second: Run) -> list[Comparison]:
     for a, b in pairs:
         if reason := incomparable(a, b):
             raise UsageError(f"the runs do not compare: {a.metric}: {reason}")
-    return [_compared(a, b) for a, b in pairs]
+    return [compared(a, b) for a, b in pairs]
 
 
-def _compared(a: Record, b: Record) -> Comparison:
+def compared(a: Record, b: Record) -> Comparison:
+    """Two figures of one metric that compare, by their intervals as `compare_runs` says."""
     difference = b.value - a.value
     uncertainty = None
     if None not in (a.low, a.high, b.low, b.high):

@@ -66,7 +66,7 @@ def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
     ]  # fmt: skip
     for position, column in enumerate(columns):
         if column.higher_is_better is not None:
-            built = list(with_best(built, position, higher=column.higher_is_better))
+            built = list(with_best(built, position, column, higher=column.higher_is_better))
     return Table(
         name="records", title=_title(chosen), notes=tuple(_notes(chosen, quality)),
         columns=tuple(columns), rows=tuple(built),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 
+from genbench.records.kinds import Record
 from genbench.tables.build import Table
 from genbench.tables.html_page import page
 from genbench.tables.layout import Entry, Grid, Heading, lay_out
@@ -22,7 +23,13 @@ def table_to_fragment(table: Table) -> str:
     return f"<h3>{escape(table.title)}</h3>\n{_fragment(table)}"
 
 
-def _fragment(table: Table) -> str:
+def table_to_body(table: Table, card_of: Callable[[Record], str]) -> str:
+    """The same without the title. card_of: the id that a measured number links to, of what the page
+    says about its record."""
+    return _fragment(table, card_of)
+
+
+def _fragment(table: Table, card_of: Callable[[Record], str] | None = None) -> str:
     grid = lay_out(table)
     width = 1 + sum(len(heading.parts) for heading in grid.headings)
     bodies = []
@@ -31,7 +38,7 @@ def _fragment(table: Table) -> str:
         if group:
             rows = f'<tr><th scope="rowgroup" colspan="{width}">{escape(group)}</th></tr>\n'
         for line in members:
-            cells = "".join(map(_cell, line.entries))
+            cells = "".join(_cell(entry, card_of) for entry in line.entries)
             rows += f'<tr><th scope="row">{escape(line.label)}</th>{cells}</tr>\n'
         bodies.append(f"<tbody>\n{rows}</tbody>\n")
     return (
@@ -79,12 +86,16 @@ def _head(headings: Sequence[Heading]) -> str:
     return f'<thead><tr><td rowspan="2"></td>{tops}</tr>\n<tr>{parts}</tr></thead>\n'
 
 
-def _cell(entry: Entry) -> str:
-    text = escape(entry.text)
+def _cell(entry: Entry, card_of: Callable[[Record], str] | None) -> str:
+    value, between, spread = entry.text.partition(" ± ")
+    text = escape(value)
+    if card_of and entry.record is not None:
+        text = f'<a href="#{escape(card_of(entry.record))}">{text}</a>'
     if entry.best:
         text = f"<strong>{text}</strong>"
     marks = f"<sup>{escape(' '.join(entry.marks))}</sup>" if entry.marks else ""
-    return f"<td>{text}{marks}</td>"
+    interval = f" <small>± {escape(spread)}</small>" if between else ""
+    return f"<td>{text}{marks}{interval}</td>"
 
 
 def _notes(grid: Grid) -> str:

@@ -9,6 +9,7 @@ from genbench.records.kinds import Record, SpeedRecord
 from genbench.tables.build import Cell, Table, TableRow
 from genbench.tables.numbers import shown_number, with_spread
 from genbench.tables.published import PublishedValue
+from genbench.tables.ranking import TIED, TIED_MARK
 from genbench.tables.remarks import Figure, Marks, Remark, shared_remarks
 from genbench.tables.specs import Column
 
@@ -27,15 +28,17 @@ _ORIGINS = {
     "converted": Remark("weights converted from the official ones"),
     "given": Remark("weights the user named, of which no more is known"),
 }
+_TIED = Remark(TIED, TIED_MARK)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One printed entry."""
+    """One printed entry. record: of a measured number."""
 
     text: str = ""
     best: bool = False
     marks: tuple[str, ...] = ()
+    record: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,14 @@ def _parts(table: Table, position: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Noted:
-    """An entry before its marks. figure: what it may be marked for; None: nothing ever is."""
+    """An entry before its marks. figure: what it may be marked for; None: nothing ever is.
+    record: of a measured number. tied: with the best."""
 
     text: str = ""
     best: bool = False
     figure: Figure | None = None
+    record: Record | None = None
+    tied: bool = False
 
 
 def _noted(part: str, row: TableRow, column: Column, cell: Cell) -> _Noted:
@@ -150,7 +156,7 @@ def _noted(part: str, row: TableRow, column: Column, cell: Cell) -> _Noted:
     text = " ".join([*(remark.symbol for remark in remarks if remark.before), text])
     own = column.value == "value"  # unlike NFE, which stands beside the figure that remarks are on
     noted = Figure(name, column.title, part, remarks) if own or remarks else None
-    return _Noted(text, cell.best_measured, noted)
+    return _Noted(text, cell.standing == "best", noted, cell.measured, cell.standing == "tied")
 
 
 def _difference(cell: Cell, column: Column) -> str:
@@ -161,12 +167,13 @@ def _difference(cell: Cell, column: Column) -> str:
 
 
 def _marked(item: _Noted, shared: Mapping[tuple[str, Remark], str], marks: Marks) -> Entry:
-    figure = item.figure
-    if figure is None:
-        return Entry(item.text, item.best)
-    left = [remark for remark in figure.remarks if (figure.part, remark) not in shared]
+    left = [_TIED] if item.tied else []
+    if item.figure is not None:
+        part = item.figure.part
+        left += [remark for remark in item.figure.remarks if (part, remark) not in shared]
     given = [(marks.mark(remark), remark.before) for remark in left]
-    return Entry(item.text, item.best, tuple(mark for mark, before in given if not before))
+    shown = tuple(mark for mark, before in given if not before)
+    return Entry(item.text, item.best, shown, item.record)
 
 
 def _published_remarks(value: PublishedValue) -> Iterator[Remark]:

@@ -128,7 +128,9 @@ def test_batch_sizes_come_from_sweeps_and_single_runs() -> None:
 
 
 def test_two_checkpoints_are_two_points_and_two_lines() -> None:
-    records: list[Record] = [speed("a", 5.0, card="a", options={"steps": 1})]
+    records: list[Record] = [
+        speed("a", 5.0 / steps, card="a", options={"steps": steps}) for steps in (1, 9)
+    ]
     for place, weights in enumerate(("aa", "bb")):
         for steps in (1, 9):
             of: dict[str, object] = {
@@ -140,7 +142,8 @@ def test_two_checkpoints_are_two_points_and_two_lines() -> None:
                         for metric in ("precision", "recall")]  # fmt: skip
     (plot,) = speed_plots(records)
     assert {point.model: point.quality.value for point in plot.points} == {
-        "run 1 (aa.pt)": 10.0, "run 1 (bb.pt)": 11.0,
+        "run 1, a (steps 1, aa.pt)": 10.0, "run 1, a (steps 1, bb.pt)": 11.0,
+        "run 9, a (steps 9, aa.pt)": 10.0, "run 9, a (steps 9, bb.pt)": 11.0,
     }  # fmt: skip
     (plots,) = evaluation_plots(records)
     assert [(point.model, point.quality.value) for point in plots.points] == [

@@ -10,7 +10,7 @@ from strangers import error_line, genbench
 
 from genbench.records.kinds import Record, SweepFacts, SweptBatch
 from genbench.records.store import append_records
-from genbench.report.figures import KINDS, drawings
+from genbench.report.figures import KINDS, figures_of
 
 RECORDS: list[Record] = [
     *(made("a", "fd", 100.0 / steps, card="a-32", nfe=float(steps), options={"steps": steps})
@@ -18,7 +18,7 @@ RECORDS: list[Record] = [
     *(made("a", metric, 0.01 * steps, samples=count, card="a-32", options={"steps": steps})
       for metric in ("precision", "recall") for steps in (5, 10) for count in (500, 2000)),
     *(made("b", "fd", 1.0 + 1 / count, samples=count, samples_digest="x") for count in (10, 20)),
-    *(made("b", metric, value, samples=700, card="b-32", options={"scale": value})
+    *(made("d", metric, value, samples=700, card="d-32", options={"scale": value})
       for metric in ("precision", "recall") for value in (0.5, 0.6)),
     speed("a", 5.0, card="a-32", options={"steps": 5}, batch=1, sweep=SweepFacts(
         points=(SweptBatch(1, 5.0, 0), SweptBatch(2, 6.0, 0)), ended="", of="whole calls")),
@@ -33,10 +33,10 @@ def records(tmp_path: Path) -> Path:
 
 
 def test_every_kind_has_its_figures() -> None:
-    assert {kind: len(drawings(kind, RECORDS)) for kind in KINDS} == {
+    assert {kind: len(figures_of(kind, RECORDS)) for kind in KINDS} == {
         "speed": 1, "counts": 1, "sweeps": 2, "evaluations": 1, "batches": 1,
     }  # fmt: skip
-    assert not any(drawings(kind, []) for kind in KINDS)
+    assert not any(figures_of(kind, []) for kind in KINDS)
 
 
 def test_figures_are_files_that_equal_data_makes_equal(records: Path, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_figures_are_files_that_equal_data_makes_equal(records: Path, tmp_path: 
     assert run.returncode == 0, run.stderr
     assert "Precision against recall: " in run.stderr
     first, second = ((tmp_path / name).read_text() for name in ("s.svg", "s-2.svg"))
-    assert "b, scale" in first  # at 700; what compares stands in one file
+    assert "d, scale" in first  # at 700; what compares stands in one file
     assert "a, steps" in second
     for suffix, begins in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
         written = []
@@ -58,10 +58,13 @@ def test_figures_are_files_that_equal_data_makes_equal(records: Path, tmp_path: 
 
 def test_what_cannot_be_drawn_is_one_line(records: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
+    append_records(tmp_path / "quality.jsonl", [made("a", "fd", 1.0, card="a-32")])
     for words, expected in (
         (("sped", "--out", "x.svg"), "did you mean speed"),
         (("speed", "--out", "x.gif"), "end it in .svg, .png, .pdf"),
         (("batches", "--out", "x.svg", "--records", tmp_path / "empty.jsonl"),
+         "no data for batches is on record: measure a model first"),
+        (("batches", "--out", "x.svg", "--records", tmp_path / "quality.jsonl"),
          "no data for batches is on record; this brings it: genbench throughput"),
     ):  # fmt: skip
         assert expected in error_line(genbench("plot", *words, cwd=tmp_path))

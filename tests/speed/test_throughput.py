@@ -29,9 +29,9 @@ from genbench.speed.flops import evaluations_of, flops_of, sampling_flops
 from genbench.speed.instruments import Laboratory
 from genbench.speed.memory import HostMeter, OutOfMemoryAt, noticing_memory
 from genbench.speed.sampling import cost_of_an_image, measure_sampling
+from genbench.speed.stopwatches import HostStopwatch
 from genbench.speed.target_gpu import projected, theoretical
 from genbench.speed.throughput import SpeedRequest, sampling_throughput
-from genbench.speed.timing import HostStopwatch
 from genbench.speed.timings_to_measurements import sampling_records, speed_template
 
 CPU = torch.device("cpu")

@@ -12,18 +12,8 @@ import torch
 from genbench.errors import GenbenchError
 from genbench.speed.batch_sweep import Point, sweep
 from genbench.speed.memory import OutOfMemoryAt
-from genbench.speed.timing import (
-    Effort,
-    Event,
-    EventStopwatch,
-    HostStopwatch,
-    Timing,
-    WarmUp,
-    latency,
-    stopwatch_for,
-    timed,
-    warm_up,
-)
+from genbench.speed.stopwatches import Event, EventStopwatch, HostStopwatch, stopwatch_for
+from genbench.speed.timing import Effort, Timing, WarmUp, latency, timed, warm_up
 
 
 class Clock:

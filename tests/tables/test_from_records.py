@@ -49,7 +49,22 @@ def test_rows_are_what_differs_and_columns_in_the_catalogues_order() -> None:
         "flow (b.pt)": [40.0, None, None],
         "mine": [50.0, None, None],
     }
-    assert built.rows[0].cells[0].best_measured
+
+
+def ends(value: float, width: float | None) -> dict[str, Any]:
+    """An interval of that half width; None: without one."""
+    return {} if width is None else {"low": value - width, "high": value + width}
+
+
+def test_the_best_is_marked_where_chance_cannot_explain_it() -> None:
+    for width, expected in ((0.5, "best"), (50.0, "tied"), (None, "")):
+        built = table(
+            *(
+                made(model, "fd", value, run=model, **ends(value, width))
+                for model, value in (("a", 10.0), ("b", 20.0))
+            )
+        )
+        assert built.rows[0].cells[0].standing == expected
 
 
 def test_files_of_one_name_are_told_by_their_digests() -> None:

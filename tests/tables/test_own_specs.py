@@ -116,16 +116,11 @@ def test_specs_beside_the_records_and_in_tables_are_found_by_name(tmp_path: Path
     assert "known: " in error_line(genbench("table", "other", "--records", records, cwd=tmp_path))
 
 
-def test_a_report_begins_with_what_no_other_table_shows(tmp_path: Path) -> None:
-    bundled = made("hit", "fd", 1.0)
-    strange = [of(1.0, b"a"), of(2.0, b"b")]
-    assert all_tables([bundled])[0].name != "records"
-    first = all_tables([bundled, *strange])[0]
-    assert [line.label[:4] for line in first.rows] == ["hit", "mine", "mine"]
-    (tmp_path / "mine.toml").write_text(HEAD + row("a", f'run = "{strange[0].run}"'))
-    names = [table.name for table in all_tables([strange[1]], [tmp_path])]
-    assert names[0] == "mine"
-    assert "records" not in names
+def test_in_a_report_a_users_tables_lead_genbenchs_and_the_papers(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(HEAD + row("a", ""))
+    names = [table.name for table in all_tables([made("hit", "fd", 1.0)], [tmp_path])]
+    assert names[:2] == ["mine", "bundled"]
+    assert "adm-quality" in names[2:]
 
 
 @pytest.mark.parametrize(

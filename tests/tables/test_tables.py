@@ -165,15 +165,16 @@ def test_low_certainty_rows_wait_for_their_confirmation() -> None:
 
 def test_the_best_of_a_group_goes_by_the_metric() -> None:
     records = [
-        guided("fid", 3.0),
-        made("biggan-deep", "fid", 6.0, options={"truncation": 1.0}, **ADM_128),
-        guided("recall", 0.6),
-        made("biggan-deep", "recall", 0.4, options={"truncation": 1.0}, **ADM_128),
-    ]
+        guided("fid", 3.0, low=2.9, high=3.1),
+        made("biggan-deep", "fid", 6.0, options={"truncation": 1.0}, low=5, high=7, **ADM_128),
+        guided("recall", 0.6, low=0.59, high=0.61),
+        made("biggan-deep", "recall", 0.4, options={"truncation": 1.0}, low=0.39, high=0.41,
+             **ADM_128),
+    ]  # fmt: skip
     built = table("adm-quality", *records)
     for column in ("FID", "Recall"):
-        assert cell(built, "ADM-G", column, "128").best_measured
-        assert not cell(built, "BigGAN-deep", column, "128").best_measured
+        assert cell(built, "ADM-G", column, "128").standing == "best"
+        assert not cell(built, "BigGAN-deep", column, "128").standing
     assert cell(built, "ADM-G", "FID", "128").best_published
     assert cell(built, "BigGAN-deep", "Precision", "128").best_published
 
@@ -250,15 +251,15 @@ def test_the_best_of_a_sweep_fills_its_row() -> None:
 
 def test_the_bundled_table_names_the_offline_detector_fd() -> None:
     records: list[Record] = [
-        made("hit", "fd", 30.0, nfe=1.0),
-        made("biggan-deep", "fd", 40.0, options={"truncation": 1.0}),
+        made("hit", "fd", 30.0, nfe=1.0, low=29.0, high=31.0),
+        made("biggan-deep", "fd", 40.0, options={"truncation": 1.0}, low=39.0, high=41.0),
         made("biggan-deep", "fd", 90.0, options={"truncation": 0.5}),  # a sweep's, not the row's
         speed("hit", 123.0),
     ]
     built = table("bundled", *records)
     assert [column.title for column in built.columns][:3] == ["FD", "KD", "CS"]
-    assert cell(built, "HiT", "FD").best_measured
-    assert not cell(built, "HiT", "NFE").best_measured
+    assert cell(built, "HiT", "FD").standing == "best"
+    assert not cell(built, "HiT", "NFE").standing
     assert cell(built, "BigGAN-deep", "NFE").command  # a record of a time when nobody counted
     assert cell(built, "BigGAN-deep", "FD").value == 40.0
     assert (cell(built, "HiT", "NFE").value, cell(built, "HiT", "images/s").value) == (1, 123)
