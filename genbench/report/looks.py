@@ -38,12 +38,13 @@ def sampler_of(record: Record) -> tuple[Any, ...]:
 
 def subject_of(record: Record) -> tuple[Any, ...]:
     """What a quality record is of: two records of one subject measure the same images, or images
-    that differ by the code alone. Two checkpoints of a model are two subjects."""
+    that differ by the code alone. Two checkpoints of a model are two subjects, and so is what a
+    run's name sets apart."""
     if not isinstance(record, QualityRecord):
         return sampler_of(record)
     if not record.card:  # images or features that somebody brought
-        return (record.model, record.samples_digest)
-    told = (record.checkpoint_digest, record.seed, record.labels)
+        return (record.model, record.samples_digest, record.name)
+    told = (record.checkpoint_digest, record.seed, record.labels, record.name)
     return (*sampler_of(record), *told)
 
 
