@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from genbench.images.rounding import to_uint8
 from genbench.models.noise import NoiseStream, scheduled_labels
 from genbench.models.optional import DistillRun
 from genbench.runtime.digests import file_sha256
+from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.emd.denoisers import (
     AdmDenoiser,
     EdmDenoiser,
@@ -24,7 +26,7 @@ from genbench_adapters.emd.denoisers import (
     read_teacher,
 )
 from genbench_adapters.emd.method import Langevin, e_step, m_step_loss
-from genbench_adapters.model_files import write_model
+from genbench_adapters.model_files import read_config, write_model
 from genbench_adapters.training.adam import AdamRates
 from genbench_adapters.training.data import step_noise
 from genbench_adapters.training.loop import Paced, run_training
@@ -46,6 +48,7 @@ class EmdRecipe(Paced, AdamRates):
     learns from samples of the start of the chain or of its end. weighting: of the M-step, "snr" for
     sigma_t^2 / alpha^2 or "likelihood" for 1. score_snr_limits: the squared error of the score's
     x_0 counts by 1 / sigma^2 kept within these; without them as the teacher's kind weighs it.
+    initial: a generator distilled before, beside the recipe, to go on from; empty: the teacher.
     """
 
     batch: Count
@@ -66,6 +69,7 @@ class EmdRecipe(Paced, AdamRates):
     ema: Share = 0.9999
     ema_start: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    initial: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.least_sigma < self.most_sigma:
@@ -91,8 +95,8 @@ class EmdRecipe(Paced, AdamRates):
 class EmdTraining:
     """The recipe at work: each step is an E-step, an M-step, and updates of the student's score.
 
-    The generator is the teacher's denoiser at one level, g(z) = D(sigma z; sigma); generator and
-    score start from the teacher.
+    The generator is the teacher's denoiser at one level, g(z) = D(sigma z; sigma); the score starts
+    from the teacher, the generator as the recipe says.
     """
 
     def __init__(
@@ -101,6 +105,8 @@ class EmdTraining:
         self.recipe, self.run = recipe, run
         self.teacher = _placed(teacher, run)
         self.generator, self.score = copied(self.teacher), copied(self.teacher)
+        if recipe.initial:
+            begin_with(self.generator, run.config.parent / recipe.initial, recipe.sigma)
         self.ema = Ema(copy.deepcopy(self.generator), recipe.ema, recipe.ema_start)
         self.generator_adam = recipe.adam(self.generator, recipe.generator_rate, beta_2=0.99)
         self.score_adam = recipe.adam(self.score, recipe.score_rate, beta_2=0.99)
@@ -202,6 +208,23 @@ def _placed(network: AdmDenoiser | EdmDenoiser, run: DistillRun) -> AdmDenoiser 
     return network.to(run.device).to(memory_format=torch.channels_last)
 
 
+def begin_with(network: AdmDenoiser | EdmDenoiser, path: Path, sigma: float) -> None:
+    """Give a network the weights of a generator that `distill` wrote. Raises GenbenchError for a
+    file that is none, UsageError for one of another network or noise level."""
+    if not path.is_file():
+        raise GenbenchError(f"there is no generator at {path}: correct `initial` in the recipe")
+    values = dict(read_config(path) or {})
+    level = values.pop("sigma", None)
+    values.pop("teacher", None)
+    # As JSON, which has lists where a configuration has tuples.
+    if (json.dumps(values), level) != (json.dumps(network.config()), sigma):
+        raise UsageError(
+            f"{path} is not a generator of the teacher's network at noise level {sigma:g}: correct "
+            "`initial` or `sigma` in the recipe"
+        )
+    load_state_strictly(network, load_tensors(path), what=f"the generator {path}")
+
+
 def distill(run: DistillRun) -> Path:
     """Distil `run.teacher`, or go on where a killed run stopped; returns the weights' path.
 
@@ -211,9 +234,11 @@ def distill(run: DistillRun) -> Path:
     if not run.teacher.is_file():
         raise GenbenchError(f"there is no teacher at {run.teacher}: pass --teacher FILE")
     training = EmdTraining(recipe, run, read_teacher(run.teacher, run.resolution))
-    teacher = file_sha256(run.teacher)
-    run_training(training, run, recipe, teacher=teacher)
-    config = {**training.teacher.config(), "sigma": recipe.sigma, "teacher": teacher}
+    given = {"teacher": file_sha256(run.teacher)}
+    if recipe.initial:
+        given["initial"] = file_sha256(run.config.parent / recipe.initial)
+    run_training(training, run, recipe, **given)
+    config = {**training.teacher.config(), "sigma": recipe.sigma, "teacher": given["teacher"]}
     state = {key: value.half() for key, value in training.ema.averaged.state_dict().items()}
     path = run.out / "model.safetensors"
     if run.world.leads:

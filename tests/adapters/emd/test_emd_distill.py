@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,6 +88,29 @@ def test_processes_share_a_batch(recipe: Path, teacher: Path, tmp_path: Path) ->
     for key, value in load_file(alone / "model.safetensors").items():
         other = load_file(shared / "model.safetensors")[key]
         assert torch.allclose(value.float(), other.float(), atol=2e-3), key
+
+
+def test_a_generator_goes_on_from_another(recipe: Path, teacher: Path, tmp_path: Path) -> None:
+    first = genbench(*words(recipe, tmp_path / "one", teacher), "--steps", "1")
+    assert first.returncode == 0, first.stderr
+    begun = tmp_path / "one" / "model.safetensors"
+    text = re.sub(r"^(generator_rate|ema|sigma) = .*\n", "", recipe.read_text(), flags=re.M)
+    (level,) = re.findall(r"^sigma = (.*)$", recipe.read_text(), re.M) or ["20.0855"]
+
+    def going_on(initial: str, sigma: str = level) -> subprocess.CompletedProcess[str]:
+        """Another step, in which the generator stays what it begins as."""
+        path = tmp_path / "on.toml"
+        still = "generator_rate = 0.0\nema = 0.0"
+        path.write_text(f'{text}\n{still}\nsigma = {sigma}\ninitial = "{initial}"\n')
+        return genbench(*words(path, tmp_path / "two", teacher), "--steps", "1")
+
+    assert "there is no generator at" in error_line(going_on("none.safetensors"))
+    assert "is not a generator of the teacher" in error_line(going_on("one/state.pt"))
+    assert "at noise level 7: correct" in error_line(going_on("one/model.safetensors", "7.0"))
+    second = going_on("one/model.safetensors")
+    assert second.returncode == 0, second.stderr
+    kept, was = load_file(tmp_path / "two" / "model.safetensors"), load_file(begun)
+    assert all(torch.equal(kept[name], was[name]) for name in was)
 
 
 def test_an_edm_teacher_is_distilled(recipe: Path, tmp_path: Path) -> None:
