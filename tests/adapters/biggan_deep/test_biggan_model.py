@@ -211,6 +211,9 @@ def test_the_bundled_weights_draw_garments(tmp_path: Path) -> None:
 def test_the_contract_holds() -> None:
     run = genbench("check", "biggan-deep", "--res", "32")
     assert run.returncode == 0, run.stdout
-    offered = "Trainable, RandomInit, Folding, TimedTraining, CountsEvaluations, Compilable"
+    offered = (
+        "Trainable, BringsRecipes, RandomInit, Folding, TimedTraining, CountsEvaluations, "
+        "Concurrent, Compilable"
+    )
     assert f"✓ offers beyond sampling: {offered}\n" in run.stdout
-    assert run.stdout.count("✓") == 13 + 7  # of timed training, the forms and a step
+    assert run.stdout.count("✓") == 13 + 9  # of timed training, the forms and a step
