@@ -107,7 +107,7 @@ BAD_BEHAVIOUR = {
     "are all the same image": "colour = noise.normal((3, 1, 1)).clamp(-1, 1) * 0.4; "
     "colour[noise.indices > 6] = 0",
     "writes into noise.indices": "colour = noise.normal((3, 1, 1)); noise.indices += 1",
-    "torch's number of threads": "torch.set_num_threads(1); colour = noise.normal((3, 1, 1))",
+    "torch's number of threads": "torch.set_num_threads(3); colour = noise.normal((3, 1, 1))",
     "SystemExit": "raise SystemExit(0)",
     "where uint8": "return noise.normal((3, 16, 16)) * float('nan')",
     "failed while sampling": "raise RuntimeError('out of paint')",
