@@ -9,6 +9,7 @@ import typer
 
 from genbench.cli import completion
 from genbench.errors import UsageError, suggestion
+from genbench.records.run_names import run_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,7 +214,7 @@ Name = Annotated[
     str,
     typer.Option(
         help="Name of the run: for tables, and to find it by.", metavar="TEXT",
-        rich_help_panel=OUTPUT, callback=lambda given: " ".join(given.split()),
+        rich_help_panel=OUTPUT, callback=lambda given: run_name(given),
         show_default=False,
     ),
 ]  # fmt: skip

@@ -24,7 +24,7 @@ def plot(
 
     What does not compare is drawn apart: a second figure goes to NAME-2.svg, and so on.
     """
-    from genbench.cli.tables import read_all
+    from genbench.cli.tables import read_all, record_files
     from genbench.report.figures import KINDS, figures_of
     from genbench.report.hints import missing_commands
     from genbench.report.plots import also_saved
@@ -35,15 +35,16 @@ def plot(
         raise UsageError(f"there is no figure {kind}; {suggestion(kind, KINDS)}")
     if out.suffix not in _FORMATS:
         raise UsageError(f"--out {out}: end it in {', '.join(_FORMATS)}")
-    refuse_input(out, records or ())
+    refuse_input(out, record_files(records))
     known = read_all(records)
     found = figures_of(kind, known)
     if not found:
-        commands = " && ".join(missing_commands(kind, known))
-        remedy = f"; this brings it: {commands}" if commands else ": measure a model first"
+        commands = missing_commands(kind, known)
+        remedy = f"; this brings it: {commands[0]}" if commands else ": measure a model first"
         raise GenbenchError(f"no data for {kind} is on record{remedy}")
     for number, figure in enumerate(found, start=1):
         path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
+        refuse_input(path, record_files(records))
         with replacing(path) as temporary:
             if path.suffix == ".svg":
                 text = figure.draw()

@@ -90,6 +90,9 @@ def sweep(
         batch_size=batch_size, block=block,
     )  # fmt: skip
     options = listed_values(model, option_pairs(ctx))
+    for option, values in options.items():
+        if not values:
+            raise UsageError(f"--{option} has no value: give some, with commas between them")
     settings = grid(base, options, tuple(checkpoint or ()), _numbers(seeds))
     # All of them before any is measured: a bad value is told at once.
     chosen = [resolve(setting.request, lenient=True) for setting in settings]
@@ -115,7 +118,12 @@ def sweep(
 
 
 def _numbers(given: str) -> tuple[int, ...]:
+    from genbench.models.noise import check_seed
+
     try:
-        return tuple(dict.fromkeys(int(word) for word in given.split(",")))
+        numbers = tuple(dict.fromkeys(int(word) for word in given.split(",")))
     except ValueError as error:
         raise UsageError(f"--seeds takes numbers, 0,1,2, not {given}") from error
+    for number in numbers:
+        check_seed(number)
+    return numbers

@@ -100,9 +100,11 @@ def table(
     from genbench.tables.views import Results
 
     for path in out or ():
-        refuse_input(path, records or ())
+        refuse_input(path, record_files(records))
     if from_records == bool(name):
-        raise UsageError("name a table (`genbench ls tables`), or else pass --from-records")
+        raise UsageError("name a table (`genbench ls tables`) or pass --from-records, one of them")
+    if _listed(columns) == []:
+        raise UsageError("--columns names no metric: fid,precision,throughput …")
     if name and (rows, columns, protocol) != ("automatic", "automatic", ""):
         raise UsageError("--rows, --columns and --protocol go with --from-records: a spec has them")
     found = read_all(records)
@@ -135,7 +137,15 @@ def table(
 def _listed(given: str) -> list[str] | None:
     """The words of a list with commas; None for "automatic"."""
     words = [word.strip() for word in given.split(",")]
-    return None if words == ["automatic"] else [word for word in words if word]
+    found = list(dict.fromkeys(word for word in words if word))
+    return None if found == ["automatic"] else found
+
+
+def record_files(files: list[Path] | None) -> list[Path]:
+    """Those that are read: the ones named, else the default one."""
+    from genbench.runtime.folders import default_records
+
+    return files or [default_records()]
 
 
 def spec_folders(files: list[Path] | None) -> tuple[Path, ...]:
@@ -221,12 +231,12 @@ def report(
 
     from genbench.report.document import TITLE, report_html
     from genbench.runtime.files import refuse_input, replacing
-    from genbench.runtime.folders import cache_folder, default_records
+    from genbench.runtime.folders import cache_folder
     from genbench.tables.collection import all_tables
 
-    refuse_input(out, records or ())
+    refuse_input(out, record_files(records))
     files = {path: read_all([path]) if records else read_all(None)
-             for path in records or [default_records()]}  # fmt: skip
+             for path in record_files(records)}  # fmt: skip
     found = [record for one in files.values() for record in one]
     tables = all_tables(found, spec_folders(records), n)
     text = report_html(

@@ -95,6 +95,12 @@ def _inverse_normal(words: Tensor) -> Tensor:
     return torch.where(q.abs() <= 0.425, centre, torch.where(q < 0, -outer, outer))
 
 
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed beyond 64 bits."""
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"seed {seed} is outside 0 … 2**64-1: choose another")
+
+
 class NoiseStream:
     """The random numbers of a batch of samples, on one device.
 
@@ -103,8 +109,7 @@ class NoiseStream:
     """
 
     def __init__(self, seed: int, indices: Tensor, device: torch.device | None = None) -> None:
-        if not 0 <= seed < 2**64:
-            raise UsageError(f"seed {seed} is outside 0 … 2**64-1: choose another")
+        check_seed(seed)
         self.seed = seed
         self.device = device or indices.device
         self.indices = indices.to(device=self.device, dtype=torch.int64)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError
 from genbench.records.lines import from_line
+from genbench.records.store import still_there
 from genbench.runtime.files import lock, refuse_special, replacing
 
 
@@ -19,16 +20,26 @@ def delete_runs(path: Path, runs: Collection[str]) -> int:
     refuse_special(path)
     target = path.resolve()  # a link stays one
     try:
-        with target.open("rb") as file:
-            lock(file)
-            lines = file.read().splitlines(keepends=True)
-            kept = [line for line in lines if not _is_of(line, runs)]
-            if len(kept) < len(lines):
-                with replacing(target) as temporary:
-                    temporary.write_bytes(b"".join(kept))
-                    temporary.chmod(target.stat().st_mode)
+        removed = None
+        while removed is None:
+            removed = _deleted(target, runs)
     except OSError as error:
         raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+    return removed
+
+
+def _deleted(path: Path, runs: Collection[str]) -> int | None:
+    """How many lines were removed; None where another took the file's place meanwhile."""
+    with path.open("rb") as file:
+        lock(file)
+        if not still_there(file, path):
+            return None
+        lines = file.read().splitlines(keepends=True)
+        kept = [line for line in lines if not _is_of(line, runs)]
+        if len(kept) < len(lines):
+            with replacing(path) as temporary:
+                temporary.write_bytes(b"".join(kept))
+                temporary.chmod(path.stat().st_mode)
     return len(lines) - len(kept)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.catalogue import find_metric
@@ -69,10 +70,19 @@ def figures_in(run: Sequence[Record]) -> str:
     return metrics + at
 
 
+def _is_date(text: str) -> bool:
+    """Whether a text is the beginning of an ISO date and time, to the day or further."""
+    for form in ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%d %H", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"):
+        with suppress(ValueError):
+            datetime.strptime(text.replace("T", " "), form)
+            return True
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Which runs to list. model: or its variant. name: or its first letters. since: a date and, if
-    wanted, a time of day (UTC), or their first letters. last: of those that fit, so many; 0: all.
+    """Which runs to list. model: or its variant. name: or its first letters. since: a year, month,
+    day, or a day with its time (UTC): 2026-11-28 22:05. last: of those that fit, so many; 0: all.
     """
 
     model: str = ""
@@ -83,12 +93,16 @@ class RunFilter:
     last: int = 0
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"|\d{4}(-\d\d(-\d\d([ T]\d\d(:\d\d)?)?)?)?", self.since):
+        if self.since and not _is_date(self.since):
             raise UsageError(f"--since {self.since} is no date: write it as 2026-11-28")
 
     def __call__(self, records: Iterable[Record]) -> list[Record]:
-        """The records of the runs that fit. A run fits a metric when it has one figure of it."""
-        runs = [run for run in runs_of(records).values() if self._fits(run)]
+        """The records of the runs that fit. A run fits a metric when it has one figure of it.
+        Raises UsageError when there are runs and none fits."""
+        known = list(runs_of(records).values())
+        runs = [run for run in known if self._fits(run)]
+        if known and not runs:
+            raise UsageError(f"none of the {len(known)} runs on record fits: ask for less")
         return [record for run in runs[-self.last :] for record in run]
 
     def _fits(self, run: Sequence[Record]) -> bool:

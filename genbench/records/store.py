@@ -78,10 +78,16 @@ def _appended(path: Path, data: bytes) -> bool:
     """Whether data was added to the file of that name, not to one whose place another took."""
     with path.open("ab+", buffering=0) as file:
         lock(file)
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        if not still_there(file, path):
             return False
         _append(file, path, data)
         return True
+
+
+def still_there(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file is the one of that name: while it was waited for, `delete_runs` may have
+    put another in its place."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def _append(file: IO[bytes], path: Path, data: bytes) -> None:

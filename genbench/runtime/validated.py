@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from genbench.errors import GenbenchError, suggestion
+from genbench.runtime.files import refuse_special
 
 T = TypeVar("T")
 Place = tuple[int | str, ...]  # keys and positions from the top of a file down to a value
@@ -36,7 +37,9 @@ _WORDS = {
 
 
 def read_toml(path: Path, *, error: type[GenbenchError] = GenbenchError) -> dict[str, Any]:
-    """What a TOML file holds, unchecked. Raises `error` naming the file and the remedy."""
+    """What a TOML file holds, unchecked. Raises `error` naming the file and the remedy,
+    GenbenchError for a device or a pipe."""
+    refuse_special(path)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as problem:

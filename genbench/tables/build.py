@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record
@@ -174,8 +175,13 @@ def _cell(
         fitting = _at_best(wanted, fitting, latest, protocols)
     for record in fitting:
         value = record_value(record, column.value)
+        if isinstance(value, int | float):
+            return Cell(published=printed, measured=record, value=value * column.scale)
         if value is not None:
-            return Cell(published=printed, measured=record, value=float(value) * column.scale)
+            raise GenbenchError(
+                f"value = {column.value!r} of column {column.metric} is no number in a record: "
+                "correct the spec"
+            )
     return Cell(published=printed, command=wanted.command(column))
 
 

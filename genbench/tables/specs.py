@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen
+from annotated_types import Ge, Le, MinLen
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, Metric, find_metric, metric_named, reported_key
@@ -24,6 +24,8 @@ FID_COMMAND = (
     "genbench fid --model {model} --res {resolution}{variant}{weights}{arguments}{name} "
     "--protocol {protocol}{reference} -n {samples} --ci"
 )
+_IN_COMMANDS = ("model", "resolution", "variant", "weights", "arguments", "name", "protocol",
+                "reference", "samples")  # fmt: skip
 _LABELS = ("", "uniform", "balanced")  # schedules over all classes, or a model without any
 
 # What a field of a record must be, or any of several: text is a pattern ("*V100*").
@@ -39,10 +41,11 @@ class Column:
     metric: str  # key of the metric ("fid"), or the metric of a record ("throughput")
     published: str = ""  # metric in published.csv; empty: no paper prints it
     title: str = ""  # empty: the metric's own
-    digits: int = 2  # decimals shown
+    digits: Annotated[int, Ge(0), Le(9)] = 2  # decimals shown
     better: Literal["", "lower", "higher"] = ""  # empty: the metric's own, or no best
     value: str = "value"  # path into the record: "work.utilisation_datasheet"
-    scale: int = 1  # what the record's value is multiplied by: 100 makes a fraction per cent
+    # What the record's value is multiplied by: 100 makes a fraction per cent.
+    scale: Annotated[int, Ge(1)] = 1
     where: Conditions = field(default_factory=dict)
     command: str = FID_COMMAND
     measured: bool = True  # False: no command of genbench measures it
@@ -53,6 +56,14 @@ class Column:
                 f"{self.metric} is no metric of a protocol ({suggestion(self.metric, METRICS)}): "
                 "correct it, say with where = {…} which records may fill it, or measured = false"
             )
+        known = dict.fromkeys(_IN_COMMANDS, "")
+        try:
+            self.command.format(**known)
+        except (AttributeError, IndexError, KeyError, ValueError) as error:
+            raise GenbenchError(
+                f"command {self.command!r} cannot be filled in ({type(error).__name__}: {error}): "
+                f"braces hold one of {', '.join(_IN_COMMANDS)}"
+            ) from error
 
     @property
     def quality(self) -> Metric | None:
@@ -80,7 +91,7 @@ class MeasuredSelector:
     name: str = ""  # a pattern of what --name gave the run
     run: str = ""  # the first letters of a run
     protocol: str = ""
-    samples: int = 0
+    samples: Annotated[int, Ge(0)] = 0
     reference: str = ""  # what --ref must name, for protocols without a reference
     options: Conditions = field(default_factory=dict)  # of the model, as records hold them
     where: Conditions = field(default_factory=dict)  # further conditions on records
@@ -91,6 +102,8 @@ class MeasuredSelector:
     best_of: str = ""  # a metric of the catalogue
 
     def __post_init__(self) -> None:
+        if self.sweep and not self.best_of:
+            raise GenbenchError(f'sweep = "{self.sweep}" needs best_of = "METRIC": add it')
         if self.sweep:
             metric_named(self.best_of)
 

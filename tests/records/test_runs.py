@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from genbench.errors import UsageError
 from genbench.records.deletion import delete_runs
 from genbench.records.kinds import Record
 from genbench.records.labels import labels_of
+from genbench.records.run_names import run_name
 from genbench.records.runs import RunFilter, find_run
 from genbench.records.store import append_records, read_records
+from genbench.runtime.files import lock
 
 KNOWN: list[Record] = [
     made("toy", "fd", 1.0, run="abc1", name="first", created="2026-11-01T10:00:00+00:00"),
@@ -136,3 +140,51 @@ def test_a_person_is_asked(
     run = genbench("delete", "first", "--records", path)
     assert run.returncode == (answer == "n\n")
     assert len(read_records(path)) == left
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (" ", "is blank"), ("\x1b[31mred", "cannot be shown"), ("a\u202eb", "cannot be shown"),
+        ("a" * 101, "at most 100"), ("runs/mine", "looks like a path"),
+        ("3c57ce1d0c20", "a run's id"),
+    ],
+)  # fmt: skip
+def test_names_that_could_not_be_shown_or_found_again(given: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        run_name(given)
+
+
+def test_a_name_is_kept_as_one_line() -> None:
+    assert run_name("my\n run  2 <b>") == "my run 2 <b>"
+    assert run_name("") == ""
+
+
+def test_two_deletions_and_an_append_at_once_undo_nothing(tmp_path: Path) -> None:
+    """All wait for one lock; whoever comes later finds the file that the one before has put."""
+    path = tmp_path / "r.jsonl"
+    append_records(path, [made("m", "fd", 1.0, run=run) for run in "abc"])
+    with path.open("rb") as file:
+        lock(file)
+        work = [
+            threading.Thread(target=delete_runs, args=(path, ["a"])),
+            threading.Thread(target=delete_runs, args=(path, ["b"])),
+            threading.Thread(target=append_records, args=(path, [made("m", "fd", 1.0, run="d")])),
+        ]
+        for thread in work:
+            thread.start()
+        time.sleep(0.2)
+    for thread in work:
+        thread.join()
+    assert sorted(record.run for record in read_records(path)) == ["c", "d"]
+
+
+def test_what_no_run_fits_is_said() -> None:
+    records = [made("m", "fd", 1.0)]
+    assert RunFilter(model="m")(records) == records
+    assert RunFilter(model="n")([]) == []
+    with pytest.raises(UsageError, match="none of the 1 runs on record fits"):
+        RunFilter(model="n")(records)
+    for wrong in ("2026-13-45", "2026-02-30", "yesterday"):
+        with pytest.raises(UsageError, match="is no date"):
+            RunFilter(since=wrong)

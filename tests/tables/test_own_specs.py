@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,36 @@ def test_the_page_has_every_key_and_no_other(heading: str, kind: Any) -> None:
         needed = fields[name].default is dataclasses.MISSING
         needed = needed and fields[name].default_factory is dataclasses.MISSING
         assert default.startswith("required") == needed or name in ("protocol", "samples"), name
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("digits = -3", "give 0 to 9"), ("digits = 5000", "give 0 to 9"),
+        ("scale = 0", "1 or more"),
+        ('command = "genbench {nope}"', "braces hold one of model"),
+        ('command = "genbench {"', "braces hold one of model"),
+        ('value = "model"', "is no number in a record"),
+        ('value = "environment.packages"', "is no number in a record"),
+    ],
+)  # fmt: skip
+def test_columns_that_cannot_be(tmp_path: Path, line: str, expected: str) -> None:
+    (tmp_path / "mine.toml").write_text(HEAD.rstrip() + f"\n{line}\n" + row("a", ""))
+    append_records(tmp_path / "r.jsonl", [of(1.0, b"a")])
+    run = genbench("table", tmp_path / "mine.toml", "--records", tmp_path / "r.jsonl")
+    assert expected in error_line(run)
+
+
+def test_a_spec_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert "is a device or a pipe" in error_line(genbench("table", tmp_path / "pipe.toml"))
+
+
+def test_no_page_takes_the_place_of_the_records(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.md"
+    append_records(kept, [of(1.0, b"a")])
+    before = kept.read_bytes()
+    for words in (("table", "--from-records"), ("report",)):
+        run = genbench(*words, "--out", kept, GENBENCH_RECORDS=str(kept))
+        assert "is read by this command" in error_line(run)
+    assert kept.read_bytes() == before
