@@ -64,11 +64,13 @@ def image_grid(images: Tensor, columns: int = 0) -> Image.Image:
     return Image.fromarray(canvas)
 
 
-def save_grid(path: Path, images: Tensor, columns: int = 0) -> None:
-    """Write `image_grid` of uint8 [N, 3, H, W] as a PNG file, whole or not at all; the pixels of
-    images smaller than a thumbnail become squares, since it is made to be looked at."""
+def save_grid(path: Path, images: Tensor, columns: int = 0, *, enlarged: bool = True) -> None:
+    """Write `image_grid` of uint8 [N, 3, H, W] as a PNG file, whole or not at all.
+
+    enlarged: pixels of images smaller than a thumbnail become squares, to be looked at.
+    """
     grid = image_grid(images, columns)
-    times = math.ceil(_THUMBNAIL / max(images.shape[2:]))
+    times = math.ceil(_THUMBNAIL / max(images.shape[2:])) if enlarged else 1
     size = (grid.width * times, grid.height * times)
     with replacing(path) as temporary:
         grid.resize(size, Image.Resampling.NEAREST).save(temporary, format="PNG")

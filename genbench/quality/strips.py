@@ -42,7 +42,8 @@ def keep_strip(cache: Path, samples_digest: str, images: Tensor) -> None:
         few = images[:TILES].float()
         images = F.interpolate(few, size, mode="area").round().clamp(0, 255).byte()
     fitting = min(TILES, max(4, _WIDEST // images.shape[3]), len(images))
-    save_grid(strip_in(cached_strips(cache), samples_digest), images[:fitting], columns=fitting)
+    strip = strip_in(cached_strips(cache), samples_digest)
+    save_grid(strip, images[:fitting], columns=fitting, enlarged=False)  # the page enlarges it
 
 
 def bring_beside(records: Path, cache: Path, samples_digests: Iterable[str]) -> None:

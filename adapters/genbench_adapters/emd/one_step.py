@@ -49,7 +49,8 @@ class OneStep:
     )
 
     recipes: ClassVar[Mapping[str, Path]] = {
-        "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
+        name: Path(__file__).with_name(f"{name}.toml")
+        for name in ("fashion-mnist-32", "fashion-mnist-32-further")
     }
     cards: ClassVar[tuple[ModelCard, ...]] = (
         ModelCard(
@@ -60,8 +61,8 @@ class OneStep:
             checkpoint=BUNDLED,
             license="MIT",
             paper="arXiv:2405.16852",
-            note="Fashion-MNIST; distilled by `genbench distill emd` from an ADM of fewer steps "
-            "than the bundled one",
+            note="Fashion-MNIST; `genbench distill emd` from an earlier ADM, then from "
+            "the bundled one",
         ),
         ModelCard(
             name="emd-64",
