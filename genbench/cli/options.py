@@ -152,7 +152,7 @@ Protocol = Annotated[
     typer.Option(
         help="Protocol (`genbench ls protocols`).", metavar="NAME", rich_help_panel=MEASURE,
         autocompletion=completion.protocols,
-        show_default="bundled at 32 pixels, ADM's at ImageNet sizes, else standard",
+        show_default="of a model bundled at 32 pixels, ADM's at ImageNet sizes; else standard",
     ),
 ]  # fmt: skip
 Reference = Annotated[

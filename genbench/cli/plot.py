@@ -25,7 +25,7 @@ def plot(
     What does not compare is drawn apart: a second figure goes to NAME-2.svg, and so on.
     """
     from genbench.cli.tables import read_all, record_files
-    from genbench.report.figures import KINDS, figures_of
+    from genbench.report.figures import KINDS, MISSING, figures_of
     from genbench.report.hints import missing_commands
     from genbench.report.plots import also_saved
     from genbench.report.svg import title_of
@@ -40,8 +40,8 @@ def plot(
     found = figures_of(kind, known)
     if not found:
         commands = missing_commands(kind, known)
-        remedy = f"; this brings it: {commands[0]}" if commands else ": measure a model first"
-        raise GenbenchError(f"no data for {kind} is on record{remedy}")
+        remedy = f"; this brings it: {commands[0]}" if commands else ": measure such models first"
+        raise GenbenchError(f"no data for {kind} is on record: {MISSING[kind]}{remedy}")
     for number, figure in enumerate(found, start=1):
         path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
         refuse_input(path, record_files(records))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -114,7 +115,9 @@ def sweep(
     if json_lines:
         show_results(measured, as_json=True)
     elif measured:
-        print_table(stdout, measured.table().table)
+        # As unnamed runs: figures on record before bear the name of another run.
+        unnamed = [replace(record, name="") for record in measured]
+        print_table(stdout, Results(unnamed).table().table)
 
 
 def _numbers(given: str) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ def find_checkpoint(
     """
     source = card.checkpoint
     if given:
-        path = _given_checkpoint(given)
+        path = _given_checkpoint(given, source.filename if source else "")
         published = bool(source and source.sha256 and file_sha256(path) == source.sha256.lower())
         return path, "official" if published else weights_origin(path)
     if source is None:
@@ -74,7 +74,7 @@ def bundled_file(adapter: type[Adapter], source: CheckpointSource) -> Path:
     return Path(module.__file__ or "").parent / source.bundled
 
 
-def _given_checkpoint(given: str) -> Path:
+def _given_checkpoint(given: str, own: str = "") -> Path:
     if "://" not in given:
         path = Path(given)
         if not path.exists():
@@ -84,7 +84,7 @@ def _given_checkpoint(given: str) -> Path:
                     f"{given} --out FILE.safetensors"
                 )
             raise UsageError(f"checkpoint {given} does not exist: check the path")
-        return weights_of(path)
+        return weights_of(path, own)
     url, _, digest = given.partition("#sha256=")
     if not digest:
         raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")

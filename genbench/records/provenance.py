@@ -85,5 +85,11 @@ def describe_environment(device: torch.device, world_size: int = 1) -> Environme
         tf32=stand.tf32,
         autotuned=stand.autotuned,
         deterministic=stand.deterministic,
-        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        command=(_program(), *sys.argv[1:]),
     )
+
+
+def _program() -> str:
+    """What was called; "genbench" for `python -m genbench`, whose file says nothing."""
+    name = Path(sys.argv[0]).name
+    return "genbench" if name == "__main__.py" else name

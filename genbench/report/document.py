@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
 from genbench.records.kinds import QualityRecord, Record
-from genbench.report.figures import COMPARISONS, Figure, speed_figures
+from genbench.report.figures import COMPARISONS, MISSING, Figure, speed_figures
 from genbench.report.headline import headlines
 from genbench.report.hints import missing_commands, sample_command
 from genbench.report.looks import Look, Looks, quality_subjects
@@ -88,8 +88,7 @@ def report_html(
     strips, unseen = _strips(subjects, looks, cards, list(files), cache)
     front = list(speed_figures(records, looks))
     if not front:
-        reason = "no model has both its quality and its speed on record"
-        missing.insert(0, _missing("speed", "Quality against speed", reason, records))
+        missing.insert(0, _missing("speed", "Quality against speed", MISSING["speed"], records))
     return template.render(
         title=title,
         subtitle=_subtitle(records),

@@ -200,6 +200,11 @@ KINDS = {
     **{comparison.name: comparison.figures for comparison in COMPARISONS},
 }
 
+MISSING = {  # why there is no figure of a kind
+    "speed": "no model has both its quality and its speed on record",
+    **{comparison.name: comparison.missing for comparison in COMPARISONS},
+}
+
 
 def figures_of(kind: str, records: Sequence[Record]) -> list[Figure]:
     """The figures of a kind, a key of `KINDS`, that the records have data for: one for whatever

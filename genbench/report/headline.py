@@ -192,9 +192,13 @@ def _speed_table(
     card_of: Callable[[Record], str],
 ) -> Headline:
     rows = {sampler: record for (_, sampler), record in speeds.items()}
+    one_size = len({record.resolution for record in rows.values()}) == 1
     columns = [
         _Column(
-            "images/s", True, [speeds.get((device, sampler)) for sampler in rows], f"on {device}"
+            "images/s",
+            True if one_size else None,
+            [speeds.get((device, sampler)) for sampler in rows],
+            f"on {device}",
         )
         for device in dict.fromkeys(device for device, _ in speeds)
     ]
@@ -237,6 +241,8 @@ def _table(
 def _row_head(record: Record, looks: Looks) -> Head:
     origin = _WEIGHTS.get(record.weight_kind, "") if isinstance(record, QualityRecord) else ""
     note = origin if record.card else "images that were given"
+    if isinstance(record, SpeedRecord):
+        note = f"{record.resolution}×{record.resolution}"
     return Head(title=looks.name(record), note=note, look=looks.look(record))
 
 

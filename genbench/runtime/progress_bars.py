@@ -35,11 +35,14 @@ class _Rate(ProgressColumn):
 
 
 class _Lines:
-    """Progress of one task as lines, now and then: what a log file or a pipe gets."""
+    """Progress of one task as lines, now and then: what a log file or a pipe gets.
 
-    def __init__(self, label: str, total: int) -> None:
+    told: when there was the last line of any task, which all of a run share.
+    """
+
+    def __init__(self, label: str, total: int, told: list[float]) -> None:
         self._label, self._total, self._done, self._doing = label, total, 0, ""
-        self._begun = self._told = time.monotonic()
+        self._begun, self._told = time.monotonic(), told
         self._at_first: int | None = None  # what was there already, which tells no rate
 
     def advance(self, finished: int, doing: str) -> None:
@@ -48,12 +51,12 @@ class _Lines:
         if self._at_first is None:
             self._at_first = self._done
         now = time.monotonic()
-        if now - self._told >= _LINE_SECONDS:
-            self._told = now
+        if now - self._told[0] >= _LINE_SECONDS:
+            self._told[0] = now
             stderr.print(self._line(now), markup=False, highlight=False, soft_wrap=True)
 
     def _line(self, now: float) -> str:
-        rate = (self._done - (self._at_first or 0)) / (now - self._begun)
+        rate = (self._done - (self._at_first or 0)) / max(now - self._begun, 1e-9)
         left = (
             f", {rate:,.3g}/s, ETA {_duration((self._total - self._done) / rate)}" if rate else ""
         )
@@ -86,6 +89,7 @@ class ProgressBars:
             disable=not (leads and stderr.is_terminal),
         )
         self._open = 0
+        self._told = [time.monotonic()]
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:
@@ -94,7 +98,7 @@ class ProgressBars:
             self._progress.start()
         self._open += 1
         task = self._progress.add_task(label, total=total)
-        lines = _Lines(label, total)
+        lines = _Lines(label, total, self._told)
 
         def advance(finished: int, doing: str = "") -> None:
             self._progress.update(task, advance=finished, description=_named(label, doing))

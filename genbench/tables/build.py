@@ -11,6 +11,7 @@ from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
+from genbench.tables.open_settings import settings_note
 from genbench.tables.published import QUALITY, PublishedValue, find_published
 from genbench.tables.ranking import Standing, standings
 from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
@@ -176,7 +177,8 @@ def _cell(
     for record in fitting:
         value = record_value(record, column.value)
         if isinstance(value, int | float):
-            return Cell(published=printed, measured=record, value=value * column.scale)
+            told = replace(record, notes=(*record.notes, *settings_note(wanted, fitting)))
+            return Cell(published=printed, measured=told, value=value * column.scale)
         if value is not None:
             raise GenbenchError(
                 f"value = {column.value!r} of column {column.metric} is no number in a record: "

@@ -241,7 +241,7 @@ def _notes(chosen: Sequence[QualityRecord], quality: Sequence[QualityRecord]) ->
     )
     yield from (f"left out, since it does not compare: {reason}" for reason in unlike if reason)
     others = dict.fromkeys(
-        f"--protocol {item.protocol} -n {item.samples}"
+        f"--protocol {shlex.quote(item.protocol)} -n {item.samples}"
         for item in quality
         if (item.protocol_digest, item.samples) != same
     )

@@ -164,7 +164,8 @@ def table_to_csv(table: Table) -> str:
             paper, found = cell.published, cell.measured
             if paper is None and found is None and not cell.command:
                 continue
-            notes = [*(paper.notes if paper else ()), *(found.notes if found else ())]
+            own = found if column.value == "value" else None  # NFE stands beside a figure's notes
+            notes = [*(paper.notes if paper else ()), *(own.notes if own else ())]
             writer.writerow(
                 [table.name, row.group, row.label, column.title]
                 + ([paper.value, paper.unit, paper.confidence, paper.source, paper.locator]

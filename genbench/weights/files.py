@@ -126,12 +126,13 @@ def _fetch_by_hand(weight: WeightFile) -> str:
     return f"download {weight.url}{page}"
 
 
-def weights_of(path: Path) -> Path:
-    """The weights in a model's folder (a file is itself): model.safetensors, else
-    pytorch_model.bin. Raises GenbenchError naming both when neither is there."""
+def weights_of(path: Path, own: str = "") -> Path:
+    """The weights in a model's folder (a file is itself): the file of the name `own`, else
+    model.safetensors, else pytorch_model.bin. Raises GenbenchError naming them when none is there.
+    """
     if not path.is_dir():
         return path
-    names = ("model.safetensors", "pytorch_model.bin")
+    names = tuple(dict.fromkeys(filter(None, (own, "model.safetensors", "pytorch_model.bin"))))
     for name in names:
         if (path / name).is_file():
             return path / name

@@ -63,9 +63,9 @@ def test_what_cannot_be_drawn_is_one_line(records: Path, tmp_path: Path) -> None
         (("sped", "--out", "x.svg"), "did you mean speed"),
         (("speed", "--out", "x.gif"), "end it in .svg, .png, .pdf"),
         (("batches", "--out", "x.svg", "--records", tmp_path / "empty.jsonl"),
-         "no data for batches is on record: measure a model first"),
+         "two batch sizes or more: measure such models first"),
         (("batches", "--out", "x.svg", "--records", tmp_path / "quality.jsonl"),
-         "no data for batches is on record; this brings it: genbench throughput"),
+         "two batch sizes or more; this brings it: genbench throughput"),
     ):  # fmt: skip
         assert expected in error_line(genbench("plot", *words, cwd=tmp_path))
     assert not (tmp_path / "x.svg").exists()

@@ -55,3 +55,16 @@ def test_lines_in_a_log_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first == "figures (fd at 500 samples): 0 of 4"
     assert second.startswith("figures (recall at 500 samples): 1 of 4, ")
     assert "ETA" in second
+
+
+def test_a_chain_of_short_tasks_speaks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clock for all: half a minute without a line is none, however many tasks it held."""
+    shown, now = io.StringIO(), [100.0]
+    monkeypatch.setattr(progress_bars, "stderr", Console(file=shown, width=100))
+    monkeypatch.setattr("genbench.runtime.progress_bars.time.monotonic", lambda: now[0])
+    bars = ProgressBars(leads=True)
+    for label in ("one", "two", "three", "four"):
+        with bars.task(label, 1) as advance:
+            now[0] += 12
+            advance(1)
+    assert [line.split(":")[0] for line in shown.getvalue().splitlines()] == ["three"]

@@ -173,3 +173,14 @@ def test_no_page_takes_the_place_of_the_records(tmp_path: Path) -> None:
         run = genbench(*words, "--out", kept, GENBENCH_RECORDS=str(kept))
         assert "is read by this command" in error_line(run)
     assert kept.read_bytes() == before
+
+
+def test_a_row_that_leaves_a_setting_open_says_so(tmp_path: Path) -> None:
+    records = [of(value, options={"truncation": value, "plain": False}) for value in (0.5, 1.0)]
+    rows = row("any", "") + row("named", "options = { truncation = 0.5 }")
+    found = cells(tmp_path, rows, *records)
+    for label, value in (("any", 1.0), ("named", 0.5)):
+        assert found[label].value == value
+    (note,) = found["any"].measured.notes if found["any"].measured else ()
+    assert note.startswith("the latest of several settings on record (truncation 0.5, 1.0)")
+    assert found["named"].measured == records[0]
