@@ -55,17 +55,18 @@ texts: quality $(SPEEDS)
 # Precision against recall, for the report: every setting is a run of its own.
 TRUNCATIONS ?= 0.2,0.4,0.6,0.8,1
 SCALES ?= 0,0.5,1,2,4
-SWEEP := $(GENBENCH) sweep --res 32 --records $(RECORDS)
+SWEEP := $(GENBENCH) sweep --res 32 --ci --records $(RECORDS)
+SWEPT := --metric precision --metric recall --metric density
 sweeps: setup
-	$(SWEEP) --model biggan-deep --truncation $(TRUNCATIONS) -n $(SWEEP_N)
-	$(SWEEP) --model adm-guided --classifier-scale $(SCALES) -n $(SWEEP_N)
+	$(SWEEP) --model biggan-deep --truncation $(TRUNCATIONS) -n $(SWEEP_N) $(SWEPT)
+	$(SWEEP) --model adm-guided --classifier-scale $(SCALES) -n $(SWEEP_N) $(SWEPT)
 
 # Quality against network evaluations: too few samples for a figure to quote, the same for all.
 STEPS ?= 250,50,25,10
 NFE_N ?= 500
 evaluations: setup
-	$(SWEEP) --model adm-guided --sampler ddim --steps $(STEPS) -n $(NFE_N)
-	$(SWEEP) --model emd -n $(NFE_N)
+	$(SWEEP) --model adm-guided --sampler ddim --steps $(STEPS) -n $(NFE_N) --metric fid
+	$(SWEEP) --model emd -n $(NFE_N) --metric fid
 
 # Put the bundled table and its scatter into README.md, from what `make tables` measured.
 readme: setup
