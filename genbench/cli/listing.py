@@ -121,9 +121,7 @@ def weights_of_card(card: ModelCard) -> str:
     source = card.checkpoint
     if source is None:
         return "none needed"
-    if source.bundled or source.url:
-        return source.kind
-    return f"bring your own: {source.hint}" if source.hint else "bring your own"
+    return source.kind if source.bundled or source.url else "bring your own"
 
 
 def list_protocols() -> Rows:

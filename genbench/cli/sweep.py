@@ -115,9 +115,9 @@ def sweep(
     if json_lines:
         show_results(measured, as_json=True)
     elif measured:
-        # As unnamed runs: figures on record before bear the name of another run.
-        unnamed = [replace(record, name="") for record in measured]
-        print_table(stdout, Results(unnamed).table().table)
+        # Figures on record before may bear the name of another run.
+        named = [replace(record, name=name) for record in measured]
+        print_table(stdout, Results(named).table().table)
 
 
 def _numbers(given: str) -> tuple[int, ...]:

@@ -243,9 +243,7 @@ def test_what_every_figure_shares_is_said_once() -> None:
     built = table("bundled", *read_records(ROOT / "docs" / "bundled-records.jsonl"))
     grid = lay_out(built)
     assert grid.notes[:2] == ("weights trained with genbench", "images/s: on AMD EPYC")
-    assert [text for _, text in grid.footnotes] == [
-        TIED, "times were not steady when the measurement began",
-    ]  # fmt: skip
+    assert [text for _, text in grid.footnotes] == [TIED]
     notes = lay_out(table("hit-throughput")).notes
     assert notes[0] == "images per V100-second: no second source confirms the images per second"
     of_row = "ImageNet 64×64, BigGAN-deep: the ADM authors trained this model themselves"
