@@ -51,7 +51,11 @@ def test_every_example_can_be_given(line: str) -> None:
 def test_help_shows_metrics_and_what_happens_by_default() -> None:
     shown = genbench("fid", "-h").stdout
     assert all(key in shown for key in METRICS)
-    for default in ("(the protocol's: 10,000 or 50,000)", "(of a model bundled at 32 pixels", "uniform"):
+    for default in (
+        "(the protocol's: 10,000 or 50,000)",
+        "(of a model bundled at 32 pixels",
+        "uniform",
+    ):
         assert f"default: {default}" in shown
     for command in COMMANDS:
         lines = genbench(command, "-h").stdout.splitlines()
