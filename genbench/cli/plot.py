@@ -35,7 +35,8 @@ def plot(
         raise UsageError(f"there is no figure {kind}; {suggestion(kind, KINDS)}")
     if out.suffix not in _FORMATS:
         raise UsageError(f"--out {out}: end it in {', '.join(_FORMATS)}")
-    refuse_input(out, record_files(records))
+    read = record_files(records)
+    refuse_input(out, read)
     known = read_all(records)
     found = figures_of(kind, known)
     if not found:
@@ -44,7 +45,7 @@ def plot(
         raise GenbenchError(f"no data for {kind} is on record: {MISSING[kind]}{remedy}")
     for number, figure in enumerate(found, start=1):
         path = out if number == 1 else out.with_stem(f"{out.stem}-{number}")
-        refuse_input(path, record_files(records))
+        refuse_input(path, read)
         with replacing(path) as temporary:
             if path.suffix == ".svg":
                 text = figure.draw()

@@ -24,14 +24,14 @@ def delete(
     Says what would be removed, and asks. What was drawn and computed stays in the cache.
     """
     from genbench.cli.console import told
+    from genbench.cli.tables import record_files
     from genbench.records.deletion import delete_runs
     from genbench.records.kinds import Record
     from genbench.records.labels import labels_of
     from genbench.records.runs import day_of, figures_in, find_run
     from genbench.records.store import read_records
-    from genbench.runtime.folders import default_records
 
-    files = records or [default_records()]
+    files = record_files(records)
     for path in files:
         if not path.exists():
             raise UsageError(f"there is no record file {path}: check the path")

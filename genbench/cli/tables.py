@@ -150,10 +150,9 @@ def record_files(files: list[Path] | None) -> list[Path]:
 
 def spec_folders(files: list[Path] | None) -> tuple[Path, ...]:
     """Where a user's own specs may lie: beside the record files, and in ./tables."""
-    from genbench.runtime.folders import default_records
     from genbench.tables.spec_files import beside
 
-    return beside(files or [default_records()])
+    return beside(record_files(files))
 
 
 def _format_of(path: Path) -> str:
@@ -173,14 +172,11 @@ def read_all(files: list[Path] | None) -> list[Record]:
     from genbench.cli.console import told
     from genbench.errors import UsageError
     from genbench.records.store import read_records
-    from genbench.runtime.folders import default_records
 
     for path in files or ():
         if not path.exists():
             raise UsageError(f"there is no record file {path}: check the path")
-    return [
-        record for path in files or [default_records()] for record in read_records(path, told=told)
-    ]
+    return [record for path in record_files(files) for record in read_records(path, told=told)]
 
 
 def _as_text(built: Table, format: str) -> str:
