@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from genbench.models.opening import ModelRequest, resolve
-from genbench.quality.evaluation import QualityRequest, evaluate
+from genbench.quality.evaluation import evaluate
+from genbench.quality.request import QualityRequest
 from genbench.records.protocols import find_protocol
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import SilentReporter

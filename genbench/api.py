@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench import given
-from genbench.errors import GenbenchError, UsageError
+from genbench.errors import UsageError
 from genbench.given import Images, Samples
 from genbench.images.arrays import Batch
 from genbench.images.sets import ImageSet
@@ -20,9 +20,9 @@ from genbench.models.opening import ModelRequest, ResolvedModel
 from genbench.models.source import ModelSource
 from genbench.quality import evaluation
 from genbench.quality.drawing import drawn_by
-from genbench.quality.evaluation import QualityRequest
+from genbench.quality.request import QualityRequest
 from genbench.quality.source import Source
-from genbench.quality.strips import bring_beside
+from genbench.quality.strips import keep_beside
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
@@ -102,6 +102,7 @@ def evaluate(
     features: Path | str | None = None,
     reference: str | Path | ImageSet | Batch = "",
     reference_features: Path | str | None = None,
+    training: str | Path | ImageSet = "",
     protocol: str | EvalProtocol = "",
     counts: int | Sequence[int] = (),
     metrics: str | Sequence[str] = (),
@@ -134,12 +135,13 @@ def evaluate(
     opened model, or a function `(labels, noise) -> images` that draws uint8 [n, 3, H, W] for labels
     int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
-    "fid"; empty: the protocol's. ci: 95% intervals too. records: a file to append to, beside which
-    a strip of the first samples is kept for people to look at. reuse: compute nothing that is in
-    `records`, unchanged and of that `run_name`. name: of samples that have none. run_name: kept on
-    the records, for tables and to find the run by. found: called with the results before they are
-    written to `records`. Under torchrun the processes share the work; all but the first get no
-    results. Everything else is as on the command line (`genbench fid --help`). Raises GenbenchError
+    "fid"; empty: the protocol's. training: images that the model learned from. ci: 95% intervals
+    too. records: a file to append to, beside which a strip of the first samples is kept for people
+    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`. name:
+    of samples that have none. run_name: kept on the records, for tables and to find the run by.
+    found: called with the results before they are written to `records`. Under torchrun the
+    processes share the work; all but the first get no results. Everything else is as on the command
+    line (`genbench fid --help`). Raises GenbenchError
     or UsageError with the remedy.
     """
     if reuse and not records:
@@ -182,7 +184,7 @@ def evaluate(
             features=given.path_of(features, "features"),
             reference=given.reference_set(reference),
             reference_features=given.path_of(reference_features, "reference_features"),
-            counts=counts, metrics=metrics,
+            training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
         )  # fmt: skip
@@ -191,18 +193,9 @@ def evaluate(
             found(Results(measured))
         if kept and world.leads:
             append_records(kept, [record for record in measured if record not in known])
-            _keep_strips(kept, request.cache or cache_folder(), measured, bars)
+            strips = (record.samples_digest for record in measured)
+            keep_beside(kept, request.cache or cache_folder(), strips, bars)
     return Results(measured)
-
-
-def _keep_strips(
-    records: Path, cache: Path, measured: Sequence[QualityRecord], reporter: Reporter
-) -> None:
-    """Pictures of the first samples beside the records; the figures stand without them."""
-    try:
-        bring_beside(records, cache, (record.samples_digest for record in measured))
-    except GenbenchError as error:
-        reporter.note(f"no strip of samples beside the records: {error}")
 
 
 def throughput(

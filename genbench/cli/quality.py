@@ -70,6 +70,15 @@ def fid(
         Path | None,
         typer.Option(help="The reference's features.", metavar="FILE", rich_help_panel=IMAGES),
     ] = None,
+    train: Annotated[
+        str,
+        typer.Option(
+            help="Images the model learned from, for memorisation.",
+            metavar="IMAGES",
+            rich_help_panel=IMAGES,
+            show_default=False,
+        ),
+    ] = "",
     crop: ProtocolCrop = "",
     model: Model = "",
     res: ModelOrImageSize = 0,
@@ -112,7 +121,7 @@ def fid(
         refuse_unknown(ctx, [])
     api.evaluate(
         chosen or "", samples=samples, features=features, reference=ref,
-        reference_features=ref_features, protocol=protocol, counts=tuple(n or ()),
+        reference_features=ref_features, training=train, protocol=protocol, counts=tuple(n or ()),
         metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
         detector_weights=detector_weights, crop=crop, device=device, cache=cache,
         records=records or default_records(), reuse=reuse, run_name=name,

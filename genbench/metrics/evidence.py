@@ -52,6 +52,18 @@ class Evidence(Protocol):
         images are not there."""
         ...
 
+    def labels(self) -> Tensor:
+        """Labels of the samples, int64 [count]."""
+        ...
+
+    def reference_labels(self) -> Tensor:
+        """Labels of the reference's images, int64 [M]."""
+        ...
+
+    def training_rows(self, layer: Layer) -> Tensor:
+        """Features float32 [T, D] of the images that the model learned from."""
+        ...
+
     def neighbours(self) -> NeighbourFigures:
         """What the nearest neighbours tell, all of it from one pass over the pairs."""
         ...

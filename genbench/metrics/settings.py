@@ -16,6 +16,10 @@ class Choices(Protocol):
     @property
     def pr_half(self) -> bool: ...  # noqa: D102
     @property
+    def neighbours_strict(self) -> bool: ...  # noqa: D102
+    @property
+    def neighbour_rows(self) -> int: ...  # noqa: D102
+    @property
     def dc_neighbours(self) -> int: ...  # noqa: D102
     @property
     def is_splits(self) -> int: ...  # noqa: D102

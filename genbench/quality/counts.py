@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from genbench.errors import UsageError
-from genbench.metrics.catalogue import Metric
+from genbench.metrics.metric import Metric
 from genbench.quality.source import Source, in_blocks
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.progress import Reporter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from genbench.detectors.contract import Detector
-from genbench.detectors.published_weights import detector_weight, fetch_weights
-from genbench.detectors.registry import create_detector, detector_status
+from genbench.detectors.published_weights import fetch_weights
+from genbench.detectors.registry import create_detector
 from genbench.errors import UsageError
 from genbench.images.opening import open_image_set
-from genbench.images.sets import ImageSet
-from genbench.metrics.catalogue import METRICS, Metric, metric_named
-from genbench.models.opening import ResolvedModel, open_model
+from genbench.metrics.catalogue import metric_named
+from genbench.metrics.metric import Metric
+from genbench.models.opening import open_model
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
@@ -31,52 +31,26 @@ from genbench.quality.references import (
     refuse_statistics_of_others,
     suited_to,
 )
+from genbench.quality.request import (
+    OWN_FEATURES,
+    Job,
+    QualityRequest,
+    check_words,
+    notes_on_weights,
+    wanted_layers,
+    with_own_weights,
+)
 from genbench.quality.reuse import figures_on_record
 from genbench.quality.source import SetSource, Source
 from genbench.quality.statistics_files import read_features
 from genbench.quality.strips import keep_strip
-from genbench.records.kinds import QualityRecord, Record
+from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
-from genbench.records.protocols import EvalProtocol, with_weights
 from genbench.records.provenance import describe_environment
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
-from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
-from genbench.weights.files import matches
-
-OWN_FEATURES = "features"  # the detector's name when the user brings the features
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityRequest:
-    """What to measure. One of samples, model and features names the samples.
-
-    samples: an image-set spec, or a source that is open already. reference: a spec, or a set.
-    """
-
-    protocol: EvalProtocol
-    samples: str | Source = ""
-    model: ResolvedModel | None = None
-    features: Path | None = None
-    reference: str | ImageSet = ""  # empty: the protocol's
-    reference_features: Path | None = None
-    counts: tuple[int, ...] = ()  # empty: the protocol's, or all there is
-    metrics: tuple[str, ...] = ()  # empty: the protocol's, as far as they can be had
-    detector_weights: Path | None = None
-    interval: bool = False
-    cache: Path | None = None
-    known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
-    name: str = ""  # of the run
-
-
-@dataclass
-class _Job:
-    request: QualityRequest
-    world: World
-    device: torch.device
-    reporter: Reporter
 
 
 def evaluate(
@@ -87,9 +61,9 @@ def evaluate(
     Returns the records on rank 0 and an empty list on the other ranks. Raises GenbenchError or
     UsageError with the remedy; features computed so far stay in the cache.
     """
-    _check_words(request)
-    request = _own_weights(request)
-    job = _Job(request, world, device, reporter)
+    check_words(request)
+    request = with_own_weights(request)
+    job = Job(request, world, device, reporter)
     if request.features is not None:
         return _evaluate_features(job, request.features)
     metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
@@ -99,21 +73,28 @@ def evaluate(
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
     opened = _open_reference(job, source) if compares else None
+    training = _open_training(job, source, metrics)
     if request.detector_weights is None:
         fetch_weights(request.protocol.detector, reporter)
     detector = create_detector(
         request.protocol.detector,
-        layers=_layers(request, metrics),
+        layers=wanted_layers(request, metrics),
         weights=request.detector_weights,
         device=device,
     )
     opened = suited_to(opened, detector) if opened else None
     for note in opened.notes if opened else ():
         reporter.note(note)
-    figures = _feasible(job, metrics, counts, opened, detector.layers)
+    labels = source.labels(0, max(counts))
+    figures = _feasible(
+        job, metrics, counts, opened, detector.layers,
+        training=training.count if training else 0,
+        labelled=labels is not None and bool(opened and opened.labelled),
+    )  # fmt: skip
     kept = figures_on_record(
         request.known, samples_digest=source.digest(),
-        reference_digest=opened.digest if opened else "", protocol=request.protocol,
+        reference_digest=opened.digest if opened else "",
+        training_digest=training.digest() if training else "", protocol=request.protocol,
         detector=detector, figures=figures, interval=request.interval, name=request.name,
     )  # fmt: skip
     if kept:
@@ -121,33 +102,24 @@ def evaluate(
         return kept if world.leads else []
     possible = [metric for metric, _ in figures]
     reference = _reference(job, opened, detector, possible) if opened else None
-    keep = partial(keep_strip, _cache(job), source.digest())
+    keep = partial(keep_strip, job.cache, source.digest())
+    learned = _training_features(job, training, detector, possible)
     samples = _extract(job, source, detector, list(detector.layers), max(counts), keep)
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:
         warn_of_order(source, possible, max(counts), reporter)
-    values = _values(job, samples, reference, figures)
+    values = _values(job, samples, reference, figures, learned, labels)
     run = run_template(
         source.subject(), request.protocol, samples_digest=samples.digest, detector=detector.name,
         identity=detector.identity, environment=_environment(job, source.subject()),
-        notes=_weights_note(request), name=request.name,
+        notes=notes_on_weights(request), name=request.name,
     )  # fmt: skip
-    measured = recorded(run, values, reference, parts)
+    measured = recorded(run, values, reference, learned, parts)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
-def _check_words(request: QualityRequest) -> None:
-    given = [request.samples != "", request.model is not None, request.features is not None]
-    if sum(given) != 1:
-        raise UsageError("name the samples by exactly one of --samples, --model and --features")
-    if request.features is None and request.reference_features is not None:
-        raise UsageError("--ref-features goes with --features; images are compared with --ref")
-    if request.features is not None and request.reference != "":
-        raise UsageError("--ref holds images; compare --features with --ref-features")
-
-
-def _evaluate_features(job: _Job, path: Path) -> list[QualityRecord]:
+def _evaluate_features(job: Job, path: Path) -> list[QualityRecord]:
     request = job.request
     if not job.world.leads:
         return []
@@ -156,21 +128,25 @@ def _evaluate_features(job: _Job, path: Path) -> list[QualityRecord]:
     if request.reference_features is not None:
         features = _feature_file(request.reference_features)
         reference = Reference(features.name, features.digest, features)
-    metrics = [metric_named(name) for name in request.metrics or tuple(METRICS)]
+    training = _feature_file(Path(str(request.training))) if request.training else None
+    metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
     counts = sample_counts(
         request.counts, request.protocol, samples.count, job.reporter, usual_alone=True
     )
-    figures = _feasible(job, metrics, counts, reference, set(samples.arrays))
-    values = _values(job, samples, reference, figures)
+    figures = _feasible(
+        job, metrics, counts, reference, set(samples.arrays),
+        training=training.count if training else 0,
+    )  # fmt: skip
+    values = _values(job, samples, reference, figures, training)
     subject = Subject(model=samples.name, resolution=0)
     run = run_template(
         subject, request.protocol, samples_digest=samples.digest, detector=OWN_FEATURES,
         identity={}, environment=_environment(job, subject), name=request.name,
     )  # fmt: skip
-    return recorded(run, values, reference)
+    return recorded(run, values, reference, training)
 
 
-def _environment(job: _Job, subject: Subject) -> Environment:
+def _environment(job: Job, subject: Subject) -> Environment:
     """Where it was computed, with the switches that were pinned while the images were drawn; an
     image set's only met the detector, which computes in float32."""
     drawn_in = arithmetic_named(subject.arithmetic) if subject.arithmetic else FLOAT32
@@ -184,7 +160,7 @@ def _feature_file(path: Path) -> ArrayFeatures:
     return ArrayFeatures(path.name, file_sha256(path), by_layer)
 
 
-def _open_source(job: _Job) -> Source:
+def _open_source(job: Job) -> Source:
     request, protocol = job.request, job.request.protocol
     if request.model is not None:
         return open_model(request.model, job.device)
@@ -195,36 +171,7 @@ def _open_source(job: _Job) -> Source:
     )
 
 
-def _layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:
-    """The layers to ask the detector for: those it has, unless the user named the metrics."""
-    layers = sorted({metric.layer for metric in metrics})
-    have = detector_status(request.protocol.detector).layers
-    if request.metrics or not have:
-        return list(layers)
-    return [layer for layer in layers if layer in have]
-
-
-def _own_weights(request: QualityRequest) -> QualityRequest:
-    """The request under a protocol of its own where the user brings other weights than the
-    detector's published ones."""
-    given, published = request.detector_weights, detector_weight(request.protocol.detector)
-    if given is None or not given.is_file() or (published and matches(published, given)):
-        return request
-    return replace(request, protocol=with_weights(request.protocol, file_sha256(given)))
-
-
-def _weights_note(request: QualityRequest) -> tuple[str, ...]:
-    """Names alone do not make a FID: say so when the detector's weights are somebody's own."""
-    published, given = detector_weight(request.protocol.detector), request.detector_weights
-    if given is None or published is None or not request.protocol.weights:
-        return ()
-    return (
-        f"{given.name} is not the published weights of {request.protocol.detector} "
-        f"({published.filename}): compare only with figures from the same file",
-    )
-
-
-def _open_reference(job: _Job, source: Source) -> OpenedReference:
+def _open_reference(job: Job, source: Source) -> OpenedReference:
     protocol = job.request.protocol
     named = job.request.reference
     wanted = protocol.reference if isinstance(named, str) and not named else named
@@ -239,7 +186,7 @@ def _open_reference(job: _Job, source: Source) -> OpenedReference:
 
 
 def _reference(
-    job: _Job, opened: OpenedReference, detector: Detector, metrics: Sequence[Metric]
+    job: Job, opened: OpenedReference, detector: Detector, metrics: Sequence[Metric]
 ) -> Reference:
     """The reference with its features, as far as published statistics do not replace them."""
     known = published_layers(opened.statistics)
@@ -254,44 +201,72 @@ def _reference(
     if opened.images is not None and needed:
         source = SetSource(opened.images)
         features = _extract(job, source, detector, sorted(needed), len(opened.images))
-    return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes)
+    labels = SetSource(opened.images).labels(0, opened.rows) if opened.images else None
+    return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes, labels)
+
+
+def _open_training(job: Job, source: Source, metrics: Sequence[Metric]) -> SetSource | None:
+    """The images that the model learned from, of the samples' size; None where no metric asks."""
+    named = job.request.training
+    if isinstance(named, str) and not named:
+        return None
+    if not any(metric.training for metric in metrics):
+        job.reporter.note("--train left aside: none of the metrics compares with training images")
+        return None
+    protocol, (height, width) = job.request.protocol, source.size
+    if not isinstance(named, str | Path):
+        images = named
+    else:
+        images = open_image_set(
+            str(named), crop=protocol.crop, resolution=height if height == width else 0
+        )
+    if images.size != source.size:
+        high, wide = images.size
+        raise UsageError(
+            f"--train {images.name} holds images of {wide}x{high}, not {width}x{height} as the "
+            "samples: bring both to one square size with --crop adm or --crop resize and --res"
+        )
+    return SetSource(images)
+
+
+def _training_features(
+    job: Job, training: SetSource | None, detector: Detector, metrics: Sequence[Metric]
+) -> FeatureSet | None:
+    layers = sorted({metric.layer for metric in metrics if metric.training})
+    if training is None or not layers:
+        return None
+    return _extract(job, training, detector, layers, training.count)
 
 
 def _extract(
-    job: _Job, source: Source, detector: Detector, layers: Sequence[str], count: int,
+    job: Job, source: Source, detector: Detector, layers: Sequence[str], count: int,
     first: Callable[[Tensor], object] | None = None,
 ) -> FeatureSet:  # fmt: skip
-    root = _cache(job) / "features"
+    root = job.cache / "features"
     return extract_features(
         source, detector, layers, count, root=root, world=job.world, reporter=job.reporter,
         first=first,
     )  # fmt: skip
 
 
-def _cache(job: _Job) -> Path:
-    return job.request.cache or cache_folder()
-
-
 def _feasible(
-    job: _Job, metrics: Sequence[Metric], counts: Sequence[int], reference: Comparable | None,
-    layers: Iterable[str],
+    job: Job, metrics: Sequence[Metric], counts: Sequence[int], reference: Comparable | None,
+    layers: Iterable[str], *, training: int = 0, labelled: bool = False,
 ) -> list[Figure]:  # fmt: skip
     means = Means(
-        choices=job.request.protocol, detector=_detector_name(job), layers=frozenset(layers),
-        reference=reference,
+        choices=job.request.protocol, detector=job.detector, layers=frozenset(layers),
+        reference=reference, training=training, labelled=labelled,
     )  # fmt: skip
     return feasible(means, metrics, counts, job.reporter, named=bool(job.request.metrics))
 
 
-def _detector_name(job: _Job) -> str:
-    return OWN_FEATURES if job.request.features else job.request.protocol.detector
-
-
 def _values(
-    job: _Job, samples: FeatureSet, reference: Reference | None, figures: Sequence[Figure]
-) -> list[MetricValue]:
+    job: Job, samples: FeatureSet, reference: Reference | None, figures: Sequence[Figure],
+    training: FeatureSet | None = None, labels: Tensor | None = None,
+) -> list[MetricValue]:  # fmt: skip
     request = job.request
     work = MetricJob(
-        samples, reference, request.protocol, _detector_name(job), job.reporter, request.interval
-    )
+        samples, reference, request.protocol, job.detector, job.reporter, request.interval,
+        training, labels,
+    )  # fmt: skip
     return work.compute(figures)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from genbench.errors import UsageError
-from genbench.metrics.catalogue import Metric, reported_key
+from genbench.metrics.catalogue import reported_key
+from genbench.metrics.metric import Metric
 from genbench.metrics.settings import Choices
 from genbench.runtime.progress import Reporter
 
@@ -36,6 +37,8 @@ class Means:
     detector: str
     layers: Set[str]
     reference: Comparable | None
+    training: int = 0  # images the model learned from, as far as they were named
+    labelled: bool = False  # whether samples and references have labels
 
     def why_not(self, metric: Metric, count: int) -> str:
         """Why a metric cannot be had at a sample count; empty when it can."""
@@ -44,10 +47,18 @@ class Means:
         least = metric.least(self.choices)
         if count < least:
             return f"it needs at least {least} samples"
+        if metric.training and self.training < least:
+            return (
+                f"it needs at least {least} training images and there are {self.training}"
+                if self.training
+                else "it needs the images that the model learned from: pass --train IMAGES"
+            )
         if not metric.needs_reference:
             return ""
         if self.reference is None:
             return "it needs a reference: pass --ref"
+        if metric.labelled and not self.labelled:
+            return "it needs labels of the samples and of the reference"
         return self._why_not_against(self.reference, metric, least)
 
     def _why_not_against(self, reference: Comparable, metric: Metric, least: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from genbench.metrics.catalogue import Metric, reported_key
+from genbench.metrics.catalogue import reported_key
 from genbench.metrics.estimate import Estimate
+from genbench.metrics.metric import Metric
 from genbench.metrics.settings import MetricSettings
 
 

@@ -54,13 +54,14 @@ def recorded(
     template: QualityRecord,
     values: Sequence[MetricValue],
     reference: Reference | None,
+    training: FeatureSet | None = None,
     notes: Mapping[int, tuple[str, ...]] | None = None,
 ) -> list[QualityRecord]:
     """One record a value, in the order given. notes: on the samples, by their count."""
     told = notes or {}
     return [
         _filled(replace(template, notes=(*template.notes, *told.get(value.count, ()))), value,
-                reference)
+                reference, training)
         for value in values
     ]  # fmt: skip
 
@@ -75,7 +76,10 @@ def with_evaluations(measured: Sequence[QualityRecord], samples: FeatureSet) -> 
 
 
 def _filled(
-    template: QualityRecord, value: MetricValue, reference: Reference | None
+    template: QualityRecord,
+    value: MetricValue,
+    reference: Reference | None,
+    training: FeatureSet | None,
 ) -> QualityRecord:
     metric, estimate = value.metric, value.estimate
     if not math.isfinite(estimate.value):
@@ -98,6 +102,8 @@ def _filled(
         reference_bias=estimate.reference_bias,
         notes=(*template.notes, *value.notes),
     )
+    if metric.training and training is not None:
+        filled = replace(filled, training=training.name, training_digest=training.digest)
     if not metric.needs_reference or reference is None:
         return filled
     return replace(

@@ -10,7 +10,8 @@ from typing import TypeVar
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.metrics.catalogue import Metric, reported_key
+from genbench.metrics.catalogue import reported_key
+from genbench.metrics.metric import Metric
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 from genbench.metrics.settings import Layer
@@ -29,7 +30,8 @@ T = TypeVar("T")
 class Reference:
     """What samples are compared with: features of its images, published statistics, or both.
 
-    notes: on the statistics, for the records of figures that rest on them.
+    notes: on the statistics, for the records of figures that rest on them. labels: of its images,
+    int64 [M].
     """
 
     name: str
@@ -37,6 +39,7 @@ class Reference:
     features: FeatureSet | None = None
     statistics: ReferenceStatistics | None = None
     notes: tuple[str, ...] = ()
+    labels: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -80,7 +83,10 @@ class Reference:
 
 @dataclass
 class MetricJob:
-    """The metrics of one set of features under one protocol."""
+    """The metrics of one set of features under one protocol.
+
+    training: features of the images that the model learned from. labels: of the samples, int64 [N].
+    """
 
     samples: FeatureSet
     reference: Reference | None
@@ -88,6 +94,8 @@ class MetricJob:
     detector: str
     reporter: Reporter
     interval: bool = False
+    training: FeatureSet | None = None
+    labels: Tensor | None = None
 
     def compute(self, figures: Sequence[Figure]) -> list[MetricValue]:
         """Every figure, a metric at a count, in the order given."""
@@ -114,6 +122,7 @@ class _Shared:
     moments: dict[str, dict[int, Moments]] = field(default_factory=dict)
     reference_moments: dict[str, Moments] = field(default_factory=dict)
     reference_rows: dict[str, Tensor] = field(default_factory=dict)
+    training_rows: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -167,6 +176,21 @@ class _AtCount:
             for half in (found[::2], found[1::2])
         )
         return first, second
+
+    def labels(self) -> Tensor:
+        assert self._shared.job.labels is not None
+        return self._shared.job.labels[: self.count]
+
+    def reference_labels(self) -> Tensor:
+        assert self._shared.reference.labels is not None
+        return self._shared.reference.labels
+
+    def training_rows(self, layer: Layer) -> Tensor:
+        known, features = self._shared.training_rows, self._shared.job.training
+        if layer not in known:
+            assert features is not None
+            known[layer] = rows(features, layer)
+        return known[layer]
 
     def neighbours(self) -> NeighbourFigures:
         return self._neighbours

@@ -47,6 +47,11 @@ class OpenedReference:
         """Images there are to be compared with one by one; 0 with statistics alone."""
         return 0 if self.images is None else len(self.images)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether its images have labels."""
+        return self.images is not None and self.images.labels is not None
+
     def has_moments(self, layer: str) -> bool:
         """Whether mean and covariance of a layer can be had: from statistics or two images."""
         return layer in published_layers(self.statistics) or self.rows > 1

@@ -23,6 +23,7 @@ def figures_on_record(
     figures: Sequence[Figure],
     interval: bool,
     name: str = "",
+    training_digest: str = "",
 ) -> list[QualityRecord]:
     """The latest record of every figure, or nothing when one of them is lacking.
 
@@ -39,6 +40,7 @@ def figures_on_record(
             record.samples_digest == samples_digest
             and record.protocol_digest == protocol.digest()
             and record.reference_digest in ("", reference_digest)
+            and record.training_digest in ("", training_digest)
             and dict(record.detector_identity) == dict(detector.identity)
             and record.environment.genbench == __version__
             and dict(record.environment.packages) == package_versions()

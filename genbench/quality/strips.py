@@ -9,8 +9,10 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench.errors import GenbenchError
 from genbench.images.png_writing import save_grid
 from genbench.runtime.files import replacing
+from genbench.runtime.progress import Reporter
 
 TILES = 16  # samples of a strip, as far as they fit
 _WIDEST = 2048  # pixels of a strip
@@ -44,6 +46,16 @@ def keep_strip(cache: Path, samples_digest: str, images: Tensor) -> None:
     fitting = min(TILES, max(4, _WIDEST // images.shape[3]), len(images))
     strip = strip_in(cached_strips(cache), samples_digest)
     save_grid(strip, images[:fitting], columns=fitting, enlarged=False)  # the page enlarges it
+
+
+def keep_beside(
+    records: Path, cache: Path, samples_digests: Iterable[str], reporter: Reporter
+) -> None:
+    """As `bring_beside`; where that fails, a note: the figures stand without pictures."""
+    try:
+        bring_beside(records, cache, samples_digests)
+    except GenbenchError as error:
+        reporter.note(f"no strip of samples beside the records: {error}")
 
 
 def bring_beside(records: Path, cache: Path, samples_digests: Iterable[str]) -> None:

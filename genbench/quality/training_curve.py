@@ -12,7 +12,8 @@ from genbench.errors import UsageError
 from genbench.metrics.catalogue import METRICS
 from genbench.models.opening import ModelRequest, resolve
 from genbench.models.optional import DistillRun
-from genbench.quality.evaluation import QualityRequest, evaluate
+from genbench.quality.evaluation import evaluate
+from genbench.quality.request import QualityRequest
 from genbench.records.kinds import QualityRecord
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.files import replacing

@@ -24,7 +24,8 @@ class QualityRecord(Measurement):
     settings: the metric's own (k, splits, subsets …). singular: whether the covariance of so few
     samples has no full rank, which biases a Fréchet distance upwards. exact: the figure by exact
     distances, where the value is by the float16 ones of ADM's evaluator. reference_bias: what the
-    finite reference adds to a Fréchet distance, about: None where nobody computed it.
+    finite reference adds to a Fréchet distance, about: None where nobody computed it. training:
+    the images that the model learned from, of a figure that compares with them.
     """
 
     kind: Literal["quality"] = "quality"
@@ -40,6 +41,8 @@ class QualityRecord(Measurement):
     reference: str = ""
     reference_digest: str = ""
     reference_samples: int = 0
+    training: str = ""
+    training_digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 
 
-_DESCRIPTIVE = {"title", "source", "counts", "name", "metrics"}
+_DESCRIPTIVE = {"title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks"}
 # The choices of the first protocols, which their digests hold at any value. Add nothing here.
 _ALWAYS = {
     "detector", "reference", "resolution", "crop", "pr_neighbours", "pr_half", "dc_neighbours",
@@ -48,6 +48,13 @@ class EvalProtocol:
     kid_subset_size: Annotated[int, Ge(2)] = 1000
     kid_seed: int = 2020
     weights: str = ""  # SHA-256 of a detector's weights that the user brings; empty: its own
+    preprocessing: str = ""  # how images come to the detector's input; empty: the detector's own
+    logits_bias: bool = False  # Inception Score of logits with the classifier's bias
+    neighbours_strict: bool = False  # `<` at the rim of every ball, as the prdc package
+    neighbour_rows: Whole = 0  # rows of each side drawn for nearest neighbours; 0: all
+    rounding: str = ""  # of samples to uint8, as the official code does it
+    papers: tuple[str, ...] = ()  # whose numbers it gives
+    remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
     source: str = ""  # paper or code that defines it
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genbench.metrics.catalogue import METRICS, Metric, reported_key, short_title
+from genbench.metrics.catalogue import METRICS, reported_key, short_title
+from genbench.metrics.metric import Metric
 from genbench.records.comparability import ROUNDING
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.report.curves import latest_speeds, quality_records

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from genbench.metrics.catalogue import Metric, metric_named
+from genbench.metrics.catalogue import metric_named
+from genbench.metrics.metric import Metric
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.tables.numbers import decimals_of
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 
 from genbench.errors import GenbenchError, UsageError, suggestion
-from genbench.metrics.catalogue import METRICS, Metric, find_metric, metric_named, reported_key
+from genbench.metrics.catalogue import METRICS, find_metric, metric_named, reported_key
+from genbench.metrics.metric import Metric
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.protocols import EvalProtocol, load_protocols
 from genbench.runtime.validated import read_toml, validated

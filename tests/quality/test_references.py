@@ -199,14 +199,14 @@ def test_what_cannot_be_had_is_left_out_count_by_count(tmp_path: Path) -> None:
 def test_own_weights_of_a_detector_are_a_protocol_of_their_own(tmp_path: Path) -> None:
     from genbench.detectors.efficientnet import NAME
     from genbench.detectors.published_weights import detector_weight
-    from genbench.quality.evaluation import QualityRequest, _own_weights
+    from genbench.quality.request import QualityRequest, with_own_weights
     from genbench.records.protocols import find_protocol
 
     protocol = find_protocol("bundled")
     request = QualityRequest(protocol=protocol, samples="bundled[:9]")
-    assert _own_weights(request) == request
+    assert with_own_weights(request) == request
     (tmp_path / "other.pth").write_bytes(b"other weights")
-    own = _own_weights(replace(request, detector_weights=tmp_path / "other.pth"))
+    own = with_own_weights(replace(request, detector_weights=tmp_path / "other.pth"))
     assert own.protocol.name == "bundled*"
     assert own.protocol.digest() != protocol.digest()
     assert detector_weight(NAME) is None or own.protocol.weights

@@ -58,10 +58,10 @@ def test_digests_stay_what_they_were() -> None:
 def test_a_choice_added_later_counts_only_where_it_is_made() -> None:
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Later(EvalProtocol):
-        rounding: str = "floor"
+        mending: str = "none"
 
     assert Later(name="x").digest() == EvalProtocol(name="x").digest()
-    assert Later(name="x", rounding="even").digest() != EvalProtocol(name="x").digest()
+    assert Later(name="x", mending="all").digest() != EvalProtocol(name="x").digest()
 
 
 @pytest.mark.parametrize(

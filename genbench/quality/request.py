@@ -1,0 +1,109 @@
+"""What is asked of a quality job, and what follows from the words alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from genbench.detectors.published_weights import detector_weight
+from genbench.detectors.registry import detector_status
+from genbench.errors import UsageError
+from genbench.images.sets import ImageSet
+from genbench.metrics.metric import Metric
+from genbench.models.opening import ResolvedModel
+from genbench.quality.source import Source
+from genbench.records.kinds import Record
+from genbench.records.protocols import EvalProtocol, with_weights
+from genbench.runtime.digests import file_sha256
+from genbench.runtime.distributed import World
+from genbench.runtime.folders import cache_folder
+from genbench.runtime.progress import Reporter
+from genbench.weights.files import matches
+
+OWN_FEATURES = "features"  # the detector's name when the user brings the features
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRequest:
+    """What to measure. One of samples, model and features names the samples.
+
+    samples: an image-set spec, or a source that is open already. reference: a spec, or a set.
+    """
+
+    protocol: EvalProtocol
+    samples: str | Source = ""
+    model: ResolvedModel | None = None
+    features: Path | None = None
+    reference: str | ImageSet = ""  # empty: the protocol's
+    reference_features: Path | None = None
+    training: str | Path | ImageSet = ""  # the images the model learned from; of features, a file
+    counts: tuple[int, ...] = ()  # empty: the protocol's, or all there is
+    metrics: tuple[str, ...] = ()  # empty: the protocol's, as far as they can be had
+    detector_weights: Path | None = None
+    interval: bool = False
+    cache: Path | None = None
+    known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
+    name: str = ""  # of the run
+
+
+@dataclass
+class Job:
+    """A request, and where it is worked on."""
+
+    request: QualityRequest
+    world: World
+    device: torch.device
+    reporter: Reporter
+
+    @property
+    def cache(self) -> Path:
+        """Where features are kept."""
+        return self.request.cache or cache_folder()
+
+    @property
+    def detector(self) -> str:
+        """The detector's name, as records have it."""
+        return OWN_FEATURES if self.request.features else self.request.protocol.detector
+
+
+def check_words(request: QualityRequest) -> None:
+    """Raises UsageError for words that contradict each other."""
+    given = [request.samples != "", request.model is not None, request.features is not None]
+    if sum(given) != 1:
+        raise UsageError("name the samples by exactly one of --samples, --model and --features")
+    if request.features is None and request.reference_features is not None:
+        raise UsageError("--ref-features goes with --features; images are compared with --ref")
+    if request.features is not None and request.reference != "":
+        raise UsageError("--ref holds images; compare --features with --ref-features")
+
+
+def wanted_layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:
+    """The layers to ask the detector for: those it has, unless the user named the metrics."""
+    layers = sorted({metric.layer for metric in metrics})
+    have = detector_status(request.protocol.detector).layers
+    if request.metrics or not have:
+        return list(layers)
+    return [layer for layer in layers if layer in have]
+
+
+def with_own_weights(request: QualityRequest) -> QualityRequest:
+    """The request under a protocol of its own where the user brings other weights than the
+    detector's published ones."""
+    given, published = request.detector_weights, detector_weight(request.protocol.detector)
+    if given is None or not given.is_file() or (published and matches(published, given)):
+        return request
+    return replace(request, protocol=with_weights(request.protocol, file_sha256(given)))
+
+
+def notes_on_weights(request: QualityRequest) -> tuple[str, ...]:
+    """Names alone do not make a FID: say so when the detector's weights are somebody's own."""
+    published, given = detector_weight(request.protocol.detector), request.detector_weights
+    if given is None or published is None or not request.protocol.weights:
+        return ()
+    return (
+        f"{given.name} is not the published weights of {request.protocol.detector} "
+        f"({published.filename}): compare only with figures from the same file",
+    )
