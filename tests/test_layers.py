@@ -20,6 +20,7 @@ FLOORS = [
     {"models", "detectors", "tables"},
     {"quality", "speed"},
     {"given"},
+    {"explaining"},
     {"report", "api"},
     {"cli"},
     {"__main__"},

@@ -14,6 +14,7 @@ import typer
 from genbench.cli import completion
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
+from genbench.cli.explain import explain
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
@@ -118,6 +119,7 @@ _PANELS: dict[str, _Commands] = {
         "report": report,
         "plot": plot,
         "compare": compare,
+        "explain": explain,
         "delete": delete,
         "audit": audit,
     },
@@ -129,6 +131,7 @@ _OF_A_MODEL = (
     "sweep",
     "throughput",
     "sample",
+    "explain",
     "check",
 )  # which take the model's own options
 for _panel, _commands in _PANELS.items():

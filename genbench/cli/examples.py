@@ -51,6 +51,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "plot": ("genbench plot speed --out speed.svg",),
     "delete": ("genbench delete my-run --yes",),
     "compare": ("genbench compare RUN_A RUN_B", "genbench compare old.jsonl new.jsonl"),
+    "explain": (
+        "genbench explain --samples samples.npz --from clean-fid --to adm-imagenet256",
+        "genbench explain --model hit --res 32 --from standard --to bundled "
+        "--detector efficientnet-lite0 --ref bundled --from-n 1000 --to-n 2000",
+    ),
     "train": ("genbench train hit --recipe fashion-mnist-32 --out runs/hit",),
     "distill": ("genbench distill emd --config recipe.toml --res 32 --out runs/emd",),
     "convert": (

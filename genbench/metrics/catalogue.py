@@ -5,8 +5,9 @@ from __future__ import annotations
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.classical import CLASSICAL
 from genbench.metrics.metric import Metric
+from genbench.metrics.representative import REPRESENTATIVE
 
-METRICS: dict[str, Metric] = {metric.key: metric for metric in (*CLASSICAL,)}
+METRICS: dict[str, Metric] = {metric.key: metric for metric in (*CLASSICAL, REPRESENTATIVE)}
 
 
 def find_metric(key: str) -> Metric | None:
