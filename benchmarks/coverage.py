@@ -38,11 +38,11 @@ def kinds(width: int) -> dict[str, tuple[Draw, Draw]]:
     turned = np.linalg.qr(np.random.default_rng(7).normal(size=(width, width)))[0] * spectrum
 
     def gaussian(rng: Generator, count: int) -> NDArray[np.float32]:
-        return (rng.normal(size=(count, width)) @ turned).astype(np.float32)
+        return np.asarray(rng.normal(size=(count, width)) @ turned, np.float32)
 
     def heavy(rng: Generator, count: int) -> NDArray[np.float32]:
         scale = np.sqrt(5 / rng.chisquare(5, size=(count, 1)))  # Student's t of 5 degrees
-        return ((rng.normal(size=(count, width)) * scale) @ turned).astype(np.float32)
+        return np.asarray((rng.normal(size=(count, width)) * scale) @ turned, np.float32)
 
     centres = np.random.default_rng(8).normal(size=(10, width)) * spectrum * 2
 
@@ -50,7 +50,7 @@ def kinds(width: int) -> dict[str, tuple[Draw, Draw]]:
         def draw(rng: Generator, count: int) -> NDArray[np.float32]:
             drawn = rng.integers(classes, size=count)
             spread = rng.normal(size=(count, width)) @ turned
-            return np.maximum(centres[drawn] + spread, 0).astype(np.float32)  # ReLU
+            return np.asarray(np.maximum(centres[drawn] + spread, 0), np.float32)  # ReLU
 
         return draw
 
