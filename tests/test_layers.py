@@ -20,7 +20,7 @@ FLOORS = [
     {"models", "detectors", "tables"},
     {"quality", "speed"},
     {"given"},
-    {"explaining"},
+    {"explaining", "bundles"},
     {"report", "api"},
     {"cli"},
     {"__main__"},
