@@ -1,4 +1,4 @@
-"""Golden numbers of metric arithmetic: metrics_<case>.json, with the features it names beside it."""
+"""Golden numbers of metric arithmetic: metrics_<case>.json and the features it names."""
 
 from __future__ import annotations
 
