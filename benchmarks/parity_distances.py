@@ -16,11 +16,12 @@ from torch import Tensor
 from genbench.metrics.fd_infinity import fd_infinity
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian_mmd import gaussian_mmd
-from genbench.metrics.kernel_distance import First, subset_distances
+from genbench.metrics.kernel_distance import subset_distances
 from genbench.metrics.mind import draw, monge_distance
 from genbench.metrics.moments import Moments, stream_moments
+from genbench.metrics.settings import Kernel, Side
 from genbench.metrics.unit_length import unit_length
-from genbench.metrics.vendi import Kernel, class_vendi_scores, vendi_score
+from genbench.metrics.vendi import class_vendi_scores, vendi_score
 
 # All of these are genbench's one Fréchet distance.
 _FRECHET = re.compile(
@@ -68,16 +69,15 @@ def _stats(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
     if key.endswith("num_images"):
         return {key: ours.count}
     trace = {key: float(ours.covariance().trace())}
-    mean, covariance = (case.arrays.get(f"edm2/stats_fake_{part}") for part in ("mu", "sigma"))
-    if mean is None or covariance is None:
+    mu, sigma = (case.arrays.get(f"edm2/stats_fake_{part}") for part in ("mu", "sigma"))
+    if mu is None or sigma is None:
         return trace
-    official = Moments.from_statistics(mean, covariance, ours.count)
-    off = [(ours.mean - official.mean).abs().max(), (ours.covariance() - covariance).abs().max()]
-    return trace | {f"{key} (array)": float(max(off))}
+    off = (ours.mean - torch.from_numpy(mu), ours.covariance() - torch.from_numpy(sigma))
+    return trace | {f"{key} (array)": max(float(part.abs().max()) for part in off)}
 
 
 def _kernel(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
-    first: First = "reference" if match[1].startswith("dgm") else "samples"
+    first: Side = "reference" if match[1].startswith("dgm") else "samples"
     found = subset_distances(
         _rows(case, "fake"), _rows(case, "real"), subsets=int(match[2]), subset_size=int(match[3]),
         seed=int(match[4]), first=first, capped=True,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import NORMAL_95, Estimate
-from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.frechet import distance_of_factors, factor_of_rows, frechet_distance
 from genbench.metrics.moments import require_finite, stream_moments
 
 _FEWEST = 2  # rows of a covariance
@@ -88,20 +88,11 @@ def _named(classes: Tensor) -> str:
 
 def _distance(samples: Tensor, reference: Tensor) -> float:
     """As frechet_distance of their moments; where a side has fewer rows than features, from the
-    singular values of the two sides' [n, m] products: no [D, D] covariance, and 1,000 classes of 50
-    images take seconds."""
-    counts = (len(samples), len(reference))
-    if min(counts) > samples.shape[1]:
+    rows themselves: no [D, D] covariance, and 1,000 classes of 50 images take seconds."""
+    if min(len(samples), len(reference)) > samples.shape[1]:
         ours, theirs = (
             stream_moments(iter([rows]), [len(rows)])[len(rows)] for rows in (samples, reference)
         )
         return frechet_distance(ours, theirs)
-    means = [rows.double().mean(dim=0) for rows in (samples, reference)]
-    centred = [
-        (rows.double() - mean) / math.sqrt(len(rows) - 1)
-        for rows, mean in zip((samples, reference), means, strict=True)
-    ]
-    offset = means[0] - means[1]
-    traces = sum(float(rows.square().sum()) for rows in centred)
-    root = float(torch.linalg.svdvals(centred[0] @ centred[1].T).sum())
-    return max(float(offset @ offset) + traces - 2 * root, 0.0)
+    (mean, first), (other, second) = factor_of_rows(samples), factor_of_rows(reference)
+    return distance_of_factors(mean - other, first, second)

@@ -39,6 +39,29 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
         return max(apart - 2 * _trace_of_root(first, second, apart), 0.0)
 
 
+def distance_of_factors(offset: Tensor, first: Tensor, second: Tensor) -> float:
+    """The distance of Gaussians whose means differ by `offset` [D] and whose covariances are F^T F,
+    from their factors F [r, D]; quick and exact where one r is small, as of few rows."""
+    with _one_thread():
+        apart = offset @ offset + first.square().sum() + second.square().sum()
+        return max(float(apart - 2 * torch.linalg.svdvals(first @ second.T).sum()), 0.0)
+
+
+def factor_of_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean float64 [D] of rows float [N, D], and their covariance's factor, float64 [N, D]."""
+    rows = rows.to(torch.float64)
+    mean = rows.mean(dim=0)
+    return mean, (rows - mean) / math.sqrt(len(rows) - 1)
+
+
+def factor_of_moments(moments: Moments) -> Tensor:
+    """Their covariance's factor, float64 [rank, D]."""
+    with _one_thread():
+        covariance = moments.covariance()
+        lower = _cholesky(covariance)
+        return (_root(covariance) if lower is None else lower).T
+
+
 def frechet_interval(
     chunks: Iterable[Tensor], samples: Moments, reference: Moments, value: float
 ) -> Estimate:

@@ -9,8 +9,8 @@ from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
 
-SIGMA = 10.0  # the kernel's width, and
-SCALE = 1000.0  # what its distance is multiplied by: distance.py:22 and :26
+SIGMA = 10.0  # the width of the kernel (distance.py:22), and
+SCALE = 1000.0  # what the distance is multiplied by (:26)
 _ROWS = 1000  # of each side at once
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
+from genbench.metrics.settings import Side
 
-First = Literal["samples", "reference"]
 _INFLUENCES = 10_000  # rows from which the kernel's means are taken: enough for a variance
 _ROWS = 1000  # at once
 
@@ -26,7 +26,7 @@ def kernel_distance(
     subset_size: int,
     seed: int,
     interval: bool,
-    first: First = "samples",
+    first: Side = "samples",
     capped: bool = False,
 ) -> Estimate:
     """Unbiased squared MMD with the cubic kernel, mean over random subsets (Bińkowski et al. 2018).
@@ -60,7 +60,7 @@ def subset_distances(
     subsets: int,
     subset_size: int,
     seed: int,
-    first: First = "samples",
+    first: Side = "samples",
     capped: bool = False,
 ) -> NDArray[np.float64]:
     """The squared MMD of each pair of subsets, float64 [subsets]; samples float32 [N, D],

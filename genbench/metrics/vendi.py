@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +10,9 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import NORMAL_95, Estimate
 from genbench.metrics.moments import require_finite
+from genbench.metrics.settings import Kernel
 from genbench.metrics.unit_length import unit_length
 
-Kernel = Literal["linear", "polynomial"]
 MOST_ROWS = 20_000  # of the polynomial kernel: its matrix takes 3.2 GB
 _ROWS = 2000  # turned into float64 at once
 
