@@ -105,8 +105,8 @@ def pack(
 def moments_of(
     figures: Sequence[QualityRecord], evidence: Evidence
 ) -> dict[str, NDArray[np.float64]]:
-    """The moments that figures rest on: of the samples at each count, and of the reference, for
-    every layer of a Fréchet distance among them."""
+    """The moments that figures rest on, as `packed` has them ([D] and [D (D + 1) / 2]): of the
+    samples at each count, and of the reference, for every layer of a Fréchet distance."""
     arrays: dict[str, NDArray[np.float64]] = {}
     wanted: dict[str, set[int]] = {}
     for figure in figures:

@@ -89,7 +89,7 @@ def evaluate(
     figures = _feasible(
         job, metrics, counts, opened, detector.layers,
         training=training.count if training else 0,
-        labelled=labels is not None and bool(opened and opened.labelled),
+        labelled=labels is not None, reference_labelled=opened is not None and opened.labelled,
     )  # fmt: skip
     kept = figures_on_record(
         request.known, samples_digest=source.digest(),
@@ -252,10 +252,12 @@ def _extract(
 def _feasible(
     job: Job, metrics: Sequence[Metric], counts: Sequence[int], reference: Comparable | None,
     layers: Iterable[str], *, training: int = 0, labelled: bool = False,
+    reference_labelled: bool = False,
 ) -> list[Figure]:  # fmt: skip
     means = Means(
         choices=job.request.protocol, detector=job.detector, layers=frozenset(layers),
         reference=reference, training=training, labelled=labelled,
+        reference_labelled=reference_labelled,
     )  # fmt: skip
     return feasible(means, metrics, counts, job.reporter, named=bool(job.request.metrics))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import metric_named
+from genbench.metrics.settings import Kernel, Side
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.folders import tables_folder
 from genbench.runtime.validated import read_toml, validated
@@ -47,6 +48,14 @@ class EvalProtocol:
     kid_subsets: Count = 100
     kid_subset_size: Annotated[int, Ge(2)] = 1000
     kid_seed: int = 2020
+    kid_first: Side = "samples"  # whose rows are drawn first
+    kid_capped: bool = False  # smaller sides make smaller subsets
+    fd_points: Annotated[int, Ge(2)] = 15  # of the line that FD-infinity is read from
+    fd_seed: int = 0
+    mind_directions: Count = 1000
+    mind_seed: int = 2020
+    vendi_order: Annotated[float, Gt(0)] = 1.0
+    vendi_kernel: Kernel = "linear"
     weights: str = ""  # SHA-256 of a detector's weights that the user brings; empty: its own
     preprocessing: str = ""  # how images come to the detector's input; empty: the detector's own
     logits_bias: bool = False  # Inception Score of logits with the classifier's bias

@@ -30,8 +30,8 @@ def test_direction_layer_and_need_of_a_reference() -> None:
 
 
 def test_fid_is_the_name_of_inception_alone() -> None:
-    names = [reported_key(metric, "inception") for metric in METRICS.values()]
-    assert names == list(METRICS)
+    names = [reported_key(metric, "inception") for metric in CLASSICAL]
+    assert names == [metric.key for metric in CLASSICAL]
     generic = [reported_key(metric, "dinov2") for metric in CLASSICAL]
     assert generic == ["fd", "sfd", "cs", "kd", "precision", "recall", "density", "coverage"]
 
