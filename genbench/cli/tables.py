@@ -12,7 +12,7 @@ from genbench.cli.options import OUTPUT, RECORDS, Cache, Json, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
-    from genbench.tables.build import Table
+    from genbench.tables.cells import Table
 
 
 def table(
@@ -56,7 +56,7 @@ def table(
         ),
     ] = "",
     format: Annotated[
-        Literal["terminal", "md", "latex", "csv", "html"] | None,
+        Literal["terminal", "md", "latex", "csv", "json", "html"] | None,
         typer.Option(
             help="What to print.",
             rich_help_panel=OUTPUT,
@@ -77,7 +77,7 @@ def table(
     out: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File to write (.md .tex .csv .html .txt) instead; repeat it.",
+            help="File to write (.md .tex .csv .json .html .txt) instead; repeat it.",
             metavar="FILE",
             rich_help_panel=OUTPUT,
         ),
@@ -158,7 +158,10 @@ def spec_folders(files: list[Path] | None) -> tuple[Path, ...]:
 def _format_of(path: Path) -> str:
     from genbench.errors import UsageError
 
-    formats = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".txt": "terminal"}
+    formats = {
+        ".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html",
+        ".txt": "terminal",
+    }  # fmt: skip
     if path.suffix not in formats:
         raise UsageError(
             f"--out {path}: end it in {', '.join(formats)}, or say which --format it takes"
@@ -180,15 +183,17 @@ def read_all(files: list[Path] | None) -> list[Record]:
 
 
 def _as_text(built: Table, format: str) -> str:
+    from genbench.tables.data_formats import table_to_csv, table_to_json
     from genbench.tables.html import table_to_html
     from genbench.tables.terminal import table_to_terminal
-    from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
+    from genbench.tables.text_formats import table_to_latex, table_to_markdown
 
     formats = {
         "terminal": table_to_terminal,
         "md": table_to_markdown,
         "latex": table_to_latex,
         "csv": table_to_csv,
+        "json": table_to_json,
         "html": table_to_html,
     }
     return formats[format](built)

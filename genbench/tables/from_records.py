@@ -13,8 +13,9 @@ from genbench.metrics.catalogue import METRICS, find_metric, short_title
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.labels import Labels, facts_of, sampler_options
-from genbench.tables.build import Cell, Table, TableRow, with_best
-from genbench.tables.specs import Column
+from genbench.tables.best import with_best
+from genbench.tables.cells import Cell, Table, TableRow
+from genbench.tables.columns import Column
 
 THROUGHPUT, NFE = "throughput", "nfe"
 _TITLES = {THROUGHPUT: "images/s", NFE: "NFE"}

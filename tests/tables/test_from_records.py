@@ -14,7 +14,7 @@ from genbench.errors import UsageError
 from genbench.records.kinds import Record
 from genbench.records.measurement import Environment
 from genbench.records.store import append_records
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.from_records import RecordsTable, table_of_records
 from genbench.tables.views import Results
 
