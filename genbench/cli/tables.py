@@ -48,8 +48,8 @@ def table(
     protocol: Annotated[
         str,
         typer.Option(
-            help="Of this protocol alone.",
-            metavar="NAME",
+            help="Of this protocol, or of several: A,B or all.",
+            metavar="NAMES",
             rich_help_panel=RECORDS,
             autocompletion=completion.protocols,
             show_default="that of most models",
@@ -87,7 +87,8 @@ def table(
 
     Specs of your own are found by name beside the record file and in ./tables. --from-records
     needs no spec: a row a model, checkpoint and setting on record, a column a metric; of the
-    protocol and count of most models, unless --protocol and -n choose others.
+    protocol and count of most models, unless --protocol and -n choose others. Several protocols
+    have columns of their own.
 
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.

@@ -77,8 +77,9 @@ class Results(Sequence[R], Generic[R]):
         """The figures that compare as one table: a row a model, checkpoint and setting.
 
         rows: what tells rows apart ("checkpoint", "options", "steps"); None: everything. columns:
-        metrics; None: all on record. samples, protocol: 0 and "": those of most models. Raises
-        UsageError, with what there is, for what is not on record.
+        metrics; None: all on record. samples, protocol: 0 and "": those of most models; "A,B" and
+        "all" are several protocols, in columns of their own. Raises UsageError, with what there is,
+        for what is not on record.
         """
         wanted = RecordsTable(
             rows=None if rows is None else tuple(rows),
