@@ -110,8 +110,9 @@ def fid(
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
-    from genbench.cli.console import show_results, stdout
+    from genbench.cli.console import show_results, stdout, told
     from genbench.cli.seeds import named_seeds, of_seeds
+    from genbench.records.protocols import load_protocols
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
     from genbench.tables.seed_listing import list_seeds
@@ -139,6 +140,9 @@ def fid(
         ]  # fmt: skip
     if len(runs) > 1 and all(runs) and not json_lines:
         print_listing(stdout, list_seeds(runs))
+    used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
+    if used and used.reported:
+        told(f"its papers print the {used.reported} of {used.runs} runs: --seeds {used.runs}")
 
 
 def _image_sets(

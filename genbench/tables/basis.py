@@ -46,8 +46,8 @@ def published_basis(stated: str, protocols: Mapping[str, EvalProtocol]) -> Basis
         return Basis(stated, f"the paper's own protocol ({words})", f"the paper's own: {words}")
     if (stated.startswith(_UNKNOWN) and words) or not stated:
         reason = words or "the table's spec does not say"
-        return Basis(stated, f"an unknown protocol ({reason})", f"protocol unknown: {reason}",
-                     known=False)  # fmt: skip
+        # The reason is told of the published figure itself.
+        return Basis(stated, "an unknown protocol", f"protocol unknown: {reason}", known=False)
     raise GenbenchError(
         f"published_protocol {stated}: name a protocol ({suggestion(stated, protocols)}), or say "
         '"own: WHAT THE PAPER DID", or "unknown: WHY"'

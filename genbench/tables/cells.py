@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from genbench.records.kinds import Record
@@ -67,7 +68,9 @@ class Cell:
         two protocols it need not."""
         if self.difference is None or self.published is None or self.relation == "other":
             return False
-        return abs(self.difference) > self.spread + self.published.rounding
+        # A minimum varies about as one run does, the mean of several less.
+        reach = self.spread * (1 if self.minimum is None else math.sqrt(self.runs))
+        return abs(self.difference) > reach + self.published.rounding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, find_metric, short_title
-from genbench.metrics.metric import Metric
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.labels import Labels, facts_of, sampler_options
@@ -25,6 +23,7 @@ THROUGHPUT, NFE = "throughput", "nfe"
 _TITLES = {THROUGHPUT: "images/s", NFE: "NFE"}
 _DIGITS = {"fid": 2, "sfid": 2, "is": 2, "kid": 4, THROUGHPUT: 1, NFE: 0}
 _SHARES = 3  # digits of precision, recall, density and coverage
+_Figures = Sequence[QualityRecord]  # of one protocol, reference and sample count, oldest first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
     columns = [column for column, _ in pairs]
     built = [
         TableRow(label=label(found[0]), group="",
-                 cells=tuple(_cell(column, like, found) for column, like in pairs))
+                 cells=tuple(_cell(column, figures, found) for column, figures in pairs))
         for found in rows.values()
     ]  # fmt: skip
     for position, column in enumerate(columns):
@@ -120,42 +119,34 @@ def _on_record(rows: Iterable[Sequence[Record]]) -> list[str]:
 
 
 def _columns(
-    keys: Sequence[str], groups: Sequence[Sequence[QualityRecord]], rows: Iterable[Sequence[Record]]
-) -> Iterator[tuple[Column, QualityRecord | None]]:
-    """The columns, a metric once for each protocol that has figures of it, and with each a record
-    like those that it holds."""
-    several = Counter(
-        short_title(metric, group[-1].detector)
-        for group in groups for metric in filter(None, map(find_metric, keys))
-        if _holds(group, metric)
-    )  # fmt: skip
+    keys: Sequence[str], groups: Sequence[_Figures], rows: Iterable[Sequence[Record]]
+) -> Iterator[tuple[Column, _Figures]]:
+    """The columns, a metric once for each protocol that has figures of it, and with each the
+    figures of that protocol; none with a column of speeds."""
     for key in keys:
         metric = find_metric(key)
         if metric is None:
-            yield _other_column(key, rows), None
+            yield _other_column(key, rows), ()
             continue
-        having = [group for group in groups if _holds(group, metric)] or groups[:1]
-        for group in having:
+        names = {metric.key, metric.generic_key}
+        having = [group for group in groups if names & {record.metric for record in group}]
+        for group in having or groups[:1]:
             like = group[-1]
-            title = short_title(metric, like.detector)
-            told = f"{title} ({_which(like, groups)})" if several[title] > 1 else title
+            told = f" ({_which(group, groups)})" if len(groups) > 1 else ""
             yield Column(
-                metric=metric.key, title=told, digits=_DIGITS.get(metric.key, _SHARES),
+                metric=metric.key, title=short_title(metric, like.detector) + told,
+                digits=_DIGITS.get(metric.key, _SHARES),
                 where={"protocol_digest": like.protocol_digest, "samples": like.samples},
-            ), like  # fmt: skip
+            ), group  # fmt: skip
         if not groups:
-            yield Column(metric=metric.key, title=metric.short), None
+            yield Column(metric=metric.key, title=metric.short), ()
 
 
-def _holds(group: Sequence[QualityRecord], metric: Metric) -> bool:
-    return bool({metric.key, metric.generic_key} & {record.metric for record in group})
-
-
-def _which(like: QualityRecord, groups: Sequence[Sequence[QualityRecord]]) -> str:
+def _which(group: _Figures, groups: Sequence[_Figures]) -> str:
     """What tells a protocol from the others of a table."""
-    names = [group[-1].protocol for group in groups]
-    digest = f" {like.protocol_digest}" if names.count(like.protocol) > 1 else ""
-    return like.protocol + digest
+    names = [others[-1].protocol for others in groups]
+    name, digest = group[-1].protocol, group[-1].protocol_digest
+    return name if names.count(name) == 1 else f"{name} {digest}"
 
 
 def _other_column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
@@ -176,30 +167,30 @@ def _other_column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
     )  # fmt: skip
 
 
-def _cell(column: Column, like: QualityRecord | None, found: Sequence[Record]) -> Cell:
+def _cell(column: Column, figures: _Figures, found: Sequence[Record]) -> Cell:
     metric = column.quality
     names = (metric.key, metric.generic_key) if metric else (column.metric,)
     for record in reversed(found):
-        if like and not admitted(record, column.where):
-            continue
         if column.value == "nfe":
             if isinstance(record, QualityRecord) and record.nfe is not None:
                 return Cell(measured=record, value=record.nfe)
-        elif record.metric in names:
+        elif record.metric in names and admitted(record, column.where):
             return Cell(measured=record, value=record.value)
-    return Cell() if column.value == "nfe" else Cell(command=command_for(found[0], column, like))
+    # A protocol under which nothing of this size was measured may be for another size.
+    sizes = {record.resolution for record in figures}
+    if column.value == "nfe" or (figures and found[0].resolution not in sizes):
+        return Cell()
+    return Cell(command=command_for(found[0], column, figures[-1] if figures else None))
 
 
-def _title(groups: Sequence[Sequence[QualityRecord]]) -> str:
+def _title(groups: Sequence[_Figures]) -> str:
     if not groups:
         return "On record: speed"
     told = [f"{group[-1].protocol}, {group[-1].samples:,} samples" for group in groups]
     return f"On record: protocol {'; '.join(told)}"
 
 
-def _notes(
-    groups: Sequence[Sequence[QualityRecord]], quality: Sequence[QualityRecord]
-) -> Iterator[str]:
+def _notes(groups: Sequence[_Figures], quality: Sequence[QualityRecord]) -> Iterator[str]:
     """What all figures of a protocol have in common, and what else there is on record."""
     for group in groups:
         yield from _group_notes(group, quality)
@@ -215,7 +206,7 @@ def _notes(
             yield "several in one table: --protocol A,B or --protocol all"
 
 
-def _group_notes(group: Sequence[QualityRecord], quality: Sequence[QualityRecord]) -> Iterator[str]:
+def _group_notes(group: _Figures, quality: Sequence[QualityRecord]) -> Iterator[str]:
     leads = leads_of(reversed(group))
     lead = leads.get(True, group[-1])
     reference = f", reference {lead.reference}" if lead.reference else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from genbench.records.kinds import Record, SpeedRecord
 from genbench.tables.cells import Cell, Table, TableRow
 from genbench.tables.columns import Column
-from genbench.tables.numbers import shown_number, with_spread
+from genbench.tables.numbers import decimals_of, shown_number, with_spread
 from genbench.tables.protocol_marks import ProtocolMarks, of_difference
 from genbench.tables.ranking import TIED, TIED_MARK
 from genbench.tables.remarks import Figure, Marks, Remark, shared_remarks
@@ -158,7 +158,9 @@ def _noted(
     if cell.bounds != (None, None):
         text = with_spread(cell.value, cell.spread, column.digits)
     if cell.minimum is not None:
-        text += f" (min of {cell.runs}: {shown_number(cell.minimum, column.digits)})"
+        decimals = decimals_of(cell.spread)
+        least = shown_number(cell.minimum, column.digits if decimals is None else decimals)
+        text += f" (min of {cell.runs}: {least})"
     remarks = (*protocols.of_measured(cell), *_measured_remarks(cell.measured, column))
     text = " ".join([*(remark.symbol for remark in remarks if remark.before), text])
     own = column.value == "value"  # unlike NFE, which stands beside the figure that remarks are on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -39,12 +40,22 @@ def of_several_seeds(fitting: Sequence[Record], runs: int) -> list[QualityRecord
 
 
 def mean_record(records: Sequence[QualityRecord]) -> QualityRecord:
-    """Two records or more as one: their mean, without an interval, and a note on what it is of."""
+    """Two records or more as one: their mean, and a note on what it is of. Its interval, where all
+    have one, adds their reaches in squares, since samples of two seeds are independent."""
     several = SeveralRuns(values=tuple(record.value for record in records))
     seeds = ", ".join(str(record.seed) for record in records)
     note = f"mean of {len(records)} runs, seeds {seeds}; deviation {several.deviation:.2g}"
+    reaches = [
+        (record.value - record.low, record.high - record.value)
+        for record in records
+        if record.low is not None and record.high is not None
+    ]
+    low = high = None
+    if len(reaches) == len(records):
+        below, above = (math.hypot(*side) / len(records) for side in zip(*reaches, strict=True))
+        low, high = several.mean - below, several.mean + above
     return replace(
-        records[-1], value=several.mean, low=None, high=None, interval="", trials=several.values,
+        records[-1], value=several.mean, low=low, high=high, trials=several.values,
         notes=(*records[-1].notes, note),
     )  # fmt: skip
 

@@ -111,15 +111,17 @@ def test_several_protocols_stand_in_columns_of_their_own() -> None:
         speed("a", 7.0),
     ]  # fmt: skip
     built = table(*records, protocol="bundled,standard")
-    assert titles(built) == ["FD", "FID", "Recall", "images/s"]
+    assert titles(built) == ["FD (bundled)", "FID (standard)", "Recall (bundled)", "images/s"]
     assert shown(built) == {"a": [1.0, 3.0, 0.5, 7.0], "b": [2.0, None, None, None]}
     assert "--protocol standard -n 10000 --metric fid" in built.rows[1].cells[1].command
     assert "--protocol bundled -n 10000 --metric recall" in built.rows[1].cells[2].command
     assert built.title == ("On record: protocol bundled, 10,000 samples; standard, 10,000 samples")
     whole = table(*records, protocol="all", columns=("fid",))
-    assert titles(whole) == ["FD", "FID (standard)", "FID (torch-fidelity)"]
+    assert titles(whole) == ["FD (bundled)", "FID (standard)", "FID (torch-fidelity)"]
     assert shown(whole)["a"] == [1.0, 3.0, 5.0]
     assert any("--protocol torch-fidelity -n 500" in note for note in whole.notes)
+    large = made("c", "fid", 6.0, protocol="standard", resolution=64)
+    assert not table(*records, large, protocol="bundled,standard").rows[2].cells[0].command
     with pytest.raises(UsageError, match="nothing is on record of nope; there is: bundled at"):
         table(*records, protocol="bundled,nope")
 

@@ -196,7 +196,10 @@ RUNS = 'runs = 3\nreported = "minimum"\n'
 
 def test_several_runs_are_their_mean_with_the_minimum_beside(tmp_path: Path) -> None:
     rows = row("a", f'"{EDM}"', f'protocol = "{EDM}"', RUNS)
-    runs = [fid("a", 3.0 + seed / 10, EDM, seed=seed, low=2.9, high=3.9) for seed in (2, 0, 1, 9)]
+    runs = [
+        fid("a", 3.0 + seed / 10, EDM, seed=seed, low=2.5 + seed / 10, high=3.5 + seed / 10)
+        for seed in (2, 0, 1, 9)
+    ]
     other = fid("a", 1.0, EDM, seed=3, options={"steps": 5})
     built = table(tmp_path, rows, [value("a", "2.95")], other, *runs)
     cell = first(built, "a")
@@ -205,7 +208,7 @@ def test_several_runs_are_their_mean_with_the_minimum_beside(tmp_path: Path) -> 
     assert cell.difference == pytest.approx(0.05)  # minimum minus minimum
     assert not cell.command
     grid = lay_out(built)
-    assert grid.lines[0].entries[1].text == "3.10 (min of 3: 3.00)"
+    assert grid.lines[0].entries[1].text == "3.10 ± 0.29 (min of 3: 3.00)"  # 0.5 / sqrt 3
     told = [text for _, text in grid.footnotes]
     assert "the minimum of 3 runs" in told
     assert "mean of 3 runs, seeds 0, 1, 2; deviation 0.1" in told
@@ -213,6 +216,14 @@ def test_several_runs_are_their_mean_with_the_minimum_beside(tmp_path: Path) -> 
     assert (line["runs"], line["minimum"], line["published_statistic"]) == (
         "3", "3.0", "the minimum of 3 runs",
     )  # fmt: skip
+
+
+def test_a_minimum_differs_by_more_than_one_run_may(tmp_path: Path) -> None:
+    rows = row("a", f'"{EDM}"', f'protocol = "{EDM}"', RUNS)
+    runs = [fid("a", 3.0, EDM, seed=seed, low=2.7, high=3.3) for seed in range(3)]
+    for figure, expected in (("2.75", False), ("2.65", True)):  # 0.3 of one run, 0.17 of the mean
+        built = table(tmp_path, rows, [value("a", figure)], *runs)
+        assert first(built, "a").differs is expected
 
 
 def test_runs_that_are_missing_are_told(tmp_path: Path) -> None:
