@@ -37,6 +37,7 @@ from genbench.cli.options import (
     Resolution,
     Reuse,
     Seed,
+    Seeds,
     Variant,
     Weights,
     refuse_unknown,
@@ -85,6 +86,7 @@ def fid(
     variant: Variant = "",
     checkpoint: Checkpoint = "",
     seed: Seed = 0,
+    seeds: Seeds = "",
     labels: Labels = "uniform",
     protocol: Protocol = "",
     n: Counts = None,
@@ -108,8 +110,13 @@ def fid(
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
-    from genbench.cli.console import show_results
+    from genbench.cli.console import show_results, stdout, told
+    from genbench.cli.seeds import named_seeds, of_seeds
+    from genbench.records.protocols import load_protocols
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
+    from genbench.tables.seed_listing import list_seeds
+    from genbench.tables.terminal import print_listing
 
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
@@ -119,14 +126,23 @@ def fid(
         )
     else:
         refuse_unknown(ctx, [])
-    api.evaluate(
-        chosen or "", samples=samples, features=features, reference=ref,
-        reference_features=ref_features, training=train, protocol=protocol, counts=tuple(n or ()),
-        metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
-        detector_weights=detector_weights, crop=crop, device=device, cache=cache,
-        records=records or default_records(), reuse=reuse, run_name=name,
-        found=lambda measured: show_results(measured, as_json=json_lines),
-    )  # fmt: skip
+    with joined_world():  # once, for all seeds
+        runs = [
+            api.evaluate(
+                one or "", samples=samples, features=features, reference=ref,
+                reference_features=ref_features, training=train, protocol=protocol,
+                counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
+                detector=detector, detector_weights=detector_weights, crop=crop, device=device,
+                cache=cache, records=records or default_records(), reuse=reuse, run_name=name,
+                found=lambda measured: show_results(measured, as_json=json_lines),
+            )
+            for one in (of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen])
+        ]  # fmt: skip
+    if len(runs) > 1 and all(runs) and not json_lines:
+        print_listing(stdout, list_seeds(runs))
+    used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
+    if used and used.reported:
+        told(f"its papers print the {used.reported} of {used.runs} runs: --seeds {used.runs}")
 
 
 def _image_sets(
