@@ -18,9 +18,9 @@ from fuzz_files import ROOT
 from genbench.images.opening import open_image_set
 from genbench.images.sets import batches
 from genbench.models.checkpoints import weights_origin
+from genbench.quality.feature_files import read_features
 from genbench.quality.statistics_files import (
     npz_holds_images,
-    read_features,
     read_reference_statistics,
 )
 from genbench.records.protocols import load_protocols
