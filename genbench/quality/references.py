@@ -19,7 +19,7 @@ from genbench.quality.known_references import (
     reference_named,
     reference_path,
 )
-from genbench.quality.statistics_files import ReferenceStatistics, npz_holds_images
+from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.quality.statistics_readers import HeldStatistics, read_held
 from genbench.records.comparability import other_detector
 from genbench.runtime.digests import file_sha256
@@ -113,7 +113,7 @@ def _opened(spec: str | ImageSet, wanted: Wanted) -> OpenedReference:
         )
     prepared = known.detectors.get(wanted.detector, wanted.preprocessing) if known else None
     differs = known is not None and prepared != wanted.preprocessing
-    if held.features is not None or not npz_holds_images(path):
+    if not held.images:
         opened = _without_images(path, digest, held, known, wanted)
         return replace(opened, notes=(_prepared(opened, prepared, wanted),)) if differs else opened
     stored = open_image_set(str(path))

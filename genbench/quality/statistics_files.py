@@ -71,7 +71,7 @@ def checked_pair(
 
     Raises GenbenchError for shapes that do not belong together, NaN or infinity, and a sigma that
     is no covariance: not symmetric, or with eigenvalues clearly below 0. One Cholesky factorisation
-    tells the latter: a tenth of a second at 2048, where eigenvalues take one.
+    tells the latter in a fraction of the time that eigenvalues take.
     """
     coarse = 4 * np.finfo(sigma.dtype).eps if sigma.dtype.kind == "f" else 0.0
     mu, sigma = np.asarray(mu, np.float64), np.asarray(sigma, np.float64)
@@ -97,12 +97,6 @@ def checked_pair(
             "file again"
         ) from None
     return mu, sigma
-
-
-def npz_holds_images(path: Path) -> bool:
-    """Whether the file has an `arr_0`."""
-    with opened_npz(path) as archive:
-        return "arr_0.npy" in archive.namelist()
 
 
 def read_reference_statistics(path: Path) -> ReferenceStatistics | None:

@@ -36,10 +36,11 @@ _PERSISTENT = b"ctorch\n"  # how a pickle of torch's begins to name the class of
 @dataclass(frozen=True)
 class HeldStatistics:
     """What a file holds in the place of a reference's images: statistics, or features [N, D] by
-    layer."""
+    layer. images: whether it holds (some of) the images too."""
 
     statistics: ReferenceStatistics | None = None
     features: Mapping[str, NDArray[Any]] | None = None
+    images: bool = False
 
 
 def read_held(path: Path, detector: str) -> HeldStatistics | None:
@@ -65,7 +66,7 @@ def read_held(path: Path, detector: str) -> HeldStatistics | None:
             features = holds_features(archive) and "arr_0.npy" not in held
             return HeldStatistics(features=by_layer(read_features(path))) if features else None
     if not inner:
-        return HeldStatistics(read_reference_statistics(path))
+        return HeldStatistics(read_reference_statistics(path), images="arr_0.npy" in held)
     if _PERSISTENT in data:
         return HeldStatistics(features=by_layer(read_features(path)))
     return HeldStatistics(_of_pickle(path, array_pickle_of(data, path), detector))
