@@ -27,7 +27,6 @@ from genbench.quality.figures_to_measurements import recorded, run_template, wit
 from genbench.quality.metric_values import MetricJob, Reference
 from genbench.quality.references import (
     OpenedReference,
-    Wanted,
     open_reference,
     published_layers,
     refuse_statistics_of_others,
@@ -83,7 +82,8 @@ def evaluate(
         weights=request.detector_weights,
         device=device,
     )
-    opened = suited_to(opened, detector) if opened else None
+    if opened:
+        opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)
     for note in opened.notes if opened else ():
         reporter.note(note)
     labels = source.labels(0, max(counts))
@@ -178,11 +178,9 @@ def _open_reference(job: Job, source: Source) -> OpenedReference:
         raise UsageError(
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
-    compared = Wanted(
-        size=source.size, crop=protocol.crop, detector=protocol.detector,
-        preprocessing=protocol.preprocessing,
-    )  # fmt: skip
-    opened = open_reference(wanted, compared)
+    opened = open_reference(
+        wanted, crop=protocol.crop, size=source.size, detector=protocol.detector
+    )
     refuse_statistics_of_others(opened, protocol.detector)
     # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
     return opened if wanted is named else replace(opened, name=protocol.reference)

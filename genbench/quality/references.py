@@ -20,7 +20,7 @@ from genbench.quality.known_references import (
     reference_path,
 )
 from genbench.quality.statistics_files import ReferenceStatistics
-from genbench.quality.statistics_readers import HeldStatistics, read_held
+from genbench.quality.statistics_readers import read_held
 from genbench.records.comparability import other_detector
 from genbench.runtime.digests import file_sha256
 
@@ -63,32 +63,20 @@ class OpenedReference:
         return layer in published_layers(self.statistics) or self.rows > 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a reference is to be compared with: samples of a size (H, W), brought to it by `crop`,
-    that a detector sees prepared in a certain way ("": its own)."""
-
-    size: tuple[int, int]
-    crop: str = "none"
-    detector: str = _FOREIGN
-    preprocessing: str = ""
-
-    @property
-    def resolution(self) -> int:
-        """Of square samples, in pixels; 0 for others."""
-        return self.size[0] if self.size[0] == self.size[1] else 0
-
-
-def open_reference(spec: str | ImageSet, wanted: Wanted) -> OpenedReference:
+def open_reference(
+    spec: str | ImageSet, *, crop: str, size: tuple[int, int], detector: str = _FOREIGN
+) -> OpenedReference:
     """Open an image set, a reference file or a published one by its name. Statistics of images that
-    were cropped, resized or prepared in another way are left aside where the images are there;
-    whether the very detector made them is `suited_to`'s question.
+    were cropped or resized are left aside; whether a detector made them is `suited_to`'s question.
 
-    Raises GenbenchError for images that are not of the samples' size, and cannot be brought to it.
+    size: (H, W) of the samples, which the reference's images must have or, with `crop`, are brought
+    to. detector: whose statistics to take of a file with those of several. Raises GenbenchError for
+    images that do not come to it.
     """
-    opened = _opened(spec, wanted)
-    if opened.images is not None and opened.images.size != wanted.size:
-        (high, wide), (height, width) = opened.images.size, wanted.size
+    height, width = size
+    opened = _opened(spec, crop, height if height == width else 0, detector)
+    if opened.images is not None and opened.images.size != size:
+        high, wide = opened.images.size
         raise GenbenchError(
             f"{opened.name} holds images of {wide}x{high}, not {width}x{height} as the samples: "
             "bring both to one square size with --crop adm or --crop resize and --res"
@@ -96,71 +84,55 @@ def open_reference(spec: str | ImageSet, wanted: Wanted) -> OpenedReference:
     return opened
 
 
-def _opened(spec: str | ImageSet, wanted: Wanted) -> OpenedReference:
+def _opened(spec: str | ImageSet, crop: str, resolution: int, detector: str) -> OpenedReference:
     if not isinstance(spec, str):
-        return _of_images(brought_to(spec, wanted.crop, wanted.resolution))
+        return _of_images(brought_to(spec, crop, resolution))
     path = Path(reference_path(spec))
-    held = read_held(path, wanted.detector)
+    held = read_held(path, detector)
     if held is None or (held.statistics is None and held.features is None):
-        images = open_image_set(str(path), crop=wanted.crop, resolution=wanted.resolution)
-        return _of_images(images)
+        return _of_images(open_image_set(str(path), crop=crop, resolution=resolution))
     known = reference_named(path.name) if str(path) == spec else find_reference(spec)
-    digest = file_sha256(path)
-    if known and known.sha256 and known.sha256 != digest:
-        raise GenbenchError(
-            f"{path} is damaged or another file than {known.name} (SHA-256 {digest[:16]}…, not "
-            f"{known.sha256[:16]}…): delete it and {known.how_to_get}"
-        )
-    prepared = known.detectors.get(wanted.detector, wanted.preprocessing) if known else None
-    differs = known is not None and prepared != wanted.preprocessing
-    if not held.images:
-        opened = _without_images(path, digest, held, known, wanted)
-        return replace(opened, notes=(_prepared(opened, prepared, wanted),)) if differs else opened
-    stored = open_image_set(str(path))
-    images = brought_to(stored, wanted.crop, wanted.resolution)
-    if images is not stored or differs:
-        how = f"brought to {wanted.resolution} pixels" if images is not stored else "prepared so"
-        note = f"{path.name}: its statistics are not of images {how}: computed from its images"
-        return replace(_of_images(images), notes=(f"{note} instead",))
-    return OpenedReference(
-        name=images.name, digest=digest, images=images, statistics=held.statistics, known=known
-    )
-
-
-def _prepared(opened: OpenedReference, prepared: str | None, wanted: Wanted) -> str:
-    own = f"{wanted.detector}'s own"
-    return (
-        f"{opened.name} is of images prepared in another way ({prepared or own}) than the samples "
-        f"({wanted.preprocessing or own}): the figures are of no published protocol"
-    )
-
-
-def _without_images(
-    path: Path, digest: str, held: HeldStatistics, known: KnownReference | None, wanted: Wanted
-) -> OpenedReference:
-    """Raises GenbenchError for statistics of images of another size than the samples, or of an
-    unknown one where the samples were brought to theirs."""
-    meta = held.statistics.meta if held.statistics else None
-    size = meta.size if meta else None
-    if known and known.resolution:
-        size = (known.resolution, known.resolution)
-    name = known.name if known else path.name
-    what = "statistics" if held.features is None else "features"
-    if size is None and wanted.crop != "none":
-        raise GenbenchError(
-            f"{name} holds {what} alone and does not say of what size its images were: "
-            "leave --crop out, or pass --ref IMAGES"
-        )
-    if size is not None and wanted.resolution and tuple(size) != wanted.size:
-        side = wanted.resolution
-        raise GenbenchError(
-            f"{name} holds {what} of images of {size[1]}x{size[0]}, not of {side}x{side} as the "
-            "samples: pass --ref IMAGES with --crop and --res"
-        )
-    return OpenedReference(
-        name=name, digest=digest, images=None, statistics=held.statistics, features=held.features,
-        known=known,
+    opened = OpenedReference(
+        name=known.name if known else path.name, digest=file_sha256(path), images=None,
+        statistics=held.statistics, features=held.features, known=known,
     )  # fmt: skip
+    if known and known.sha256 and known.sha256 != opened.digest:
+        raise GenbenchError(
+            f"{path} is damaged or another file than {known.name} (SHA-256 {opened.digest[:16]}…, "
+            f"not {known.sha256[:16]}…): delete it and {known.how_to_get}"
+        )
+    if not held.images:
+        _check_size(opened, crop, resolution)
+        return opened
+    stored = open_image_set(str(path))
+    images = brought_to(stored, crop, resolution)
+    if images is not stored:
+        note = f"{path.name}: its statistics are not of images brought to {resolution} pixels"
+        return replace(_of_images(images), notes=(f"{note}: computed from its images instead",))
+    return replace(opened, name=images.name, images=images)
+
+
+def _check_size(opened: OpenedReference, crop: str, resolution: int) -> None:
+    """Raises GenbenchError for statistics without images that are of another size than the samples,
+    or of an unknown one where the samples were brought to theirs."""
+    meta = opened.statistics.meta if opened.statistics else None
+    size = meta.size if meta else None
+    if opened.known and opened.known.resolution:
+        size = (opened.known.resolution, opened.known.resolution)
+    if size is None and crop != "none":
+        raise GenbenchError(
+            f"{opened.name} holds {_what(opened)} alone and does not say of what size its images "
+            "were: leave --crop out, or pass --ref IMAGES"
+        )
+    if size is not None and resolution and tuple(size) != (resolution, resolution):
+        raise GenbenchError(
+            f"{opened.name} holds {_what(opened)} of images of {size[1]}x{size[0]}, not of "
+            f"{resolution}x{resolution} as the samples: pass --ref IMAGES with --crop and --res"
+        )
+
+
+def _what(opened: OpenedReference) -> str:
+    return "statistics" if opened.features is None else "features"
 
 
 def refuse_statistics_of_others(opened: OpenedReference, detector: str) -> None:
@@ -175,27 +147,27 @@ def refuse_statistics_of_others(opened: OpenedReference, detector: str) -> None:
         raise _useless(opened, f"its statistics are of {others}, not {detector}", detector)
 
 
-def suited_to(opened: OpenedReference, detector: Detector) -> OpenedReference:
+def suited_to(
+    opened: OpenedReference, detector: Detector, *, preprocessing: str = ""
+) -> OpenedReference:
     """The reference with its statistics if this detector made them, as far as one can tell, else
-    without them. Raises GenbenchError when nothing is left."""
+    without them. preprocessing: the protocol's, where it is not the detector's own. Raises
+    GenbenchError when nothing is left."""
     widths = {layer: array.shape[1] for layer, array in (opened.features or {}).items()}
     if problem := _too_wide(widths, detector):
         raise _useless(opened, problem, detector.name)
-    statistics = opened.statistics
-    if statistics is None:
-        return replace(opened, notes=(*opened.notes, *_on_trust(opened)))
-    if problem := _not_of(statistics, detector, foreign_is_used=opened.images is None):
+    if opened.statistics is not None and (problem := _not_of(opened, detector, preprocessing)):
         if opened.images is None:
             raise _useless(opened, problem, detector.name)
         note = f"{opened.name}: {problem}: computed from its images instead"
         return replace(_of_images(opened.images), notes=(*opened.notes, note))
-    return replace(opened, notes=(*opened.notes, *_on_trust(opened)))
+    notes = _on_trust(opened, detector, preprocessing)
+    return replace(opened, notes=(*opened.notes, *notes))
 
 
 def _useless(opened: OpenedReference, problem: str, detector: str) -> GenbenchError:
-    what = "statistics" if opened.features is None else "features"
     return GenbenchError(
-        f"{opened.name} holds {what} alone, and {problem}: make it with this detector "
+        f"{opened.name} holds {_what(opened)} alone, and {problem}: make it with this detector "
         f"(`genbench ref IMAGES --out FILE --detector {detector}`), or pass --ref IMAGES"
     )
 
@@ -204,16 +176,28 @@ def _of_images(images: ImageSet) -> OpenedReference:
     return OpenedReference(name=images.name, digest=images.digest(), images=images)
 
 
-def _not_of(statistics: ReferenceStatistics, detector: Detector, *, foreign_is_used: bool) -> str:
+def _not_of(opened: OpenedReference, detector: Detector, preprocessing: str) -> str:
     """Why statistics cannot stand for what a detector would give; empty when they can."""
+    statistics, known = opened.statistics, opened.known
+    assert statistics is not None
     meta = statistics.meta
-    if meta is None and detector.name != _FOREIGN and not foreign_is_used:
-        return "its statistics do not say what made them, and are taken for Inception's"
+    if meta is None and opened.images is not None:
+        if known is None and preprocessing:
+            return f"its statistics do not say whether they are of {preprocessing}"
+        if known is not None and _prepared(known, detector) != preprocessing:
+            return f"its statistics are not of {preprocessing or 'the input of ' + detector.name}"
+        if detector.name != _FOREIGN:
+            return "its statistics do not say what made them, and are taken for Inception's"
     if meta is not None and meta.detector != detector.name:
         return f"its statistics are of {meta.detector}, not {detector.name}"
     if meta and (difference := other_detector(meta.identity, detector.identity)):
         return f"its statistics were made by another {detector.name} ({difference} here)"
     return _too_wide(statistics.widths, detector)
+
+
+def _prepared(known: KnownReference, detector: Detector) -> str | None:
+    """The preprocessing before the detector that made a published file; None: not this one."""
+    return known.detectors.get(detector.name)
 
 
 def _too_wide(widths: Mapping[str, int], detector: Detector) -> str:
@@ -227,14 +211,20 @@ def _too_wide(widths: Mapping[str, int], detector: Detector) -> str:
     return ""
 
 
-def _on_trust(opened: OpenedReference) -> list[str]:
+def _on_trust(opened: OpenedReference, detector: Detector, preprocessing: str) -> list[str]:
     """What a reader must know of statistics, or features in their place, that are used."""
-    statistics = opened.statistics
+    statistics, known = opened.statistics, opened.known
     meta = statistics.meta if statistics else None
     foreign = opened.features is not None or (statistics is not None and meta is None)
-    if foreign and opened.known is None and not (statistics and statistics.detector):
-        what = "features" if opened.features is not None else "statistics"
-        return [f"{opened.name} does not say which weights made its {what}: taken on trust"]
+    if foreign and known is None and not (statistics and statistics.detector):
+        told = f"{opened.name} does not say which weights made its {_what(opened)}"
+        return [f"{told}: taken on trust"]
+    if foreign and known and (prepared := _prepared(known, detector)) != preprocessing:
+        own = f"{detector.name}'s own"
+        return [
+            f"{opened.name} is of images prepared in another way ({prepared or own}) than the "
+            f"samples ({preprocessing or own}): the figures are of no published protocol"
+        ]
     images = opened.images
     if meta and images is not None and meta.images_digest not in ("", images.digest()):
         return [

@@ -19,12 +19,7 @@ from genbench.quality.known_references import (
     reference_named,
     reference_path,
 )
-from genbench.quality.references import (
-    Wanted,
-    open_reference,
-    refuse_statistics_of_others,
-    suited_to,
-)
+from genbench.quality.references import open_reference, refuse_statistics_of_others, suited_to
 from genbench.records.papers import load_papers
 from genbench.records.protocols import load_protocols
 from genbench.records.store import read_records
@@ -105,18 +100,18 @@ def test_a_reference_is_found_in_the_cache_or_where_the_user_stands(
 
 def test_published_statistics_are_known_for_what_they_are(cache: Path) -> None:
     write_edm(cache / "cifar10-32x32.npz", *moments(6))
-    wanted = Wanted(size=(32, 32))
-    opened = suited_to(open_reference("edm:cifar10-32x32", wanted), Fake())
+    read = open_reference("edm:cifar10-32x32", crop="none", size=(32, 32))
+    opened = suited_to(read, Fake())
     assert (opened.name, opened.rows, opened.notes) == ("edm:cifar10-32x32", 0, ())
     assert opened.has_moments("pool")
     assert not opened.has_moments("spatial")
     with pytest.raises(GenbenchError, match="of images of 32x32, not of 64x64 as the samples"):
-        open_reference("edm:cifar10-32x32", Wanted(size=(64, 64)))
+        open_reference("edm:cifar10-32x32", crop="none", size=(64, 64))
     with pytest.raises(GenbenchError, match="are of inception, not vgg16"):
         refuse_statistics_of_others(opened, "vgg16")
     with pytest.raises(GenbenchError, match="are 6 wide where inception gives 7"):
         suited_to(opened, Fake(width=7))
-    other = open_reference("edm:cifar10-32x32", Wanted(size=(32, 32), preprocessing="pytorch_fid"))
+    other = suited_to(read, Fake(), preprocessing="pytorch_fid")
     assert "prepared in another way (inception's own) than the samples (pytorch_fid)" in str(
         other.notes
     )
@@ -126,20 +121,23 @@ def test_statistics_of_images_prepared_otherwise_are_left_for_the_images(cache: 
     mu, sigma = moments(6)
     pixels = np.repeat(np.repeat(PIXELS, 2, axis=1), 2, axis=2)
     np.savez(cache / "VIRTUAL_imagenet64_labeled.npz", arr_0=pixels, mu=mu, sigma=sigma)
-    wanted = Wanted(size=(64, 64), preprocessing="cleanfid_clean")
-    opened = open_reference("adm:imagenet64", wanted)
+    read = open_reference("adm:imagenet64", crop="none", size=(64, 64))
+    opened = suited_to(read, Fake(), preprocessing="cleanfid_clean")
     assert opened.statistics is None
-    assert "are not of images prepared so: computed from its images instead" in opened.notes[0]
-    opened = open_reference("adm:imagenet64", Wanted(size=(64, 64)))
+    assert "are not of cleanfid_clean: computed from its images instead" in opened.notes[0]
+    opened = suited_to(read, Fake())
     assert opened.statistics is not None
-    assert opened.known is not None
+    assert (opened.known, opened.notes) == (find_reference("adm:imagenet64"), ())
 
 
 def test_one_file_serves_two_detectors(cache: Path) -> None:
     write_edm2(cache / "img64.pkl", *moments(6))
     for name, width in (("inception", 6), ("dinov2-vit-l-14", 3)):
-        wanted = Wanted(size=(64, 64), detector=name)
-        opened = suited_to(open_reference("edm2:img64", wanted), Fake(name, width))
+        read = open_reference("edm2:img64", crop="none", size=(64, 64), detector=name)
+        own = find_reference("edm2:img64")
+        assert own is not None
+        opened = suited_to(read, Fake(name, width), preprocessing=own.detectors[name])
+        assert not opened.notes
         assert opened.statistics is not None
         assert opened.statistics.count == 90
 
@@ -149,7 +147,7 @@ def test_a_damaged_published_file_is_told(cache: Path, monkeypatch: pytest.Monke
     object.__setattr__(load_references()["edm:ffhq-64x64"], "sha256", "a" * 64)
     try:
         with pytest.raises(GenbenchError, match="damaged or another file than edm:ffhq-64x64"):
-            open_reference("edm:ffhq-64x64", Wanted(size=(64, 64)))
+            open_reference("edm:ffhq-64x64", crop="none", size=(64, 64))
     finally:
         object.__setattr__(load_references()["edm:ffhq-64x64"], "sha256", "")
 
@@ -166,7 +164,7 @@ def test_features_of_others_serve_as_a_reference(tmp_path: Path) -> None:
     counts = {item.metric: item.reference_samples for item in read_records(tmp_path / "r.jsonl")}  # type: ignore[union-attr]
     assert counts == {"fd": 30, "precision": 30}
     write_feats(tmp_path / "y_kid.npz", np.ones((30, 6)))
-    opened = open_reference(str(tmp_path / "y_kid.npz"), Wanted(size=(32, 32)))
+    opened = open_reference(str(tmp_path / "y_kid.npz"), crop="none", size=(32, 32))
     with pytest.raises(GenbenchError, match="holds features alone, and its pool features are 6"):
         suited_to(opened, Fake(width=7))
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.images.npz_writing import write_reference
 from genbench.images.opening import open_image_set
-from genbench.quality.references import OpenedReference, Wanted, open_reference, suited_to
+from genbench.quality.references import OpenedReference, open_reference, suited_to
 from genbench.records.store import read_records
 
 OFFLINE = ("--detector", "efficientnet-lite0", "--device", "cpu")
@@ -54,7 +54,7 @@ def written(
 
 
 def opened(path: Path, detector: Fake, size: int = 32, crop: str = "none") -> OpenedReference:
-    return suited_to(open_reference(str(path), Wanted(crop=crop, size=(size, size))), detector)
+    return suited_to(open_reference(str(path), crop=crop, size=(size, size)), detector)
 
 
 def test_statistics_of_this_detector_are_used(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_the_reference_has_the_size_of_samples_that_are_not_square(tmp_path: Pat
     np.savez(tmp_path / "wide.npz", pixels[:, 8:24])
     for size, good in (((16, 32), True), ((32, 32), False), ((16, 16), False)):
         if good:
-            reference = open_reference(str(tmp_path / "wide.npz"), Wanted(size=size))
+            reference = open_reference(str(tmp_path / "wide.npz"), crop="none", size=size)
             assert reference.rows == 9
         else:
             with pytest.raises(GenbenchError, match="holds images of 32x16, not"):
-                open_reference(str(tmp_path / "wide.npz"), Wanted(size=size))
+                open_reference(str(tmp_path / "wide.npz"), crop="none", size=size)
     words = ("fid", "--samples", tmp_path / "wide.npz", *OFFLINE, "--metric", "fd")
     assert "not 32x16 as the samples" in error_line(genbench(*words, "--ref", "bundled[:9]"))
     kept = ("--cache", tmp_path / "c", "--records", tmp_path / "r.jsonl")
