@@ -83,7 +83,7 @@ def write_bundle(
     path: Path, manifest: Manifest, members: Mapping[str, bytes | Mapping[str, NDArray[Any]]]
 ) -> Manifest:
     """Write a bundle whole or not at all; returns the manifest with its digests. members: bytes, or
-    arrays [*] that become an .npz. Raises GenbenchError for a disk that is full."""
+    arrays [N, …] that become an .npz. Raises GenbenchError for a full disk."""
     digests = {}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in members.items():

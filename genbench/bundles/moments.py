@@ -25,7 +25,8 @@ def packed(name: str, moments: Moments) -> Arrays:
 
 
 def unpacked(name: str, arrays: Arrays) -> Moments:
-    """Inverse of `packed`: mean [D] and scatter [D, D]. Raises GenbenchError for arrays that do not belong together."""
+    """Inverse of `packed`: mean [D] and scatter [D, D]. Raises GenbenchError for arrays that do
+    not belong together."""
     try:
         mean, lower, count = (arrays[f"{name}/{part}"] for part in ("mean", "scatter", "count"))
     except KeyError as error:

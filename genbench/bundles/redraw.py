@@ -53,12 +53,12 @@ def redrawn(
     bundle: Bundle, source: Source, detect: Detect | None, units: Sequence[int],
     reporter: Reporter,
 ) -> Iterator[Check]:  # fmt: skip
-    """Draw the samples of some batches again. detect: features [n, D] of images uint8 [n, 3, H, W]; None to
-    look at images alone.
+    """Draw the samples of some batches again. detect: features [n, D] of images uint8 [n, 3, H, W];
+    None to look at images alone.
 
     Where everything that decides the images is as it was (`source.digest()`), bits must be equal.
-    Elsewhere, as on another kind of device, images that differ are held against the features in the
-    bundle, where it has any, within FEATURE_TOLERANCE.
+    Elsewhere, as on another kind of device, images that differ are held against the features in
+    the bundle, where it has any, within FEATURE_TOLERANCE.
     """
     strict = source.digest() == bundle.manifest.samples_digest
     tally, kept = _Tally(), _kept(bundle)

@@ -43,10 +43,18 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="models, protocols, detectors, gpus, tables, runs or a MODEL",
+            help="models, protocols, papers, references, detectors, gpus, tables, runs or a MODEL",
             autocompletion=completion.lists,
         ),
     ] = "models",
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A protocol or a reference, explained; or text of a paper's name.",
+            show_default=False,
+        ),
+    ] = "",
     model: Annotated[
         str,
         typer.Option(help="Of this model or variant.", metavar="NAME", rich_help_panel=CHOICE),
@@ -91,9 +99,12 @@ def ls(
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
-    """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
-    from genbench.cli.console import show_rows
+    """List models, protocols, papers with their protocols, references, detectors, gpus, tables,
+    runs, or a model's variants and options; explain one protocol or reference.
+    """
+    from genbench.cli.console import show_explanation, show_rows
     from genbench.cli.listing import named_list, texts
+    from genbench.cli.protocols import explained_protocol, explained_reference, list_papers
     from genbench.records.runs import RunFilter
 
     wanted = RunFilter(
@@ -101,7 +112,23 @@ def ls(
     )
     if wanted != RunFilter() and what != "runs":
         raise UsageError(f"only runs are chosen by such options: genbench ls runs, not ls {what}")
-    lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
+    explain = {"protocols": explained_protocol, "references": explained_reference}
+    if which and what in explain:
+        heading, lines = explain[what](which)
+        if json_lines:
+            print(json.dumps({"subject": heading, "lines": [list(line) for line in lines]}))
+        else:
+            show_explanation(heading, lines)
+        return
+    if which and what != "papers":
+        raise UsageError(
+            f"genbench ls {what} takes no second word, and {which!r} is one: leave it out, or say "
+            f"genbench ls protocols {which}"
+        )
+    if which:
+        lists = [list_papers(which)]
+    else:
+        lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
     for number, rows in enumerate(lists):
         if json_lines:
             for row in rows:

@@ -34,6 +34,13 @@ def protocols(incomplete: str) -> list[str]:
     return _starting(load_protocols(), incomplete)
 
 
+def references(incomplete: str) -> list[str]:
+    """Published references of references.toml."""
+    from genbench.quality.known_references import load_references
+
+    return _starting((name for name in load_references() if "*" not in name), incomplete)
+
+
 def metrics(incomplete: str) -> list[str]:
     """Metrics, under the names that Inception gives them and under their own."""
     from genbench.metrics.catalogue import METRICS

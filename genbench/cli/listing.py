@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genbench.cli.protocols import list_papers, list_protocols, list_references
 from genbench.detectors.contract import DetectorStatus
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
@@ -15,7 +16,6 @@ from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.labels import Labels
-from genbench.records.protocols import load_protocols
 from genbench.records.runs import day_of, runs_of
 from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, known_gpus
@@ -124,21 +124,6 @@ def weights_of_card(card: ModelCard) -> str:
     return source.kind if source.bundled or source.url else "bring your own"
 
 
-def list_protocols() -> Rows:
-    """Every protocol with its digest."""
-    return [
-        {
-            "protocol": protocol.name,
-            "digest": protocol.digest(),
-            "detector": protocol.detector,
-            "reference": protocol.reference or "--ref",
-            "samples": list(protocol.counts),
-            "metrics": list(protocol.metrics),
-        }
-        for protocol in load_protocols().values()
-    ]
-
-
 def list_detectors() -> Rows:
     """Every detector: whether it can be used now, and about how large a download it needs."""
     rows = []
@@ -222,6 +207,8 @@ def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
 LISTS: dict[str, Callable[[], Rows]] = {
     "models": list_models,
     "protocols": list_protocols,
+    "papers": list_papers,
+    "references": list_references,
     "detectors": list_detectors,
 }
 LISTED = (*LISTS, "tables", "gpus", "runs")

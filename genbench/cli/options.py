@@ -165,8 +165,10 @@ Protocol = Annotated[
 Reference = Annotated[
     str,
     typer.Option(
-        help="Reference: images as --samples takes them, or an ADM reference file.",
-        metavar="IMAGES", rich_help_panel=IMAGES, show_default="the protocol's, where it has one",
+        help="Reference: images as --samples takes them, a file of statistics, or a published "
+        "file's name (`genbench ls references`).",
+        metavar="IMAGES", rich_help_panel=IMAGES, autocompletion=completion.references,
+        show_default="the protocol's, where it has one",
     ),
 ]  # fmt: skip
 Counts = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -228,6 +229,13 @@ def sample(
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
 
 
+class ReferenceForm(Enum):
+    """Whose evaluator a reference file is for."""
+
+    adm = "adm"
+    edm = "edm"
+
+
 def ref(
     images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
     out: Annotated[
@@ -236,6 +244,14 @@ def ref(
             help="Reference file to write (.npz).", metavar="FILE", rich_help_panel=OUTPUT
         ),
     ],
+    form: Annotated[
+        ReferenceForm,
+        typer.Option(
+            "--format",
+            help="adm: with the images; edm: mu and sigma alone.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = ReferenceForm.adm,
     detector: Detector = "inception",
     detector_weights: Weights = None,
     res: ImageSize = 0,
@@ -243,7 +259,9 @@ def ref(
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
+    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it, or
+    mu and sigma alone as EDM's does.
+    """
     from genbench.detectors.published_weights import fetch_weights
     from genbench.detectors.registry import create_detector, detector_status
     from genbench.images.opening import open_image_set
@@ -267,8 +285,8 @@ def ref(
             detector, layers=layers, weights=detector_weights, device=device_of(device, world)
         )
         export_reference(
-            opened, extractor, out, cache=cache or cache_folder(), world=world,
-            reporter=reporter,
+            opened, extractor, out, form=form.value, cache=cache or cache_folder(),
+            world=world, reporter=reporter,
         )  # fmt: skip
         if world.leads:
             print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)

@@ -19,8 +19,10 @@ Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 
 
-_DESCRIPTIVE = {"title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks",
-                "runs", "reported"}  # fmt: skip
+_DESCRIPTIVE = {
+    "title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks", "runs",
+    "reported", "resize", "network", "labels",
+}  # fmt: skip
 # The choices of the first protocols, which their digests hold at any value. Add nothing here.
 _ALWAYS = {
     "detector", "reference", "resolution", "crop", "pr_neighbours", "pr_half", "dc_neighbours",
@@ -62,8 +64,11 @@ class EvalProtocol:
     logits_bias: bool = False  # Inception Score of logits with the classifier's bias
     neighbours_strict: bool = False  # `<` at the rim of every ball, as the prdc package
     neighbour_rows: Whole = 0  # rows of each side drawn for nearest neighbours; 0: all
+    resize: str = ""  # how images come to the detector's input, in words
+    network: str = ""  # which weights and code the official figures are of, and genbench's
+    labels: str = ""  # of the samples, as the official code draws them
     rounding: str = ""  # of samples to uint8, as the official code does it
-    papers: tuple[str, ...] = ()  # whose numbers it gives
+    papers: tuple[str, ...] = ()  # whose numbers it gives, "NAME (arXiv:…): which figures"
     remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
     runs: Count = 1  # of several seeds, of which its papers print one figure
     reported: Literal["", "minimum", "mean"] = ""  # which
