@@ -17,6 +17,14 @@ Explanation = tuple[str, list[tuple[str, str]]]  # a heading, and what is to be 
 _OWN = "the detector's own"
 
 
+_ROUNDINGS = {
+    "": "",
+    "truncate": "truncated: (x + 1) * 127.5, cut off (truncate)",
+    "nearest": "to the nearest: x * 127.5 + 128, cut off (nearest)",
+    "floor256": "(x + 1) / 2 * 256, cut off (floor256)",
+}
+
+
 def list_protocols() -> Rows:
     """Every protocol with its digest."""
     return [
@@ -108,7 +116,7 @@ def explained_protocol(name: str) -> Explanation:
         ("images", _size(protocol.resolution)),
         ("samples", counts + runs),
         *_where_told("classes", protocol.labels),
-        *_where_told("to uint8", protocol.rounding),
+        *_where_told("to uint8", _ROUNDINGS[protocol.rounding]),
         ("detector", _detector(protocol.detector)),
         ("preprocessing", protocol.preprocessing or _OWN),
         *_where_told("resize", protocol.resize),

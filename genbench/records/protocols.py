@@ -67,7 +67,8 @@ class EvalProtocol:
     resize: str = ""  # how images come to the detector's input, in words
     network: str = ""  # which weights and code the official figures are of, and genbench's
     labels: str = ""  # of the samples, as the official code draws them
-    rounding: str = ""  # of samples to uint8, as the official code does it
+    # of samples to uint8, as the official code does it (genbench.images.rounding)
+    rounding: Literal["", "truncate", "nearest", "floor256"] = ""
     papers: tuple[str, ...] = ()  # whose numbers it gives, "NAME (arXiv:…): which figures"
     remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
     runs: Count = 1  # of several seeds, of which its papers print one figure
