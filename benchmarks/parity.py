@@ -15,9 +15,13 @@ import parity_adm
 import parity_biggan
 import parity_edm
 import parity_hit
+import parity_preprocessing
 from parity_cases import Case, Check, UnknownCaseError, open_case
 
-FAMILIES = (parity_biggan.checks, parity_adm.checks, parity_hit.checks, parity_edm.checks)
+FAMILIES = (
+    parity_biggan.checks, parity_adm.checks, parity_hit.checks, parity_edm.checks,
+    parity_preprocessing.checks,
+)  # fmt: skip
 
 
 def cases(paths: list[Path]) -> Iterator[Path]:
