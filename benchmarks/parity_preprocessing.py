@@ -12,8 +12,9 @@ from parity_cases import Case, Check, UnknownCaseError, largest
 from torch import Tensor
 
 from genbench.detectors.dinov2_network import PositionTable, build_dinov2, resized_table
-from genbench.detectors.preprocessing import IMAGENET_DEVIATION, IMAGENET_MEAN, prepared
+from genbench.detectors.preprocessing import IMAGENET_DEVIATION, IMAGENET_MEAN
 from genbench.detectors.published_preprocessing import PREPROCESSINGS
+from genbench.detectors.resizing import prepared
 
 INPUT = 2e-6  # absolute, of a network's input
 TOKENS = 5e-6  # of the largest value: float32 against the same network in float64 differs by 1e-6

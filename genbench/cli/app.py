@@ -42,7 +42,7 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="models, protocols, detectors, gpus, tables, runs or a MODEL",
+            help="models, protocols, detectors, preprocessings, gpus, tables, runs or a MODEL",
             autocompletion=completion.lists,
         ),
     ] = "models",
@@ -90,7 +90,8 @@ def ls(
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
-    """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
+    """List models, protocols, detectors, preprocessings, gpus, tables, runs, or a model's variants
+    and options."""
     from genbench.cli.console import show_rows
     from genbench.cli.listing import named_list, texts
     from genbench.records.runs import RunFilter

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.detectors.contract import DetectorStatus
+from genbench.detectors.published_preprocessing import PREPROCESSINGS
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
@@ -151,6 +152,17 @@ def list_detectors() -> Rows:
     return rows
 
 
+def list_preprocessings() -> Rows:
+    """Every way in which images come to a detector, and the code that defines it."""
+    return [
+        {
+            "preprocessing": item.name, "pixels": item.size, "crop": item.crop,
+            "resize": str(item.resize), "input": item.scaling, "source": item.source,
+        }
+        for item in PREPROCESSINGS.values()
+    ]  # fmt: skip
+
+
 def _lacking(status: DetectorStatus) -> str:
     """What a detector that cannot be used needs, in few words: `genbench doctor` says more."""
     try:
@@ -223,6 +235,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "models": list_models,
     "protocols": list_protocols,
     "detectors": list_detectors,
+    "preprocessings": list_preprocessings,
 }
 LISTED = (*LISTS, "tables", "gpus", "runs")
 

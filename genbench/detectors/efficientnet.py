@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.detectors.prepared_detector import chosen, input_identity
-from genbench.detectors.preprocessing import Preprocessing, prepared
+from genbench.detectors.preprocessing import Preprocessing
 from genbench.detectors.published_preprocessing import LITE0_ANTIALIAS, names_of_size
+from genbench.detectors.resizing import prepared
 from genbench.errors import GenbenchError
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, locate, obtain

@@ -8,8 +8,9 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from genbench.detectors.preprocessing import Preprocessing, prepared
+from genbench.detectors.preprocessing import Preprocessing
 from genbench.detectors.published_preprocessing import PREPROCESSINGS, find_preprocessing
+from genbench.detectors.resizing import prepared
 
 Network = Callable[[Tensor], Mapping[str, Tensor]]
 

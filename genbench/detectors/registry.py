@@ -15,7 +15,8 @@ from genbench.detectors.contract import (
     DetectorStatus,
     PreparingModule,
 )
-from genbench.errors import GenbenchError, UsageError
+from genbench.detectors.published_preprocessing import PREPROCESSINGS
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.runtime.entry_points import (
     Announced,
     announced,
@@ -84,13 +85,15 @@ def preprocessings_of(name: str) -> tuple[str, ...]:
 
 def check_choices(name: str, *, preprocessing: str = "", logits_bias: bool = False) -> None:
     """Raises UsageError, without building it, for what a detector cannot be asked: a preprocessing
-    that it does not take (with those it does), logits with a bias. At their defaults both are
-    everybody's."""
+    that is unknown or that it does not take (with those it does), logits with a bias. At their
+    defaults both are everybody's."""
     if preprocessing:
-        from genbench.detectors.published_preprocessing import find_preprocessing
-
-        find_preprocessing(preprocessing)
         taken = preprocessings_of(name)
+        if preprocessing not in PREPROCESSINGS:
+            raise UsageError(
+                f"no preprocessing is named {preprocessing}; "
+                f"{suggestion(preprocessing, taken or PREPROCESSINGS)}"
+            )
         if preprocessing not in taken:
             others = f"only {', '.join(taken)}" if taken else "and none but its own: leave it out"
             raise UsageError(

@@ -81,8 +81,11 @@ def evaluate(
         layers=wanted_layers(request, metrics),
         weights=request.detector_weights,
         device=device,
+        preprocessing=request.protocol.preprocessing,
+        logits_bias=request.protocol.logits_bias,
     )
-    opened = suited_to(opened, detector) if opened else None
+    if opened:
+        opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)
     for note in opened.notes if opened else ():
         reporter.note(note)
     labels = source.labels(0, max(counts))

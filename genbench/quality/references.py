@@ -140,13 +140,17 @@ def refuse_statistics_of_others(opened: OpenedReference, detector: str) -> None:
         raise _useless(opened, f"its statistics are of {meta.detector}, not {detector}", detector)
 
 
-def suited_to(opened: OpenedReference, detector: Detector) -> OpenedReference:
+def suited_to(
+    opened: OpenedReference, detector: Detector, *, preprocessing: str = ""
+) -> OpenedReference:
     """The reference with its statistics if this detector made them, as far as one can tell, else
-    without them. Raises GenbenchError when nothing is left."""
+    without them. preprocessing: the protocol's, where it is not the detector's own. Raises
+    GenbenchError when nothing is left."""
     statistics = opened.statistics
     if statistics is None:
         return opened
-    if problem := _not_of(statistics, detector, foreign_is_used=opened.images is None):
+    problem = _not_of(statistics, detector, preprocessing, foreign_is_used=opened.images is None)
+    if problem:
         if opened.images is None:
             raise _useless(opened, problem, detector.name)
         note = f"{opened.name}: {problem}: computed from its images instead"
@@ -165,9 +169,14 @@ def _of_images(images: ImageSet) -> OpenedReference:
     return OpenedReference(name=images.name, digest=images.digest(), images=images)
 
 
-def _not_of(statistics: ReferenceStatistics, detector: Detector, *, foreign_is_used: bool) -> str:
+def _not_of(
+    statistics: ReferenceStatistics, detector: Detector, preprocessing: str, *,
+    foreign_is_used: bool,
+) -> str:  # fmt: skip
     """Why statistics cannot stand for what a detector would give; empty when they can."""
     meta = statistics.meta
+    if meta is None and preprocessing and not foreign_is_used:
+        return f"its statistics do not say whether they are of {preprocessing}"
     if meta is None and detector.name != _FOREIGN and not foreign_is_used:
         return "its statistics do not say what made them, and are taken for Inception's"
     if meta is not None and meta.detector != detector.name:

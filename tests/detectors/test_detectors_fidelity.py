@@ -16,10 +16,10 @@ from weight_files import CPU, fails, on_its_own, save_random_inception, some_ima
 from genbench.detectors import fidelity as detectors_fidelity
 from genbench.detectors.contract import Detector
 from genbench.detectors.prepared_detector import chosen, input_identity
-from genbench.detectors.preprocessing import prepared
 from genbench.detectors.published_preprocessing import PREPROCESSINGS, TORCH_FIDELITY, openai_clip
 from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import create_detector, detector_names
+from genbench.detectors.resizing import prepared
 from genbench.runtime.digests import file_sha256
 from genbench.weights.loading import load_tensors
 

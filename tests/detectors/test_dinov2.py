@@ -16,9 +16,9 @@ from weight_files import CPU, fails, on_its_own, some_images
 from genbench.detectors import dinov2
 from genbench.detectors.contract import Detector
 from genbench.detectors.dinov2_network import build_dinov2
-from genbench.detectors.preprocessing import prepared
 from genbench.detectors.published_preprocessing import DGM_DINOV2
 from genbench.detectors.registry import create_detector, detector_status
+from genbench.detectors.resizing import prepared
 
 WIDTH, HEADS, DEPTH = 12, 2, 2
 

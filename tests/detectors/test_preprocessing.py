@@ -14,13 +14,13 @@ from torch import Tensor
 from weight_files import CPU, fails, on_its_own, some_images
 
 from genbench.detectors import efficientnet
-from genbench.detectors.preprocessing import prepared
 from genbench.detectors.published_preprocessing import (
     LITE0_ANTIALIAS,
     PREPROCESSINGS,
     find_preprocessing,
 )
 from genbench.detectors.registry import check_choices, create_detector, preprocessings_of
+from genbench.detectors.resizing import prepared
 
 PARITY = Path(__file__).parents[1] / "parity" / "metrics"
 # How many comparisons every file makes, so that none can pass by making none.
