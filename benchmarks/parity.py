@@ -46,6 +46,7 @@ def checked(case: Case) -> Iterator[Check]:
 def main() -> int:
     failed = done = 0
     for path in cases([Path(word) for word in sys.argv[1:]]):
+        before = done
         try:
             for check in checked(open_case(path)):
                 done += 1
@@ -53,6 +54,9 @@ def main() -> int:
                 print(f"{path.name} {check}", flush=True)
         except UnknownCaseError as error:
             print(f"skipped: {error}", file=sys.stderr)
+        else:
+            if done == before:
+                print(f"{path.name} holds what other files name: nothing to check")
     print(f"{done - failed} of {done} checks passed")
     return 1 if failed or not done else 0
 

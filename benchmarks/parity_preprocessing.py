@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def _is_image(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _inputs(case: Case) -> Iterator[Check]:
-    images = _images(case.path.parent, case.meta["images"])
+    images = _images(case.path, case.meta["images"])
     unknown = [name for name in case.meta["protocols"] if name not in PREPROCESSINGS]
     for name in case.meta["protocols"]:
         if name not in unknown:
@@ -50,16 +51,22 @@ def _inputs(case: Case) -> Iterator[Check]:
         raise UnknownCaseError(f"{case.path.name}: not implemented: {', '.join(unknown)}")
 
 
-def _images(folder: Path, names: list[str]) -> dict[str, Tensor]:
-    """The images of those names, uint8 [1, 3, H, W], from whichever file of the folder has them."""
+def _images(path: Path, names: list[str]) -> dict[str, Tensor]:
+    """The images of those names, uint8 [1, 3, H, W], from the files beside `path`; where two files
+    have one, from that whose name ends most like its own (preprocess_images_b of _vit_b)."""
     found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as file:
+    for beside in sorted(path.parent.glob("*.npz"), key=lambda other: _shared_ending(path, other)):
+        with np.load(beside, allow_pickle=False) as file:
             for name in set(names) & set(file.files):
                 found[name] = torch.from_numpy(file[name]).permute(2, 0, 1)[None]
     if lacking := [name for name in names if name not in found]:
-        raise UnknownCaseError(f"{folder}: no file beside holds the image {lacking[0]}")
+        raise UnknownCaseError(f"{path.name}: no file beside it holds the image {lacking[0]}")
     return {name: found[name] for name in names}
+
+
+def _shared_ending(one: Path, other: Path) -> int:
+    pairs = zip(reversed(one.stem), reversed(other.stem), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _input_error(case: Case, key: str, ours: Tensor) -> float:
