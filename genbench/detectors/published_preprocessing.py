@@ -6,6 +6,8 @@ commits are those that tests/parity/README.md names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from genbench.detectors.preprocessing import (
     CLIP_DEVIATION,
     CLIP_MEAN,
@@ -103,6 +105,8 @@ LITE0_ANTIALIAS, *_LITE0_OTHERS = (
     for name, resize in (
         ("antialias", BILINEAR_ANTIALIAS), ("bilinear", BILINEAR), ("tf1", TENSORFLOW),
         ("clean", CLEAN), ("quantised", QUANTISED), ("unclipped", BICUBIC_UNCLIPPED),
+        ("pillow_bicubic", _PILLOW_BICUBIC), ("pillow_bilinear", _PILLOW_BILINEAR),
+        ("pillow_lanczos", _PILLOW_LANCZOS),
     )
 )  # fmt: skip
 
@@ -165,6 +169,14 @@ def find_preprocessing(name: str) -> Preprocessing:
     if name not in PREPROCESSINGS:
         raise UsageError(f"no preprocessing is named {name}; {suggestion(name, PREPROCESSINGS)}")
     return PREPROCESSINGS[name]
+
+
+def resized_alike(name: str, taken: Iterable[str]) -> str:
+    """Of the names `taken`, the first that resizes as `name` does, whatever its size and scaling;
+    empty for none. So a detector stands in for another, and only the crop of images that are not
+    square is lost. Raises UsageError for an unknown name."""
+    wanted = find_preprocessing(name).resize
+    return next((other for other in taken if find_preprocessing(other).resize == wanted), "")
 
 
 def names_of_size(size: int) -> tuple[str, ...]:

@@ -15,12 +15,13 @@ from weight_files import CPU, fails, on_its_own, some_images
 
 from genbench.detectors import efficientnet
 from genbench.detectors.published_preprocessing import (
-    LITE0_ANTIALIAS,
     PREPROCESSINGS,
     find_preprocessing,
+    resized_alike,
 )
 from genbench.detectors.registry import check_choices, create_detector, preprocessings_of
 from genbench.detectors.resizing import prepared
+from genbench.weights.loading import load_tensors
 
 PARITY = Path(__file__).parents[1] / "parity" / "metrics"
 # How many comparisons every file makes, so that none can pass by making none.
@@ -122,20 +123,34 @@ def test_a_detector_refuses_what_does_not_end_in_its_size_and_names_those_that_d
     assert preprocessings_of("dinov2-vit-l-14")[0] == "dgm_dinov2"
 
 
-def test_the_offline_detector_takes_the_resizes_of_others() -> None:
+def test_the_offline_detector_takes_every_resize_of_others() -> None:
+    taken = preprocessings_of("efficientnet-lite0")
+    for name, preprocessing in PREPROCESSINGS.items():
+        alike = PREPROCESSINGS[resized_alike(name, taken)]
+        assert (alike.resize, alike.size) == (preprocessing.resize, 96)
+    assert resized_alike("studiogan_InceptionV3_tf_clean", taken) != "lite0_clean", "it clips"
+    assert resized_alike("cleanfid_clean", ["lite0_tf1"]) == ""
     images = some_images(2, 160) // 128 * 255  # black and white: bicubic overshoots
-    own = create_detector("efficientnet-lite0", layers=["pool"], device=CPU)
-    features = [own(images)["pool"]]
-    for name in preprocessings_of("efficientnet-lite0")[1:]:
-        other = create_detector(
-            "efficientnet-lite0", layers=["pool"], device=CPU, preprocessing=name
-        )
-        assert name in other.identity["input"]
-        features.append(other(images)["pool"])
-        assert all((features[-1] - before).abs().max() > 1e-4 for before in features[:-1]), name
-    again = create_detector(
-        "efficientnet-lite0", layers=["pool"], device=CPU, preprocessing="lite0_antialias"
-    )
-    assert again.identity == own.identity
+    inputs = [prepared(images, PREPROCESSINGS[name], CPU) for name in taken]
+    # Float results of Pillow and torch are the same filters, to 0.004 levels.
+    assert taken[6:] == ("lite0_pillow_bicubic", "lite0_pillow_bilinear", "lite0_pillow_lanczos")
+    for number, one in enumerate(inputs[:6]):
+        assert all((one - other).abs().max() > 1e-2 for other in inputs[:number]), taken[number]
     mirrored = efficientnet.prepare(images).flip(2, 3)
-    torch.testing.assert_close(mirrored, prepared(images, LITE0_ANTIALIAS, CPU), rtol=0, atol=1e-4)
+    torch.testing.assert_close(mirrored, inputs[0], rtol=0, atol=1e-4)
+
+
+def test_it_is_the_networks_own_function_of_the_input() -> None:
+    """The mirrored network sees a prepared image as the package's own sees it."""
+    images = some_images(2, 50)
+    path = next(efficientnet.weight("efficientnet-lite0").search[0].glob("*.pth"))
+    package = efficientnet.load_network(load_tensors(path))
+    with torch.no_grad():
+        inputs = prepared(images, PREPROCESSINGS["lite0_tf1"], CPU)
+        wanted = package.extract_features(inputs).mean(dim=(2, 3))
+    detector = create_detector(
+        "efficientnet-lite0", layers=["pool"], device=CPU, preprocessing="lite0_tf1"
+    )
+    assert "lite0_tf1" in detector.identity["input"]
+    found = detector(images)["pool"]
+    assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
