@@ -16,10 +16,14 @@ import parity_biggan
 import parity_edm
 import parity_hit
 import parity_metrics
+import parity_preprocessing
 from parity_cases import Case, Check, UnknownCaseError, open_case
 from parity_metric_cases import named_by_cases
 
-FAMILIES = (parity_biggan.checks, parity_adm.checks, parity_hit.checks, parity_edm.checks)
+FAMILIES = (
+    parity_biggan.checks, parity_adm.checks, parity_hit.checks, parity_edm.checks,
+    parity_preprocessing.checks,
+)  # fmt: skip
 
 
 def cases(paths: list[Path]) -> Iterator[Path]:
@@ -46,6 +50,7 @@ def main() -> int:
     failed = done = 0
     paths = [Path(word) for word in sys.argv[1:]]
     for path in cases(paths):
+        before = done
         try:
             for check in checked(open_case(path)):
                 done += 1
@@ -53,6 +58,9 @@ def main() -> int:
                 print(f"{path.name} {check}", flush=True)
         except UnknownCaseError as error:
             print(f"skipped: {error}", file=sys.stderr)
+        else:
+            if done == before:
+                print(f"{path.name} holds what other files name: nothing to check")
     compared, wrong = parity_metrics.report(paths)
     done, failed = done + compared, failed + wrong
     print(f"{done - failed} of {done} checks passed")

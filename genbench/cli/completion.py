@@ -27,6 +27,13 @@ def detectors(incomplete: str) -> list[str]:
     return _starting(detector_names(), incomplete)
 
 
+def preprocessings(incomplete: str) -> list[str]:
+    """Preprocessings of published protocols."""
+    from genbench.detectors.published_preprocessing import PREPROCESSINGS
+
+    return _starting(PREPROCESSINGS, incomplete)
+
+
 def protocols(incomplete: str) -> list[str]:
     """Protocols of protocols.toml."""
     from genbench.records.protocols import load_protocols

@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.cli.protocols import list_papers, list_protocols, list_references
 from genbench.detectors.contract import DetectorStatus
+from genbench.detectors.published_preprocessing import PREPROCESSINGS
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
@@ -136,6 +137,17 @@ def list_detectors() -> Rows:
     return rows
 
 
+def list_preprocessings() -> Rows:
+    """Every way in which images come to a detector, and the code that defines it."""
+    return [
+        {
+            "preprocessing": item.name, "pixels": item.size, "crop": item.crop,
+            "resize": str(item.resize), "input": item.scaling, "source": item.source,
+        }
+        for item in PREPROCESSINGS.values()
+    ]  # fmt: skip
+
+
 def _lacking(status: DetectorStatus) -> str:
     """What a detector that cannot be used needs, in few words: `genbench doctor` says more."""
     try:
@@ -210,6 +222,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "papers": list_papers,
     "references": list_references,
     "detectors": list_detectors,
+    "preprocessings": list_preprocessings,
 }
 LISTED = (*LISTS, "tables", "gpus", "runs")
 

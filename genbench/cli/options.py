@@ -154,6 +154,14 @@ ProtocolDetector = Annotated[
         show_default="the protocol's",
     ),
 ]  # fmt: skip
+Preprocessing = Annotated[
+    str,
+    typer.Option(
+        help="How images come to the detector (`genbench ls preprocessings`).", metavar="NAME",
+        rich_help_panel=MEASURE, autocompletion=completion.preprocessings,
+        show_default="the protocol's, else the detector's own",
+    ),
+]  # fmt: skip
 Protocol = Annotated[
     str,
     typer.Option(

@@ -30,6 +30,7 @@ from genbench.cli.options import (
     Model,
     ModelOrImageSize,
     Name,
+    Preprocessing,
     Protocol,
     ProtocolCrop,
     ProtocolDetector,
@@ -93,6 +94,7 @@ def fid(
     n: Counts = None,
     metric: Metrics = None,
     detector: ProtocolDetector = "",
+    preprocessing: Preprocessing = "",
     detector_weights: Weights = None,
     ci: Interval = False,
     batch_size: Batch = None,
@@ -133,7 +135,8 @@ def fid(
                 one or "", samples=samples, features=features, reference=ref,
                 reference_features=ref_features, training=train, protocol=protocol,
                 counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
-                detector=detector, detector_weights=detector_weights, crop=crop, device=device,
+                detector=detector, preprocessing=preprocessing,
+                detector_weights=detector_weights, crop=crop, device=device,
                 cache=cache, records=records or default_records(), reuse=reuse, run_name=name,
                 found=lambda measured: show_results(measured, as_json=json_lines),
             )
@@ -253,6 +256,7 @@ def ref(
         ),
     ] = ReferenceForm.adm,
     detector: Detector = "inception",
+    preprocessing: Preprocessing = "",
     detector_weights: Weights = None,
     res: ImageSize = 0,
     crop: Crop = "none",
@@ -263,7 +267,7 @@ def ref(
     mu and sigma alone as EDM's does.
     """
     from genbench.detectors.published_weights import fetch_weights
-    from genbench.detectors.registry import create_detector, detector_status
+    from genbench.detectors.registry import check_choices, create_detector, detector_status
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
     from genbench.runtime.devices import device_of
@@ -275,6 +279,7 @@ def ref(
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {out}: a reference file ends in .npz: {out}.npz")
     refuse_input(out, [Path(images)])
+    check_choices(detector, preprocessing=preprocessing)
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
@@ -282,8 +287,9 @@ def ref(
         if detector_weights is None:
             fetch_weights(detector, reporter)
         extractor = create_detector(
-            detector, layers=layers, weights=detector_weights, device=device_of(device, world)
-        )
+            detector, layers=layers, weights=detector_weights, device=device_of(device, world),
+            preprocessing=preprocessing,
+        )  # fmt: skip
         export_reference(
             opened, extractor, out, form=form.value, cache=cache or cache_folder(),
             world=world, reporter=reporter,

@@ -48,7 +48,7 @@ def opened_ends(
     if metric.needs_reference:
         references = _references((start, end), protocols, sources, left_out)
     counts = _counts((start, end), protocols, sources, left_out)
-    roundings = [protocol.rounding for protocol in protocols]
+    roundings: list[str] = [protocol.rounding for protocol in protocols]
     if not was and all(roundings) and roundings[0] != roundings[1]:
         left_out.append(
             f"rounding to uint8 ({roundings[0]} → {roundings[1]}): the samples are as they are; "

@@ -81,6 +81,8 @@ def evaluate(
         layers=wanted_layers(request, metrics),
         weights=request.detector_weights,
         device=device,
+        preprocessing=request.protocol.preprocessing,
+        logits_bias=request.protocol.logits_bias,
     )
     if opened:
         opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)

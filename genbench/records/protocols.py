@@ -126,14 +126,16 @@ def choose_protocol(
     model_resolution: int = 0,
     referenced: bool = False,
     detector: str = "",
+    preprocessing: str = "",
     crop: str = "",
     resolution: int = 0,
 ) -> EvalProtocol:
     """The protocol the user named, or the usual one, with the user's changes.
 
     Without a name: the one made for the model's resolution (bundled at 32 pixels, ADM's at ImageNet
-    sizes), unless the user names a reference (`referenced`); otherwise "standard". A change shows
-    in the digest, and in a star behind the name.
+    sizes), unless the user names a reference (`referenced`); otherwise "standard". With another
+    detector than the protocol's, what it says of that one's input and logits is left aside. A
+    change shows in the digest, and in a star behind the name.
     """
     if name:
         protocol = find_protocol(name)
@@ -141,9 +143,12 @@ def choose_protocol(
         protocols = load_protocols()
         fitting = [item for item in protocols.values() if item.resolution == model_resolution != 0]
         protocol = fitting[0] if fitting and not referenced else protocols["standard"]
+    another = detector not in ("", protocol.detector)
     changed = replace(
         protocol,
         detector=detector or protocol.detector,
+        preprocessing=preprocessing or ("" if another else protocol.preprocessing),
+        logits_bias=protocol.logits_bias and not another,
         crop=crop or protocol.crop,
         resolution=protocol.resolution or (0 if model_resolution else resolution),
     )

@@ -138,6 +138,15 @@ def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
         choose_protocol("bundled", resolution=64)
 
 
+def test_another_preprocessing_is_another_protocol_and_goes_with_its_detector() -> None:
+    plain = choose_protocol("bundled")
+    changed = choose_protocol("bundled", preprocessing="lite0_tf1")
+    assert (changed.name, changed.preprocessing) == ("bundled*", "lite0_tf1")
+    assert changed.digest() != plain.digest()
+    own = EvalProtocol(name="own", preprocessing="cleanfid_clean", logits_bias=True)
+    assert own.digest() != EvalProtocol(name="own").digest()
+
+
 def test_weights_of_ones_own_make_another_protocol() -> None:
     protocol = load_protocols()["bundled"]
     own = with_weights(with_weights(protocol, "a" * 64), "b" * 64)
