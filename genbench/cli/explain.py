@@ -203,8 +203,8 @@ def _plain(found: Explanation) -> dict[str, Any]:
     """An explanation as JSON has it."""
     return {
         "metric": found.metric,
-        "from": {"protocol": found.start.protocol, "value": found.start.value},
-        "to": {"protocol": found.end.protocol, "value": found.end.value},
+        "from": {"protocol": found.protocols[0], "value": found.start.value},
+        "to": {"protocol": found.protocols[1], "value": found.end.value},
         "order": found.order,
         "parts": [
             {"step": part.step.key, "title": part.step.title, "from": part.step.start,

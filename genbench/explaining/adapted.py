@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genbench.detectors.published_preprocessing import PREPROCESSINGS
+from genbench.detectors.published_preprocessing import resized_alike
 from genbench.detectors.registry import check_choices, preprocessings_of
 from genbench.errors import GenbenchError, UsageError
 from genbench.records.protocols import EvalProtocol
@@ -15,12 +15,9 @@ def adapted(protocol: EvalProtocol, detector: str) -> tuple[EvalProtocol, tuple[
     line for what it cannot do likewise, which is left as the detector does it. Raises UsageError
     for an unknown detector."""
     left: list[str] = []
-    name = ""
-    wanted = _resize_of(protocol)
-    alike = [item for item in preprocessings_of(detector) if PREPROCESSINGS[item].resize == wanted]
-    if alike:
-        name = alike[0]
-    elif protocol.preprocessing:
+    wanted = protocol.preprocessing or _own(protocol.detector)
+    name = resized_alike(wanted, preprocessings_of(detector)) if wanted else ""
+    if not name and protocol.preprocessing:
         left.append(
             f"resize ({protocol.preprocessing} of {protocol.name}): {detector} does not take it"
         )
@@ -37,12 +34,9 @@ def adapted(protocol: EvalProtocol, detector: str) -> tuple[EvalProtocol, tuple[
     return changed, tuple(left)
 
 
-def _resize_of(protocol: EvalProtocol) -> object:
-    """How the protocol's own detector has images resized; None where that is not known by name."""
-    if protocol.preprocessing:
-        return PREPROCESSINGS[protocol.preprocessing].resize
+def _own(detector: str) -> str:
+    """How a detector prepares images by itself; empty where that has no name."""
     try:
-        own = preprocessings_of(protocol.detector)
-    except GenbenchError:  # the package of the protocol's detector is not installed
-        return None
-    return PREPROCESSINGS[own[0]].resize if own else None
+        return next(iter(preprocessings_of(detector)), "")
+    except GenbenchError:  # its package is not installed
+        return ""
