@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.metrics import neighbour_search
+from genbench.metrics import neighbour_search, screening
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 
 Four = tuple[float, float, float, float]
@@ -56,9 +56,9 @@ def _brute_force(samples: Tensor, reference: Tensor, k: int = 3, dc_k: int = 5) 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets of some hundred rows then meet every seam between blocks, strips and pairs."""
-    monkeypatch.setattr(neighbour_search, "BLOCK", 64)
+    monkeypatch.setattr(screening, "BLOCK", 64)
     monkeypatch.setattr(neighbour_search, "STRIP", 20)
-    monkeypatch.setattr(neighbour_search, "PAIRS", 50)
+    monkeypatch.setattr(screening, "PAIRS", 50)
 
 
 @pytest.mark.parametrize(("count", "others"), [(300, 450), (321, 129), (64, 65)])
