@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.classical import CLASSICAL
+from genbench.metrics.memorisation import MEMORISATION
 from genbench.metrics.metric import Metric
+from genbench.metrics.neighbourhoods import NEIGHBOURHOODS
 
-METRICS: dict[str, Metric] = {metric.key: metric for metric in (*CLASSICAL,)}
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        *CLASSICAL,
+        *NEIGHBOURHOODS,
+        *MEMORISATION,
+    )
+}
 
 
 def find_metric(key: str) -> Metric | None:
