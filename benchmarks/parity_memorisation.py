@@ -143,12 +143,12 @@ def _clipped(its: Computed) -> Keyed:
 
 
 def _unlimited_density(its: Computed, k: int) -> float:
-    clipped = exact_verdicts(its.fake, its.real, (k, k))[1]
+    clipped = exact_verdicts(its.fake, its.real, (k, k)).clipped
     return float((clipped.balls / k).clamp(max=1).mean() / (clipped.own / k).clamp(max=1).mean())
 
 
 def _uncalibrated(its: Computed, k: int) -> float:
-    return uncalibrated_coverage(exact_verdicts(its.fake, its.real, (k, k))[0].held, k)
+    return uncalibrated_coverage(exact_verdicts(its.fake, its.real, (k, k)).verdicts.held, k)
 
 
 def _likelihood(its: Computed) -> Keyed:

@@ -31,14 +31,13 @@ def clipped_density(balls: Tensor, own: Tensor, k: int, *, interval: bool = Fals
     return replace(found, value=value, low=low, high=high) if interval else Estimate(value)
 
 
-def clipped_coverage(held: Tensor, k: int, count: int, *, interval: bool = False) -> Estimate:
+def clipped_coverage(held: Tensor, k: int, count: int) -> float:
     """The share of `count` samples, were they drawn as the reference is, that would give the mean
     over references of min(samples in its k-NN ball / k, 1) that there is.
 
     held: int64 [M], samples strictly within a reference's ball.
     """
-    value = calibrated(uncalibrated_coverage(held, k), k, len(held), count)
-    return Estimate(value, interval="none: balls are shared between references" * interval)
+    return calibrated(uncalibrated_coverage(held, k), k, len(held), count)
 
 
 def uncalibrated_coverage(held: Tensor, k: int) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.nearest import own_neighbours, radii, told
+from genbench.metrics.parts import DEPTH, PartVerdicts
 from genbench.metrics.screening import (
     Screened,
     full_float32,
@@ -42,6 +43,15 @@ class ClippedVerdicts:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What one pass over all pairs tells. parts: of parts of the samples, where wanted."""
+
+    verdicts: Verdicts
+    clipped: ClippedVerdicts
+    parts: PartVerdicts | None = None
+
+
+@dataclass(frozen=True)
 class _Balls:
     """Squared radii, scaled: float64, per centre; strict: the rim of the first two is outside."""
 
@@ -59,12 +69,14 @@ def exact_verdicts(
     progress: Progress | None = None,
     *,
     strict: bool = False,
-) -> tuple[Verdicts, ClippedVerdicts]:
+    parts: bool = False,
+) -> Found:
     """The verdicts of exact distances for k = `wanted`, (precision and recall, density).
 
     samples: float32 [N, D], reference: float32 [M, D], finite, with more rows than either k. Holds
     O((N + M) k) numbers and a block of distances. progress(done, total) counts blocks. strict:
-    whether a rim is outside for precision and recall too.
+    whether a rim is outside for precision and recall too. parts: whether those of parts of the
+    samples are wanted, for intervals.
     """
     ours, theirs = screen(samples, reference)
     rows, columns = len(ours.starts), len(theirs.starts)
@@ -78,7 +90,8 @@ def exact_verdicts(
             progress(done, blocks)
 
     with full_float32():
-        near, index = own_neighbours(ours, wanted[0], advance)
+        near, index = own_neighbours(ours, wanted[0] + (DEPTH if parts else 0), advance)
+        of_parts = PartVerdicts(near, index, wanted[0], len(reference)) if parts else None
         sample_radii = radii(ours, near, index, wanted[:1])[:, 0].contiguous()
         near, index = own_neighbours(theirs, max(wanted), advance)
         reference_radii = radii(theirs, near, index, wanted)
@@ -93,8 +106,18 @@ def exact_verdicts(
         distances, others = told(theirs, theirs, near, index, wanted[1])
         reached = others[distances <= balls.clipped[:, None]]
         own = torch.bincount(reached, minlength=len(reference))
-        verdicts, clipped = _compare(ours, theirs, balls, advance)
-    return verdicts, ClippedVerdicts(clipped, own)
+        found = Found(
+            Verdicts(
+                torch.zeros(len(samples), dtype=torch.bool),
+                torch.zeros(len(reference), dtype=torch.bool),
+                torch.zeros(len(samples), dtype=torch.int64),
+                torch.zeros(len(reference), dtype=torch.int64),
+            ),
+            ClippedVerdicts(torch.zeros(len(samples), dtype=torch.int64), own),
+            of_parts,
+        )
+        _compare(found, ours, theirs, balls, advance)
+    return found
 
 
 def _median_squared(squared: Tensor) -> float:
@@ -108,18 +131,13 @@ def _median_squared(squared: Tensor) -> float:
 
 
 def _compare(
-    ours: Screened, theirs: Screened, balls: _Balls, advance: Callable[[], None]
-) -> tuple[Verdicts, Tensor]:
-    verdicts = Verdicts(
-        torch.zeros(len(ours.features), dtype=torch.bool),
-        torch.zeros(len(theirs.features), dtype=torch.bool),
-        torch.zeros(len(ours.features), dtype=torch.int64),
-        torch.zeros(len(theirs.features), dtype=torch.int64),
-    )
-    clipped = torch.zeros(len(ours.features), dtype=torch.int64)
+    found: Found, ours: Screened, theirs: Screened, balls: _Balls, advance: Callable[[], None]
+) -> None:
+    """Enter every pair that may lie in a ball."""
     error = relative_error(ours.features.shape[1])
     widest = torch.maximum(balls.reference, balls.density)  # none of the clipped is wider
-    reach = [(squared + ours.floor).to(torch.float32) for squared in (balls.sample, widest)]
+    sample = balls.sample if found.parts is None else found.parts.widest.maximum(balls.sample)
+    reach = [(squared + ours.floor).to(torch.float32) for squared in (sample, widest)]
     for i in ours.starts:
         left, here = ours.block(i), ours.rows(i)
         for j in theirs.starts:
@@ -136,14 +154,12 @@ def _compare(
                 rows, columns = inside.nonzero(as_tuple=True)  # [P] each
                 pairs = (rows + (i + k), columns + j)
                 distances = strip[rows, columns].to(torch.float64)
-                _decide(verdicts, clipped, ours, theirs, pairs, distances, balls)
+                _decide(found, ours, theirs, pairs, distances, balls)
             advance()
-    return verdicts, clipped
 
 
 def _decide(
-    verdicts: Verdicts,
-    clipped: Tensor,
+    found: Found,
     ours: Screened,
     theirs: Screened,
     pairs: tuple[Tensor, Tensor],
@@ -163,6 +179,7 @@ def _decide(
         unsure |= (distances - limit).abs_() < margin
     distances[unsure] = measured(ours, rows[unsure], theirs, columns[unsure])
     inside = torch.lt if balls.strict else torch.le
+    verdicts, clipped = found.verdicts, found.clipped.balls
     verdicts.precise[rows[inside(distances, limits[0])]] = True
     verdicts.recalled[columns[inside(distances, limits[1])]] = True
     within = distances < limits[2]
@@ -170,3 +187,5 @@ def _decide(
     verdicts.held.add_(torch.bincount(columns[within], minlength=len(verdicts.held)))
     reached = rows[distances <= limits[3]]
     clipped.add_(torch.bincount(reached, minlength=len(clipped)))
+    if found.parts is not None:
+        found.parts.enter(rows, columns, distances, within)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from genbench.metrics.estimate import Estimate
@@ -58,10 +59,9 @@ def _p_precision(evidence: Evidence) -> Estimate:
 def _p_recall(evidence: Evidence) -> Estimate:
     from genbench.metrics.probabilistic import p_support
 
-    return p_support(
-        evidence.reference_rows("pool"), evidence.rows("pool"), neighbours=_P_NEIGHBOURS,
-        interval=evidence.interval,
-    )  # fmt: skip
+    rows, support = evidence.reference_rows("pool"), evidence.rows("pool")
+    found = p_support(rows, support, neighbours=_P_NEIGHBOURS)
+    return replace(found, interval="none: every sample counts for every reference")
 
 
 NEIGHBOURHOODS: tuple[Metric, ...] = (

@@ -15,8 +15,10 @@ from genbench.metrics.adm_float16 import half_radii, half_verdicts
 from genbench.metrics.clipped import clipped_coverage, clipped_density
 from genbench.metrics.estimate import Estimate, fraction, normal_mean
 from genbench.metrics.moments import require_finite
-from genbench.metrics.neighbour_search import Verdicts, exact_verdicts
+from genbench.metrics.neighbour_search import Found, Verdicts, exact_verdicts
+from genbench.metrics.parts import FEWEST, PartVerdicts, with_interval
 
+OVER_SAMPLES = "over the samples, reference and its balls fixed"
 DRAW_SEED = 0  # of the rows looked at where a protocol takes a part
 
 Progress = Callable[[int, int], None]
@@ -69,18 +71,19 @@ def neighbour_figures(
     _check(samples, reference, pr_neighbours, dc_neighbours)
     samples, reference = samples.to(torch.float32), reference.to(torch.float32)
     wanted = (pr_neighbours, dc_neighbours)
-    verdicts, clipped = exact_verdicts(samples, reference, wanted, progress, strict=strict)
-    k, count = dc_neighbours, len(samples)
+    spread = interval and len(samples) >= max(FEWEST, 2 * pr_neighbours)
+    found = exact_verdicts(samples, reference, wanted, progress, strict=strict, parts=spread)
+    k, clipped, parts = dc_neighbours, found.clipped, found.parts
     exact = NeighbourFigures(
-        **_figures(verdicts, k, interval=interval),
+        **_figures(found.verdicts, parts, k, interval=interval),
         clipped_density=clipped_density(clipped.balls, clipped.own, k, interval=interval),
-        clipped_coverage=clipped_coverage(verdicts.held, k, count, interval=interval),
+        clipped_coverage=_clipped_coverage(found, k, interval=interval),
     )
     if not half:
         return exact
     radii = [half_radii(side, wanted) for side in (samples, reference)]
     verdicts = Verdicts(*half_verdicts(samples, reference, radii[0], radii[1], strict=strict))
-    rounded = _figures(verdicts, k, interval=interval)
+    rounded = _figures(verdicts, parts, k, interval=interval)
     beside = {
         name: replace(found, exact=getattr(exact, name).value) for name, found in rounded.items()
     }
@@ -114,17 +117,44 @@ def _check(samples: Tensor, reference: Tensor, pr_neighbours: int, dc_neighbours
     require_finite(reference, what="features (of the reference)")
 
 
-def _figures(verdicts: Verdicts, dc_neighbours: int, *, interval: bool) -> dict[str, Estimate]:
+def _figures(
+    verdicts: Verdicts, parts: PartVerdicts | None, k: int, *, interval: bool
+) -> dict[str, Estimate]:
     """Precision, recall, density and coverage by name."""
-    over_samples = "over the samples, reference and its balls fixed"
-    over_reference = "over the reference, samples and all balls fixed"
-    around = verdicts.balls.to(torch.float64) / dc_neighbours
-    density = normal_mean(around, over_samples) if interval else Estimate(float(around.mean()))
+    around = verdicts.balls.to(torch.float64) / k
+    density = normal_mean(around, OVER_SAMPLES) if interval else Estimate(float(around.mean()))
     if density.low is not None:
         density = replace(density, low=max(density.low, 0.0))
-    return {
-        "precision": fraction(verdicts.precise, over_samples if interval else ""),
-        "recall": fraction(verdicts.recalled, over_reference if interval else ""),
-        "density": density,
-        "coverage": fraction(verdicts.held > 0, over_reference if interval else ""),
-    }
+    reached = {"recall": verdicts.recalled, "coverage": verdicts.held > 0}
+    figures = {name: Estimate(float(hits.double().mean())) for name, hits in reached.items()}
+    if interval:
+        of_parts = {} if parts is None else {
+            "recall": parts.recalled.double().mean(dim=1),
+            "coverage": (parts.held > 0).double().mean(dim=1),
+        }  # fmt: skip
+        figures = {
+            name: _spread(figure.value, of_parts.get(name), len(verdicts.recalled))
+            for name, figure in figures.items()
+        }
+    precision = fraction(verdicts.precise, OVER_SAMPLES if interval else "")
+    return {"precision": precision, "density": density, **figures}
+
+
+def _clipped_coverage(found: Found, k: int, *, interval: bool) -> Estimate:
+    held, references = found.verdicts.held, len(found.verdicts.held)
+    value = clipped_coverage(held, k, len(found.verdicts.balls))
+    if not interval:
+        return Estimate(value)
+    if found.parts is None:
+        return _spread(value, None, references)
+    of_parts = [
+        clipped_coverage(part, k, int(kept.sum()))
+        for part, kept in zip(found.parts.held, found.parts.kept, strict=True)
+    ]
+    return _spread(value, torch.tensor(of_parts, dtype=torch.float64), references)
+
+
+def _spread(value: float, of_parts: Tensor | None, references: int) -> Estimate:
+    if of_parts is None:
+        return Estimate(value, interval=f"none: fewer than {FEWEST} samples, or than 2 k")
+    return with_interval(value, of_parts, references)

@@ -201,8 +201,27 @@ def test_intervals_name_what_they_hold_fixed() -> None:
     assert density.low is not None
     assert density.low < density.value
     assert "reference and its balls fixed" in density.interval
-    assert "samples and all balls fixed" in figures.recall.interval
+    for spread in (figures.recall, figures.coverage, figures.clipped_coverage):
+        assert "jackknife over the samples" in spread.interval
+        assert spread.low is not None
+        assert spread.high is not None
+        assert 0 <= spread.low < spread.value <= spread.high <= 1
     assert neighbour_figures(_features(9, 3, 1), _features(9, 3, 2)).density.low is None
+    few = neighbour_figures(_features(9, 3, 1), _features(9, 3, 2), interval=True)
+    assert few.recall.interval.startswith("none: fewer than 20 samples")
+
+
+def test_the_intervals_of_recall_and_coverage_hold_their_expectation() -> None:
+    """Nominally 95%; over 60 draws 90% and more. The intervals of all balls fixed held 68%."""
+    reference = _features(150, 6, 2)
+    figures = [
+        neighbour_figures(_features(150, 6, seed, spread=1.3), reference, interval=True)
+        for seed in range(60)
+    ]
+    for name in ("recall", "coverage"):
+        found = [getattr(item, name) for item in figures]
+        mean = sum(item.value for item in found) / len(found)
+        assert sum(item.low <= mean <= item.high for item in found) >= 54
 
 
 def test_the_interval_of_precision_holds_the_truth_as_often_as_it_says() -> None:
