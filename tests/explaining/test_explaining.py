@@ -153,9 +153,7 @@ def test_what_cannot_be_had_is_left_out_of_both_ends(means: Path) -> None:
         "precision",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "left out: reference: " in (
-        done.stdout
-    )
+    assert "left out: reference: " in (done.stdout)
     assert "float16 distances: no → yes" in done.stdout
 
 
