@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Ge
 
@@ -19,7 +19,7 @@ Whole = Annotated[int, Ge(0)]
 
 
 _DESCRIPTIVE = {"title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks",
-                "runs", "reported"}  # fmt: skip
+                "seeds", "reported"}  # fmt: skip
 # The choices of the first protocols, which their digests hold at any value. Add nothing here.
 _ALWAYS = {
     "detector", "reference", "resolution", "crop", "pr_neighbours", "pr_half", "dc_neighbours",
@@ -56,8 +56,8 @@ class EvalProtocol:
     rounding: str = ""  # of samples to uint8, as the official code does it
     papers: tuple[str, ...] = ()  # whose numbers it gives
     remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
-    runs: Count = 1  # of several seeds, of which its papers print one figure
-    reported: Literal["", "minimum", "mean"] = ""  # which
+    seeds: Count = 1  # runs of other seeds that a published number is of
+    reported: str = ""  # which of those runs the paper reports: "minimum"; empty: the only one
     source: str = ""  # paper or code that defines it
 
     def __post_init__(self) -> None:

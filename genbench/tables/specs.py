@@ -18,6 +18,8 @@ from genbench.tables.measured import MeasuredSelector
 from genbench.tables.published import PublishedSelector
 from genbench.tables.spec_files import spec_paths
 
+_OF_ALL_ROWS = ("published_protocol", "runs", "reported")  # keys that a file says once for all
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -96,6 +98,8 @@ class SpecFile:
     notes: tuple[str, ...] = ()
     published: Mapping[str, Any] = field(default_factory=dict)
     published_protocol: str | Mapping[str, str] = ""
+    runs: Annotated[int, Ge(1)] = 1
+    reported: Literal["", "minimum", "mean"] = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -176,8 +180,7 @@ def _completed(row: Any, usual: Mapping[str, Any]) -> Any:
     if not isinstance(row, dict):
         return row
     row = {"published": []} | row
-    if "published_protocol" in usual:
-        row = {"published_protocol": usual["published_protocol"]} | row
+    row = {key: usual[key] for key in _OF_ALL_ROWS if key in usual} | row
     if isinstance(row["published"], dict):
         row["published"] = [row["published"]]
     if isinstance(row["published"], list):

@@ -13,6 +13,7 @@ import pytest
 from made_records import made
 
 from genbench.errors import GenbenchError
+from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
 from genbench.tables.build import build_table
@@ -189,6 +190,15 @@ def test_one_row_has_columns_of_several_detectors_and_protocols(tmp_path: Path) 
     assert [column.title for column in built.columns] == ["FID", "FD", "EDM's", "Recall"]
     assert [cell.value for cell in built.rows[0].cells] == [1.0, 3.0, 2.0, None]
     assert not built.rows[0].cells[3].command  # left out by the row's protocols
+
+
+def test_a_column_that_is_published_alone_has_the_title_of_its_protocol() -> None:
+    built = build_table(load_spec("edm2"), PUBLISHED, [], PROTOCOLS)
+    detector = PROTOCOLS["edm2-imagenet512-dinov2"].detector
+    titles = ["FID", short_title(metric_named("fd"), detector)]
+    assert [column.title for column in built.columns] == titles
+    assert titles[0] != titles[1]
+    assert all(cell.statistic for line in built.rows for cell in line.cells if cell.published)
 
 
 RUNS = 'runs = 3\nreported = "minimum"\n'
