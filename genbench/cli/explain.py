@@ -29,6 +29,8 @@ from genbench.cli.options import (
     Reference,
     Seed,
     Variant,
+)
+from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
 )

@@ -42,6 +42,8 @@ from genbench.cli.options import (
     Seeds,
     Variant,
     Weights,
+)
+from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
     words_and_options,
@@ -146,7 +148,7 @@ def fid(
         print_listing(stdout, list_seeds(runs))
     used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
     if used and used.reported:
-        told(f"its papers print the {used.reported} of {used.runs} runs: --seeds {used.runs}")
+        told(f"the paper prints the {used.reported} of {used.seeds} runs: --seeds {used.seeds}")
 
 
 def _image_sets(

@@ -204,8 +204,12 @@ def _titled(column: Column, spec: TableSpec, protocols: Mapping[str, EvalProtoco
     if column.title or column.quality is None:
         return replace(column, title=column.title or column.metric)
     used = (_protocol(row.measured, column, protocols) for row in spec.rows if row.measured)
-    detectors = {protocol.detector for protocol in used if protocol}
-    names = {short_title(column.quality, detector) for detector in detectors or {"inception"}}
+    stated = (protocols.get(row.stated_protocol(column)) for row in spec.rows)
+    detectors = {protocol.detector for protocol in used if protocol} or {
+        protocol.detector for protocol in stated if protocol
+    }
+    named = "inception" if column.metric == column.quality.key else ""
+    names = {short_title(column.quality, detector) for detector in detectors or {named}}
     return replace(column, title="/".join(sorted(names)))
 
 

@@ -18,6 +18,8 @@ from genbench.tables.measured import MeasuredSelector
 from genbench.tables.published import PublishedSelector
 from genbench.tables.spec_files import spec_paths
 
+_OF_ALL_ROWS = ("published_protocol", "runs", "reported")  # keys that a file says once for all
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -96,6 +98,8 @@ class SpecFile:
     notes: tuple[str, ...] = ()
     published: Mapping[str, Any] = field(default_factory=dict)
     published_protocol: str | Mapping[str, str] = ""
+    runs: Annotated[int, Ge(1)] = 1
+    reported: Literal["", "minimum", "mean"] = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -105,11 +109,29 @@ def read_spec(path: Path) -> TableSpec:
     rows = content.get("row")
     if isinstance(rows, list):
         content["row"] = [_completed(row, content) for row in rows]
+        for number, row in enumerate(content["row"]):
+            _check_texts(row, f"{path}: row[{number}]")
     read = validated(content, SpecFile, name=path)
     _check_protocols(read, path)
     return TableSpec(
         name=path.stem, title=read.title, notes=read.notes, columns=read.column, rows=read.row
     )
+
+
+def _check_texts(row: Any, place: str) -> None:
+    """Raises GenbenchError for protocols that are neither a text nor a table of texts."""
+    if not isinstance(row, dict):
+        return
+    measured = row.get("measured")
+    found = {"published_protocol": row.get("published_protocol", "")}
+    if isinstance(measured, dict):
+        found["measured.protocol"] = measured.get("protocol", "")
+    for key, value in found.items():
+        texts = list(value.values()) if isinstance(value, dict) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise GenbenchError(
+                f"{place}.{key} {value!r} is neither a text nor a table of texts: correct it"
+            )
 
 
 def _check_protocols(read: SpecFile, path: Path) -> None:
@@ -159,7 +181,7 @@ def _check_measured(
             raise GenbenchError(
                 f"{place}.protocol lacks {wanted.best_of}, by which best_of chooses: add it"
             )
-    for name in [named] if isinstance(named, str) else named.values():
+    for name in [named] if isinstance(named, str) else named.values() or [""]:
         if name not in protocols:
             raise GenbenchError(
                 f"{place}.protocol {name or 'is missing'}: name one of protocols.toml; "
@@ -176,8 +198,7 @@ def _completed(row: Any, usual: Mapping[str, Any]) -> Any:
     if not isinstance(row, dict):
         return row
     row = {"published": []} | row
-    if "published_protocol" in usual:
-        row = {"published_protocol": usual["published_protocol"]} | row
+    row = {key: usual[key] for key in _OF_ALL_ROWS if key in usual} | row
     if isinstance(row["published"], dict):
         row["published"] = [row["published"]]
     if isinstance(row["published"], list):

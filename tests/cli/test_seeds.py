@@ -68,11 +68,11 @@ def test_one_command_measures_every_seed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(line.startswith("{") for line in lines)
 
 
-def test_a_protocol_whose_papers_print_a_minimum_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_protocol_whose_paper_prints_a_minimum_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = Results([made("toy", "fid", 1.0, protocol="edm-imagenet64")])
     monkeypatch.setattr(api, "evaluate", lambda *_, **__: measured)
     words = ["fid", "--model", "toy", "--res", "32"]
-    assert "print the minimum of 3 runs: --seeds 3" in CliRunner().invoke(app, words).output
+    assert "prints the minimum of 3 runs: --seeds 3" in CliRunner().invoke(app, words).output
     measured = Results([made("toy", "fd", 1.0)])
     assert "runs" not in CliRunner().invoke(app, words).output
 

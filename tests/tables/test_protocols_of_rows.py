@@ -13,6 +13,7 @@ import pytest
 from made_records import made
 
 from genbench.errors import GenbenchError
+from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
 from genbench.tables.build import build_table
@@ -191,6 +192,15 @@ def test_one_row_has_columns_of_several_detectors_and_protocols(tmp_path: Path) 
     assert not built.rows[0].cells[3].command  # left out by the row's protocols
 
 
+def test_a_column_that_is_published_alone_has_the_title_of_its_protocol() -> None:
+    built = build_table(load_spec("edm2"), PUBLISHED, [], PROTOCOLS)
+    detector = PROTOCOLS["edm2-imagenet512-dinov2"].detector
+    titles = ["FID", short_title(metric_named("fd"), detector)]
+    assert [column.title for column in built.columns] == titles
+    assert titles[0] != titles[1]
+    assert all(cell.statistic for line in built.rows for cell in line.cells if cell.published)
+
+
 RUNS = 'runs = 3\nreported = "minimum"\n'
 
 
@@ -256,7 +266,10 @@ def test_of_a_metric_where_higher_is_better_there_is_no_minimum(tmp_path: Path) 
         (row("a", f'{{ fid = "{ADM}" }}'), "no column prints fid; known: FID"),
         (row("a", '""', 'protocol = { fid = "nope" }'), "protocol nope: name one of"),
         (row("a", '""', f'protocol = {{ kid = "{ADM}" }}'), "protocol.kid is of no column"),
-        (row("a", '""', "protocol = 3"), "measured.protocol"),
+        (row("a", '""', "protocol = 3"), "measured.protocol 3 is neither a text nor a table"),
+        (row("a", '""', "protocol = {}"), "measured.protocol is missing"),
+        (row("a", '["x"]'), "row[0].published_protocol ['x'] is neither a text"),
+        (row("a", "{ FID = 3 }"), "row[0].published_protocol {'FID': 3} is neither a text"),
         (row("a", '""', f'protocol = "{ADM}"', 'reported = "minimum"\n'), "add runs = 3"),
         (row("a", '""', f'protocol = "{ADM}"', "runs = 0\n"), "1 or more"),
         (row("a", '""', f'protocol = "{ADM}"', 'runs = 2\nreported = "best"\n'), "is not one"),
