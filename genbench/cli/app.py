@@ -15,10 +15,11 @@ from genbench.cli import completion
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
+from genbench.cli.images import ref, sample
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
-from genbench.cli.quality import fid, ref, sample
+from genbench.cli.quality import fid
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep

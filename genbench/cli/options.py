@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from genbench.cli import completion
 from genbench.records.run_names import run_name
-
-if TYPE_CHECKING:
-    pass
 
 RECORDS_DEFAULT = "$GENBENCH_RECORDS, else ~/.local/share/genbench/records.jsonl"
 

@@ -71,15 +71,15 @@ def _compute(evidence: Evidence) -> Estimate:
 
 REPRESENTATIVE = Metric(
     key="representative",
-    short="FID / real",
-    title="FID over that of held-out real images",
+    short="FD / real",
+    title="Distance over that of held-out real images",
     unit="ratio",
     higher_is_better=False,
     layer="pool",
     compares="features",
     generic_key="representative",
     generic_short="FD / real",
-    generic_title="Fréchet distance over that of held-out real images",
+    generic_title="Distance over that of held-out real images",
     source="ratio to real images as a scale: Stein et al. 2023, arXiv:2306.04675, section 4",
     settings=lambda _: FrechetSettings(layer="pool"),
     least=lambda _: 2 * LEAST,
