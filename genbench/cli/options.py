@@ -81,13 +81,6 @@ Seed = Annotated[
         help="Seed; sample i depends on (seed, i) alone.", metavar="N", rich_help_panel=MODEL
     ),
 ]
-Seeds = Annotated[
-    str,
-    typer.Option(
-        help="Several runs: 3 from --seed on, or seeds 0,5,7; with their mean and minimum.",
-        metavar="COUNT", rich_help_panel=MODEL, show_default="one run",
-    ),
-]  # fmt: skip
 Labels = Annotated[
     str,
     typer.Option(
@@ -154,6 +147,14 @@ ProtocolDetector = Annotated[
         show_default="the protocol's",
     ),
 ]  # fmt: skip
+Preprocessing = Annotated[
+    str,
+    typer.Option(
+        help="How images come to the detector (`genbench ls preprocessings`).", metavar="NAME",
+        rich_help_panel=MEASURE, autocompletion=completion.preprocessings,
+        show_default="the protocol's, else the detector's own",
+    ),
+]  # fmt: skip
 Protocol = Annotated[
     str,
     typer.Option(
@@ -165,8 +166,10 @@ Protocol = Annotated[
 Reference = Annotated[
     str,
     typer.Option(
-        help="Reference: images as --samples takes them, or an ADM reference file.",
-        metavar="IMAGES", rich_help_panel=IMAGES, show_default="the protocol's, where it has one",
+        help="Reference: images as --samples takes them, a file of statistics, or a published "
+        "file's name (`genbench ls references`).",
+        metavar="IMAGES", rich_help_panel=IMAGES, autocompletion=completion.references,
+        show_default="the protocol's, where it has one",
     ),
 ]  # fmt: skip
 Counts = Annotated[

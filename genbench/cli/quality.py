@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from genbench.cli.options import (
     Model,
     ModelOrImageSize,
     Name,
+    Preprocessing,
     Protocol,
     ProtocolCrop,
     ProtocolDetector,
@@ -37,13 +39,13 @@ from genbench.cli.options import (
     Resolution,
     Reuse,
     Seed,
-    Seeds,
     Variant,
     Weights,
     refuse_unknown,
     resolved_model,
     words_and_options,
 )
+from genbench.cli.seeds import Seeds, named_seeds, of_seeds, show_seeds
 from genbench.errors import UsageError
 
 
@@ -92,6 +94,7 @@ def fid(
     n: Counts = None,
     metric: Metrics = None,
     detector: ProtocolDetector = "",
+    preprocessing: Preprocessing = "",
     detector_weights: Weights = None,
     ci: Interval = False,
     batch_size: Batch = None,
@@ -110,13 +113,9 @@ def fid(
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
-    from genbench.cli.console import show_results, stdout, told
-    from genbench.cli.seeds import named_seeds, of_seeds
-    from genbench.records.protocols import load_protocols
+    from genbench.cli.console import show_results
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
-    from genbench.tables.seed_listing import list_seeds
-    from genbench.tables.terminal import print_listing
 
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
@@ -132,17 +131,15 @@ def fid(
                 one or "", samples=samples, features=features, reference=ref,
                 reference_features=ref_features, training=train, protocol=protocol,
                 counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
-                detector=detector, detector_weights=detector_weights, crop=crop, device=device,
+                detector=detector, preprocessing=preprocessing,
+                detector_weights=detector_weights, crop=crop, device=device,
                 cache=cache, records=records or default_records(), reuse=reuse, run_name=name,
                 found=lambda measured: show_results(measured, as_json=json_lines),
             )
             for one in (of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen])
         ]  # fmt: skip
-    if len(runs) > 1 and all(runs) and not json_lines:
-        print_listing(stdout, list_seeds(runs))
-    used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
-    if used and used.reported:
-        told(f"the paper prints the {used.reported} of {used.seeds} runs: --seeds {used.seeds}")
+    if chosen and not json_lines:
+        show_seeds(runs)
 
 
 def _image_sets(
@@ -228,6 +225,13 @@ def sample(
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
 
 
+class ReferenceForm(Enum):
+    """Whose evaluator a reference file is for."""
+
+    adm = "adm"
+    edm = "edm"
+
+
 def ref(
     images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
     out: Annotated[
@@ -236,16 +240,27 @@ def ref(
             help="Reference file to write (.npz).", metavar="FILE", rich_help_panel=OUTPUT
         ),
     ],
+    form: Annotated[
+        ReferenceForm,
+        typer.Option(
+            "--format",
+            help="adm: with the images; edm: mu and sigma alone.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = ReferenceForm.adm,
     detector: Detector = "inception",
+    preprocessing: Preprocessing = "",
     detector_weights: Weights = None,
     res: ImageSize = 0,
     crop: Crop = "none",
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
+    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it, or
+    mu and sigma alone as EDM's does.
+    """
     from genbench.detectors.published_weights import fetch_weights
-    from genbench.detectors.registry import create_detector, detector_status
+    from genbench.detectors.registry import check_choices, create_detector, detector_status
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
     from genbench.runtime.devices import device_of
@@ -257,6 +272,7 @@ def ref(
     if out.suffix.lower() != ".npz":
         raise UsageError(f"--out {out}: a reference file ends in .npz: {out}.npz")
     refuse_input(out, [Path(images)])
+    check_choices(detector, preprocessing=preprocessing)
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
         layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
@@ -264,11 +280,12 @@ def ref(
         if detector_weights is None:
             fetch_weights(detector, reporter)
         extractor = create_detector(
-            detector, layers=layers, weights=detector_weights, device=device_of(device, world)
-        )
+            detector, layers=layers, weights=detector_weights, device=device_of(device, world),
+            preprocessing=preprocessing,
+        )  # fmt: skip
         export_reference(
-            opened, extractor, out, cache=cache or cache_folder(), world=world,
-            reporter=reporter,
+            opened, extractor, out, form=form.value, cache=cache or cache_folder(),
+            world=world, reporter=reporter,
         )  # fmt: skip
         if world.leads:
             print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)
