@@ -16,6 +16,8 @@ from genbench.cli.options import (
     ModelArgument,
     Resolution,
     Variant,
+)
+from genbench.cli.words import (
     free_options,
     refuse_unknown,
 )

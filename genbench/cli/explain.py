@@ -29,6 +29,8 @@ from genbench.cli.options import (
     Reference,
     Seed,
     Variant,
+)
+from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
 )
@@ -203,8 +205,8 @@ def _plain(found: Explanation) -> dict[str, Any]:
     """An explanation as JSON has it."""
     return {
         "metric": found.metric,
-        "from": {"protocol": found.start.protocol, "value": found.start.value},
-        "to": {"protocol": found.end.protocol, "value": found.end.value},
+        "from": {"protocol": found.protocols[0], "value": found.start.value},
+        "to": {"protocol": found.protocols[1], "value": found.end.value},
         "order": found.order,
         "parts": [
             {"step": part.step.key, "title": part.step.title, "from": part.step.start,

@@ -109,8 +109,8 @@ def explained_protocol(name: str) -> Explanation:
     protocol = find_protocol(name)
     counts = " or ".join(f"{count:,}" for count in protocol.counts)
     runs = ""
-    if protocol.runs > 1:
-        runs = f"; {protocol.runs} runs of other seeds, of which papers report the "
+    if protocol.seeds > 1:
+        runs = f"; {protocol.seeds} runs of other seeds, of which papers report the "
         runs += protocol.reported
     return f"{protocol.name}: {protocol.title}", [
         ("images", _size(protocol.resolution)),

@@ -41,11 +41,13 @@ from genbench.cli.options import (
     Seed,
     Variant,
     Weights,
+)
+from genbench.cli.seeds import Seeds, named_seeds, of_seeds, show_seeds
+from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
     words_and_options,
 )
-from genbench.cli.seeds import Seeds, named_seeds, of_seeds, show_seeds
 from genbench.errors import UsageError
 
 

@@ -66,4 +66,4 @@ def show_seeds(runs: Sequence[Sequence[QualityRecord]]) -> None:
         return
     used = load_protocols().get(runs[0][0].protocol)
     if used and used.reported:
-        told(f"the paper prints the {used.reported} of {used.runs} runs: --seeds {used.runs}")
+        told(f"the paper prints the {used.reported} of {used.seeds} runs: --seeds {used.seeds}")

@@ -89,7 +89,7 @@ def explain(
         )  # fmt: skip
     first, last, left_out = opened_ends(ends[0], ends[1], chosen, was=rounding, detector=detector)
     laboratory = Laboratory(metric=chosen, device=place, reporter=bars, cache=folder)
-    others = tuple(further_sides(last, chosen)) if published is not None else ()
+    others = tuple(further_sides(last, chosen, detector)) if published is not None else ()
     return explained(
         first, last, laboratory, order=order, left_out=left_out, published=published,
         others=others,

@@ -54,6 +54,7 @@ class Explanation:
     """
 
     metric: str
+    protocols: tuple[str, str]
     start: QualityRecord
     end: QualityRecord
     parts: tuple[Part, ...]
@@ -143,6 +144,7 @@ def explained(
         candidates = list(_candidates(published, [start, end, *others], laboratory))
     return Explanation(
         metric=reported_key(laboratory.metric, start.protocol.detector),
+        protocols=(start.protocol.name, end.protocol.name),
         start=first,
         end=last,
         parts=tuple(Part(step=step, change=shares[step.key]) for step in steps),

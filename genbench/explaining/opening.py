@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.explaining.adapted import adapted
 from genbench.explaining.sides import Side
 from genbench.images.rounding import Rounding
 from genbench.metrics.metric import Metric
@@ -42,7 +43,13 @@ def opened_ends(
     if was and was not in get_args(Rounding):
         raise UsageError(f"--rounding {was}: one of {', '.join(get_args(Rounding))}")
     left_out: list[str] = []
-    protocols = [_with_detector(one.protocol, detector) for one in (start, end)]
+    protocols = []
+    for one in (start, end):
+        protocol, lacking = _with_detector(one.protocol, detector)
+        protocols.append(protocol)
+        left_out += lacking
+    if left_out:  # what one end cannot do, neither does
+        protocols = [replace(one, preprocessing="", logits_bias=False) for one in protocols]
     sources = [one.source() for one in (start, end)]
     references = ["", ""]
     if metric.needs_reference:
@@ -70,12 +77,16 @@ def opened_ends(
     return first, second, tuple(left_out)
 
 
-def further_sides(side: Side, metric: Metric) -> Iterator[Side]:
+def further_sides(side: Side, metric: Metric, detector: str = "") -> Iterator[Side]:
     """The same samples under every other protocol of that detector and metric, as far as its
-    reference is here."""
+    reference is here. detector: in place of the protocols'."""
     for protocol in load_protocols().values():
-        if protocol.detector != side.protocol.detector or metric.key not in protocol.metrics:
+        if metric.key not in protocol.metrics or not _alike(protocol, side.protocol, detector):
             continue
+        if detector:
+            protocol, lacking = _with_detector(protocol, detector)
+            if lacking:
+                continue
         try:
             reference = _usable(protocol.reference, side.source) if protocol.reference else ""
         except GenbenchError:
@@ -86,10 +97,15 @@ def further_sides(side: Side, metric: Metric) -> Iterator[Side]:
         )
 
 
-def _with_detector(protocol: EvalProtocol, detector: str) -> EvalProtocol:
+def _with_detector(protocol: EvalProtocol, detector: str) -> tuple[EvalProtocol, tuple[str, ...]]:
     if not detector or detector == protocol.detector:
-        return protocol
-    return replace(protocol, name=f"{protocol.name}*", detector=detector)
+        return protocol, ()
+    return adapted(protocol, detector)
+
+
+def _alike(protocol: EvalProtocol, other: EvalProtocol, detector: str) -> bool:
+    """Whether two protocols measure with one detector."""
+    return bool(detector) or protocol.detector == other.detector
 
 
 def _references(

@@ -34,30 +34,38 @@ def half_radii(features: Tensor, wanted: Sequence[int]) -> Tensor:
 
 
 def half_verdicts(
-    samples: Tensor, reference: Tensor, sample_radii: Tensor, reference_radii: Tensor
+    samples: Tensor,
+    reference: Tensor,
+    sample_radii: Tensor,
+    reference_radii: Tensor,
+    *,
+    strict: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Who lies in whose ball: precise [N], recalled [M], balls around a sample [N], covered [M].
+    """Who lies in whose ball: precise [N], recalled [M], balls around a sample [N], samples held by
+    a reference's ball [M].
 
-    The balls are counted in int64, the others are bool, as in `Verdicts`. Features float32 [N, D]
+    The last two are counted in int64, the others are bool, as in `Verdicts`. strict: whether a rim
+    is outside for precision and recall too. Features float32 [N, D]
     and [M, D]; radii as `half_radii` gives them, column 0 for precision and recall, column 1 for
     density and coverage.
     """
     precise = torch.zeros(len(samples), dtype=torch.bool)
     balls = torch.zeros(len(samples), dtype=torch.int64)
     recalled = torch.zeros(len(reference), dtype=torch.bool)
-    covered = torch.zeros(len(reference), dtype=torch.bool)
+    held = torch.zeros(len(reference), dtype=torch.int64)
+    inside = torch.lt if strict else torch.le
     # As evaluate_pr: references in rows, samples in columns; float16 rounds the two unequally.
     for i in range(0, len(reference), HALF_BLOCK):
         for j in range(0, len(samples), HALF_BLOCK):
             columns = slice(j, j + HALF_BLOCK)
             for start, strip in half_distances(reference[i : i + HALF_BLOCK], samples[columns]):
                 rows = slice(i + start, i + start + len(strip))
-                precise[columns] |= (strip <= reference_radii[rows, :1]).any(dim=0)
-                recalled[rows] |= (strip <= sample_radii[columns, 0]).any(dim=1)
+                precise[columns] |= inside(strip, reference_radii[rows, :1]).any(dim=0)
+                recalled[rows] |= inside(strip, sample_radii[columns, 0]).any(dim=1)
                 within = strip < reference_radii[rows, 1:]
                 balls[columns] += within.sum(dim=0)
-                covered[rows] |= within.any(dim=1)
-    return precise, recalled, balls, covered
+                held[rows] += within.sum(dim=1)
+    return precise, recalled, balls, held
 
 
 def half_distances(left: Tensor, right: Tensor) -> Iterator[tuple[int, Tensor]]:

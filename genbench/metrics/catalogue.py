@@ -5,11 +5,14 @@ from __future__ import annotations
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.classical import CLASSICAL
 from genbench.metrics.distances import DISTANCES
+from genbench.metrics.memorisation import MEMORISATION
 from genbench.metrics.metric import Metric
+from genbench.metrics.neighbourhoods import NEIGHBOURHOODS
 from genbench.metrics.representative import REPRESENTATIVE
 
 METRICS: dict[str, Metric] = {
-    metric.key: metric for metric in (*CLASSICAL, *DISTANCES, REPRESENTATIVE)
+    metric.key: metric
+    for metric in (*CLASSICAL, *DISTANCES, *NEIGHBOURHOODS, *MEMORISATION, REPRESENTATIVE)
 }
 
 

@@ -113,7 +113,10 @@ def _neighbours(
         generic_title=key.capitalize(),
         source=source,
         settings=lambda choices: NeighbourSettings(
-            neighbours=neighbours(choices), half=choices.pr_half
+            neighbours=neighbours(choices),
+            half=choices.pr_half,
+            strict=choices.neighbours_strict,
+            rows=choices.neighbour_rows,
         ),
         least=lambda choices: max(choices.pr_neighbours, choices.dc_neighbours) + 1,
         compute=compute,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 
@@ -32,3 +36,28 @@ def normal_interval(value: float, variance: float, held: str) -> Estimate:
     interval holds fixed, in words."""
     half_width = NORMAL_95 * math.sqrt(variance)
     return Estimate(value, value - half_width, value + half_width, f"95% delta method {held}")
+
+
+def normal_mean(values: Tensor, held: str) -> Estimate:
+    """The mean of float64 [N], N above 1, with the 95% interval of its standard error. held: what
+    the interval holds fixed, in words."""
+    value = float(values.mean())
+    half_width = NORMAL_95 * float(values.std()) / math.sqrt(len(values))
+    return Estimate(value, value - half_width, value + half_width, f"95% normal {held}")
+
+
+def fraction(hits: Tensor, held: str) -> Estimate:
+    """Share of True in bool [N] with Wilson's 95% score interval (Wilson 1927) where `held` is
+    said."""
+    count = len(hits)
+    share = int(hits.sum()) / count
+    if not held:
+        return Estimate(share)
+    z = NORMAL_95
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half_width = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    half_width *= z / (1 + z * z / count)
+    # At the ends the formula's own end is 0 or 1 but for rounding.
+    low = max(middle - half_width, 0.0) if share > 0 else 0.0
+    high = min(middle + half_width, 1.0) if share < 1 else 1.0
+    return Estimate(share, low, high, f"95% Wilson {held}")

@@ -10,6 +10,7 @@ from genbench.metrics.settings import Choices, Layer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genbench.metrics.copies import Nearest
     from genbench.metrics.moments import Moments
     from genbench.metrics.precision_recall import NeighbourFigures
 
@@ -66,4 +67,9 @@ class Evidence(Protocol):
 
     def neighbours(self) -> NeighbourFigures:
         """What the nearest neighbours tell, all of it from one pass over the pairs."""
+        ...
+
+    def nearest_training(self) -> Nearest:
+        """Of each sample: squared distance float64 [count] to the nearest training image, and its
+        row int64 [count], of one search."""
         ...

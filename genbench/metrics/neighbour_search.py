@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from genbench.errors import GenbenchError
+from genbench.metrics.nearest import own_neighbours, radii, told
+from genbench.metrics.parts import DEPTH, PartVerdicts
+from genbench.metrics.screening import (
+    Screened,
+    full_float32,
+    measured,
+    products,
+    relative_error,
+    screen,
+)
 
-BLOCK = 2048  # rows and columns of a block of distances: 16 MiB, the fastest of those tried
 STRIP = 1024  # rows of a block looked at together: bounds memory where every pair is a hit
-PAIRS = 256  # pairs measured exactly together: the temporaries stay in the cache
-SPARE = 4  # neighbours kept beyond the k wanted, in case float32 puts them in the wrong order
 
 Progress = Callable[[int, int], None]
 
@@ -27,60 +31,54 @@ class Verdicts:
     precise: Tensor  # bool [N], per sample
     recalled: Tensor  # bool [M], per reference
     balls: Tensor  # int64 [N], reference balls (k of density) that hold the sample
-    covered: Tensor  # bool [M]
+    held: Tensor  # int64 [M], samples in the reference's ball (k of density)
 
 
 @dataclass(frozen=True)
-class _Screened:
-    """A set of features as float32 products see it: around a common centre, of size about 1."""
+class ClippedVerdicts:
+    """Who lies in a ball of the reference (k of density) once no radius exceeds their median."""
 
-    features: Tensor  # float32 [N, D], as given
-    centre: Tensor  # float32 [D]
-    scale: float  # a power of two, so that scaling rounds nothing
-    floor: float  # error that underflow can make in a scaled squared distance
-    norms: Tensor  # float32 [N], squared, centred and scaled
-
-    def block(self, start: int) -> Tensor:
-        """Centred, scaled rows [n, D]; made each time, as a whole copy would double the memory."""
-        return (self.features[start : start + BLOCK] - self.centre).mul_(self.scale)
-
-    @property
-    def starts(self) -> range:
-        return range(0, len(self.features), BLOCK)
+    balls: Tensor  # int64 [N], such balls that hold the sample, the rim inside
+    own: Tensor  # int64 [M], balls of those k references around another that hold the reference
 
 
-def _screened(samples: Tensor, reference: Tensor) -> list[_Screened]:
-    """Both sets around the reference's mean: float32 keeps most of a distance near its data."""
-    total = torch.zeros(reference.shape[1], dtype=torch.float64)
-    for start in range(0, len(reference), BLOCK):
-        total += reference[start : start + BLOCK].sum(0, dtype=torch.float64)
-    centre = (total / len(reference)).to(torch.float32)
-    largest = 0.0
-    for side in (samples, reference):
-        for start in range(0, len(side), BLOCK):
-            part = side[start : start + BLOCK] - centre
-            largest = max(largest, float(part.abs_().max()))
-    if not math.isfinite(largest):
-        raise GenbenchError("features as large as float32 goes cannot be compared; rescale them")
-    scale = 2.0 ** -math.frexp(largest)[1] if largest else 1.0
-    floor = 1e-30 if largest else 0.0
-    sides = []
-    for features in (samples, reference):
-        bare = _Screened(features, centre, scale, floor, torch.empty(0))
-        norms = torch.cat([bare.block(start).square_().sum(1) for start in bare.starts])  # [N]
-        sides.append(replace(bare, norms=norms))
-    return sides
+@dataclass(frozen=True)
+class Found:
+    """What one pass over all pairs tells. parts: of parts of the samples, where wanted."""
+
+    verdicts: Verdicts
+    clipped: ClippedVerdicts
+    parts: PartVerdicts | None = None
+
+
+@dataclass(frozen=True)
+class _Balls:
+    """Squared radii, scaled: float64, per centre; strict: the rim of the first two is outside."""
+
+    sample: Tensor  # [N]
+    reference: Tensor  # [M], of precision
+    density: Tensor  # [M]
+    clipped: Tensor  # [M]
+    strict: bool
 
 
 def exact_verdicts(
-    samples: Tensor, reference: Tensor, wanted: tuple[int, int], progress: Progress | None = None
-) -> Verdicts:
+    samples: Tensor,
+    reference: Tensor,
+    wanted: tuple[int, int],
+    progress: Progress | None = None,
+    *,
+    strict: bool = False,
+    parts: bool = False,
+) -> Found:
     """The verdicts of exact distances for k = `wanted`, (precision and recall, density).
 
     samples: float32 [N, D], reference: float32 [M, D], finite, with more rows than either k. Holds
-    O((N + M) k) numbers and a block of distances. progress(done, total) counts blocks.
+    O((N + M) k) numbers and a block of distances. progress(done, total) counts blocks. strict:
+    whether a rim is outside for precision and recall too. parts: whether those of parts of the
+    samples are wanted, for intervals.
     """
-    ours, theirs = _screened(samples, reference)
+    ours, theirs = screen(samples, reference)
     rows, columns = len(ours.starts), len(theirs.starts)
     blocks = rows * (rows + 1) // 2 + columns * (columns + 1) // 2 + rows * columns
     done = 0
@@ -91,164 +89,103 @@ def exact_verdicts(
         if progress is not None:
             progress(done, blocks)
 
-    with _full_float32():
-        sample_radii = _radii(ours, wanted, advance)
-        reference_radii = _radii(theirs, wanted, advance)
-        return _compare(ours, theirs, sample_radii[:, 0].contiguous(), reference_radii, advance)
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """Products in true float32, whatever the caller allows (TF32, bfloat16): bounds need it."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def _slack(width: int) -> float:
-    """Rounding error of a float32 squared distance as a share of |x|^2 + |y|^2, generously.
-
-    The error of a product of D terms grows as sqrt(D); measured, it is 6 times smaller or more.
-    """
-    return float(torch.finfo(torch.float32).eps) * (2 * math.sqrt(width) + 8)
-
-
-def _products(left: Tensor, left_norms: Tensor, right: Tensor, right_norms: Tensor) -> Tensor:
-    """|x|^2 + |y|^2 - 2 x.y, float32 [rows of left, rows of right]."""
-    return torch.addmm(right_norms, left, right.T, alpha=-2).add_(left_norms[:, None])
-
-
-def _measured(left: _Screened, rows: Tensor, right: _Screened, columns: Tensor) -> Tensor:
-    """Exact squared distances float64 [P] of the pairs (left[rows], right[columns]), scaled.
-
-    The difference of two float32 numbers is exact in float64, so equal pairs give equal bits.
-    """
-    found = torch.empty(len(rows), dtype=torch.float64)
-    for start in range(0, len(rows), PAIRS):
-        part = slice(start, start + PAIRS)
-        difference = left.features[rows[part]].to(torch.float64)
-        difference.sub_(right.features[columns[part]]).mul_(left.scale)
-        found[part] = difference.square_().sum(1)
+    with full_float32():
+        near, index = own_neighbours(ours, wanted[0] + (DEPTH if parts else 0), advance)
+        of_parts = PartVerdicts(near, index, wanted[0], len(reference)) if parts else None
+        sample_radii = radii(ours, near, index, wanted[:1])[:, 0].contiguous()
+        near, index = own_neighbours(theirs, max(wanted), advance)
+        reference_radii = radii(theirs, near, index, wanted)
+        density = reference_radii[:, 1].contiguous()
+        balls = _Balls(
+            sample=sample_radii,
+            reference=reference_radii[:, 0].contiguous(),
+            density=density,
+            clipped=density.clamp(max=_median_squared(density)),
+            strict=strict,
+        )
+        distances, others = told(theirs, theirs, near, index, wanted[1])
+        reached = others[distances <= balls.clipped[:, None]]
+        own = torch.bincount(reached, minlength=len(reference))
+        found = Found(
+            Verdicts(
+                torch.zeros(len(samples), dtype=torch.bool),
+                torch.zeros(len(reference), dtype=torch.bool),
+                torch.zeros(len(samples), dtype=torch.int64),
+                torch.zeros(len(reference), dtype=torch.int64),
+            ),
+            ClippedVerdicts(torch.zeros(len(samples), dtype=torch.int64), own),
+            of_parts,
+        )
+        _compare(found, ours, theirs, balls, advance)
     return found
 
 
-def _radii(screened: _Screened, wanted: Sequence[int], advance: Callable[[], None]) -> Tensor:
-    """Squared distances float64 [N, len(wanted)] to each row's k-th neighbour, k of `wanted`.
-
-    Each pair of blocks is multiplied once and serves the rows of both.
-    """
-    count = len(screened.features)
-    kept = min(max(wanted) + SPARE, count - 1)
-    near = torch.full((count, kept), math.inf)
-    index = torch.zeros(count, kept, dtype=torch.int64)
-    for i in screened.starts:
-        left = screened.block(i)
-        for j in screened.starts[i // BLOCK :]:
-            right = left if i == j else screened.block(j)
-            distances = _products(
-                left, screened.norms[i : i + BLOCK], right, screened.norms[j : j + BLOCK]
-            )
-            if i == j:
-                distances.fill_diagonal_(math.inf)  # nobody is a neighbour of itself
-            else:
-                _keep_nearest(near[j : j + BLOCK], index[j : j + BLOCK], distances.T, i)
-            _keep_nearest(near[i : i + BLOCK], index[i : i + BLOCK], distances, j)
-            advance()
-    return _sharpened(screened, near, index, wanted)
-
-
-def _sharpened(screened: _Screened, near: Tensor, index: Tensor, wanted: Sequence[int]) -> Tensor:
-    """Radii float64 [N, len(wanted)] from float32 distances `near` of rows `index`, [N, kept].
-
-    Only neighbours that float32 cannot tell from the k-th are measured; the others keep its order.
-    """
-    order = near.sort(dim=1)
-    distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
-    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)  # [N, kept]
-    margin = margin * _slack(screened.features.shape[1]) + screened.floor
-    unsure = torch.zeros_like(distances, dtype=torch.bool)
-    for column in (k - 1 for k in wanted):
-        apart = (distances - distances[:, column, None]).abs()
-        unsure |= apart <= margin + margin[:, column, None]
-    rows = unsure.nonzero(as_tuple=True)[0]
-    distances[unsure] = _measured(screened, rows, screened, others[unsure])
-    return distances.sort(dim=1).values[:, [k - 1 for k in wanted]]
-
-
-def _keep_nearest(near: Tensor, index: Tensor, distances: Tensor, first_column: int) -> None:
-    """Fold a block of distances [rows, columns] into the nearest known of its rows, [rows, kept],
-    in place."""
-    kept = near.shape[1]
-    block = distances.contiguous().topk(
-        min(kept, distances.shape[1]), dim=1, largest=False, sorted=False
-    )
-    values = torch.cat((near, block.values), dim=1)  # [rows, 2 kept at most]
-    columns = torch.cat((index, block.indices + first_column), dim=1)
-    best = values.topk(kept, dim=1, largest=False, sorted=False)
-    near.copy_(best.values)
-    index.copy_(columns.gather(1, best.indices))
+def _median_squared(squared: Tensor) -> float:
+    """Square of the median of distances, from the squared ones float64 [M]: the mean of the middle
+    two is one of distances."""
+    lower = squared.kthvalue((len(squared) + 1) // 2).values
+    upper = squared.kthvalue(len(squared) // 2 + 1).values
+    if bool(lower == upper):  # a root squared is another number
+        return float(lower)
+    return float(((lower.sqrt() + upper.sqrt()) / 2).square())
 
 
 def _compare(
-    ours: _Screened,
-    theirs: _Screened,
-    sample_radii: Tensor,
-    reference_radii: Tensor,
-    advance: Callable[[], None],
-) -> Verdicts:
-    verdicts = Verdicts(
-        torch.zeros(len(ours.features), dtype=torch.bool),
-        torch.zeros(len(theirs.features), dtype=torch.bool),
-        torch.zeros(len(ours.features), dtype=torch.int64),
-        torch.zeros(len(theirs.features), dtype=torch.bool),
-    )
-    slack = _slack(ours.features.shape[1])
-    reach = [
-        (radii + ours.floor).to(torch.float32) for radii in (sample_radii, reference_radii.amax(1))
-    ]
+    found: Found, ours: Screened, theirs: Screened, balls: _Balls, advance: Callable[[], None]
+) -> None:
+    """Enter every pair that may lie in a ball."""
+    error = relative_error(ours.features.shape[1])
+    widest = torch.maximum(balls.reference, balls.density)  # none of the clipped is wider
+    sample = balls.sample if found.parts is None else found.parts.widest.maximum(balls.sample)
+    reach = [(squared + ours.floor).to(torch.float32) for squared in (sample, widest)]
     for i in ours.starts:
-        left = ours.block(i)
+        left, here = ours.block(i), ours.rows(i)
         for j in theirs.starts:
+            there = theirs.rows(j)
             # Shrunken norms make each distance the least that it can be.
-            norms = [s.norms[k : k + BLOCK] * (1 - slack) for s, k in ((ours, i), (theirs, j))]
-            least = _products(left, norms[0], theirs.block(j), norms[1])  # [BLOCK, BLOCK] at most
+            norms = [
+                side.norms[part] * (1 - error) for side, part in ((ours, here), (theirs, there))
+            ]
+            least = products(left, norms[0], theirs.block(j), norms[1])  # a block at most
             for k in range(0, len(left), STRIP):
                 strip = least[k : k + STRIP]
                 inside = strip <= reach[0][i + k : i + k + len(strip), None]
-                inside |= strip <= reach[1][j : j + BLOCK]
+                inside |= strip <= reach[1][there]
                 rows, columns = inside.nonzero(as_tuple=True)  # [P] each
                 pairs = (rows + (i + k), columns + j)
                 distances = strip[rows, columns].to(torch.float64)
-                _decide(verdicts, ours, theirs, pairs, distances, sample_radii, reference_radii)
+                _decide(found, ours, theirs, pairs, distances, balls)
             advance()
-    return verdicts
 
 
 def _decide(
-    verdicts: Verdicts,
-    ours: _Screened,
-    theirs: _Screened,
+    found: Found,
+    ours: Screened,
+    theirs: Screened,
     pairs: tuple[Tensor, Tensor],
     distances: Tensor,
-    sample_radii: Tensor,
-    reference_radii: Tensor,
+    balls: _Balls,
 ) -> None:
     """Enter the pairs (rows of ours, rows of theirs), int64 [P] each, whose least distances
-    float64 [P] reach a ball. Radii float64: sample_radii [N], reference_radii [M, 2]."""
+    float64 [P] reach a ball."""
     rows, columns = pairs
     margin = (ours.norms[rows] + theirs.norms[columns]).to(torch.float64)
-    margin = margin * _slack(ours.features.shape[1]) + ours.floor
+    margin = margin * relative_error(ours.features.shape[1]) + ours.floor
     distances += margin  # the likeliest value; the truth is within `margin` of it
-    limits = (reference_radii[columns, 0], sample_radii[rows], reference_radii[columns, 1])
+    limits = (balls.reference[columns], balls.sample[rows], balls.density[columns],
+              balls.clipped[columns])  # fmt: skip
     unsure = torch.zeros(len(rows), dtype=torch.bool)
     for limit in limits:
         unsure |= (distances - limit).abs_() < margin
-    distances[unsure] = _measured(ours, rows[unsure], theirs, columns[unsure])
-    verdicts.precise[rows[distances <= limits[0]]] = True
-    verdicts.recalled[columns[distances <= limits[1]]] = True
+    distances[unsure] = measured(ours, rows[unsure], theirs, columns[unsure])
+    inside = torch.lt if balls.strict else torch.le
+    verdicts, clipped = found.verdicts, found.clipped.balls
+    verdicts.precise[rows[inside(distances, limits[0])]] = True
+    verdicts.recalled[columns[inside(distances, limits[1])]] = True
     within = distances < limits[2]
     verdicts.balls.add_(torch.bincount(rows[within], minlength=len(verdicts.balls)))
-    verdicts.covered[columns[within]] = True
+    verdicts.held.add_(torch.bincount(columns[within], minlength=len(verdicts.held)))
+    reached = rows[distances <= limits[3]]
+    clipped.add_(torch.bincount(reached, minlength=len(clipped)))
+    if found.parts is not None:
+        found.parts.enter(rows, columns, distances, within)

@@ -1,31 +1,39 @@
-"""Precision, recall, density and coverage from nearest neighbours, in bounded memory."""
+"""Precision, recall, density, coverage and the clipped two from nearest neighbours, in bounded
+memory."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.adm_float16 import half_radii, half_verdicts
-from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.clipped import clipped_coverage, clipped_density
+from genbench.metrics.estimate import Estimate, fraction, normal_mean
 from genbench.metrics.moments import require_finite
-from genbench.metrics.neighbour_search import Verdicts, exact_verdicts
+from genbench.metrics.neighbour_search import Found, Verdicts, exact_verdicts
+from genbench.metrics.parts import FEWEST, PartVerdicts, with_interval
+
+OVER_SAMPLES = "over the samples, reference and its balls fixed"
+DRAW_SEED = 0  # of the rows looked at where a protocol takes a part
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class NeighbourFigures:
-    """The four figures of one pair of feature sets."""
+    """The figures of one pair of feature sets."""
 
     precision: Estimate  # fraction of samples inside a reference's ball
     recall: Estimate  # fraction of references inside a sample's ball
     density: Estimate  # reference balls around a sample, over k; may exceed 1
     coverage: Estimate  # fraction of references with a sample in their ball
+    clipped_density: Estimate  # as density where no sample and no ball counts for much, at most 1
+    clipped_coverage: Estimate  # share of good samples that would cover as much, at most 1
 
 
 def neighbour_figures(
@@ -35,44 +43,61 @@ def neighbour_figures(
     pr_neighbours: int = 3,
     dc_neighbours: int = 5,
     half: bool = False,
+    strict: bool = False,
+    drawn: int = 0,
     interval: bool = False,
     progress: Progress | None = None,
 ) -> NeighbourFigures:
-    """Improved precision and recall, density and coverage from one pass over all pairs.
+    """Improved precision and recall, density and coverage, and the clipped two of them
+    (genbench.metrics.clipped) from one pass over all pairs.
 
     samples: float32 [N, D], reference: float32 [M, D]. A ball's squared radius is the squared L2
     distance to its centre's k-th neighbour in its own set, the centre itself not counted.
     Precision and recall (Kynkäänniemi et al. 2019, eq. 1-2; constants and `<=` of the ADM
-    evaluator) count the rim as inside; density and coverage (Naeem et al. 2020, eq. 3-4 and the
-    prdc package) do not. float32 products only screen the pairs: whatever they cannot tell is
-    measured in float64 from the features as given, so counts are those of exact distances, ties
-    included, on any machine and any number of threads. (A radius alone may be off by float32's
-    rounding, where more than 4 others than the k-th are as near to within it.) half: the values of
-    all four are by the float16 distances of the ADM evaluator, and the exact ones stand beside
-    (`Estimate.exact`). progress(done, total) is called after each block of exact pairs.
-    GenbenchError when a k is not below N and M, when widths
-    differ, and for NaN or infinity.
+    evaluator) count the rim as inside, unless `strict`, as the prdc package and dgm-eval do.
+    Density and coverage (Naeem et al. 2020, eq. 3-4 and the prdc package) never do. float32
+    products only screen the pairs: whatever they cannot tell is measured in float64 from the
+    features as given, so counts are those of exact distances, ties included, on any machine and any
+    number of threads. (A radius alone may be off by float32's rounding, where more than 4 others
+    than the k-th are as near to within it.) half: the values of the first four are by the float16
+    distances of the ADM evaluator, and the exact ones stand beside (`Estimate.exact`). drawn: as
+    many rows of each set are looked at, or those of the smaller set, by `drawn_rows`; 0: all.
+    progress(done, total) is called after each block of exact pairs. GenbenchError when a k is not
+    below N and M, when widths differ, and for NaN or infinity.
     """
+    if drawn:
+        drawn = min(drawn, len(samples), len(reference))
+        samples, reference = drawn_rows(samples, drawn, 0), drawn_rows(reference, drawn, 1)
     _check(samples, reference, pr_neighbours, dc_neighbours)
     samples, reference = samples.to(torch.float32), reference.to(torch.float32)
     wanted = (pr_neighbours, dc_neighbours)
-    exact = _figures(
-        exact_verdicts(samples, reference, wanted, progress), dc_neighbours, interval=interval
+    spread = interval and len(samples) >= max(FEWEST, 2 * pr_neighbours)
+    found = exact_verdicts(samples, reference, wanted, progress, strict=strict, parts=spread)
+    k, clipped, parts = dc_neighbours, found.clipped, found.parts
+    exact = NeighbourFigures(
+        **_figures(found.verdicts, parts, k, interval=interval),
+        clipped_density=clipped_density(clipped.balls, clipped.own, k, interval=interval),
+        clipped_coverage=_clipped_coverage(found, k, interval=interval),
     )
     if not half:
         return exact
     radii = [half_radii(side, wanted) for side in (samples, reference)]
-    rounded = Verdicts(*half_verdicts(samples, reference, radii[0], radii[1]))
-    return _beside(_figures(rounded, dc_neighbours, interval=interval), exact)
+    verdicts = Verdicts(*half_verdicts(samples, reference, radii[0], radii[1], strict=strict))
+    rounded = _figures(verdicts, parts, k, interval=interval)
+    beside = {
+        name: replace(found, exact=getattr(exact, name).value) for name, found in rounded.items()
+    }
+    return replace(exact, **beside)
 
 
-def _beside(rounded: NeighbourFigures, exact: NeighbourFigures) -> NeighbourFigures:
-    return NeighbourFigures(
-        **{
-            item.name: replace(getattr(rounded, item.name), exact=getattr(exact, item.name).value)
-            for item in fields(NeighbourFigures)
-        }
-    )
+def drawn_rows(features: Tensor, count: int, side: int) -> Tensor:
+    """`count` rows of features [N, D] drawn without replacement, in their order; all where there
+    are no more. side: 0 of samples, 1 of references, which are drawn independently; by it and N
+    alone the draw is decided."""
+    if len(features) <= count:
+        return features
+    chosen = np.random.default_rng((DRAW_SEED, side)).permutation(len(features))[:count]
+    return features[torch.from_numpy(np.sort(chosen))]
 
 
 def _check(samples: Tensor, reference: Tensor, pr_neighbours: int, dc_neighbours: int) -> None:
@@ -92,34 +117,44 @@ def _check(samples: Tensor, reference: Tensor, pr_neighbours: int, dc_neighbours
     require_finite(reference, what="features (of the reference)")
 
 
-def _figures(verdicts: Verdicts, dc_neighbours: int, *, interval: bool) -> NeighbourFigures:
-    density = verdicts.balls.to(torch.float64) / dc_neighbours
-    value = float(density.mean())
-    spread = NORMAL_95 * float(density.std()) / math.sqrt(len(density))
-    over_samples = "over the samples, reference and its balls fixed"
-    over_reference = "over the reference, samples and all balls fixed"
-    return NeighbourFigures(
-        _fraction(verdicts.precise, over_samples if interval else ""),
-        _fraction(verdicts.recalled, over_reference if interval else ""),
-        Estimate(value, max(value - spread, 0.0), value + spread, f"95% normal {over_samples}")
-        if interval
-        else Estimate(value),
-        _fraction(verdicts.covered, over_reference if interval else ""),
-    )
+def _figures(
+    verdicts: Verdicts, parts: PartVerdicts | None, k: int, *, interval: bool
+) -> dict[str, Estimate]:
+    """Precision, recall, density and coverage by name."""
+    around = verdicts.balls.to(torch.float64) / k
+    density = normal_mean(around, OVER_SAMPLES) if interval else Estimate(float(around.mean()))
+    if density.low is not None:
+        density = replace(density, low=max(density.low, 0.0))
+    reached = {"recall": verdicts.recalled, "coverage": verdicts.held > 0}
+    figures = {name: Estimate(float(hits.double().mean())) for name, hits in reached.items()}
+    if interval:
+        of_parts = {} if parts is None else {
+            "recall": parts.recalled.double().mean(dim=1),
+            "coverage": (parts.held > 0).double().mean(dim=1),
+        }  # fmt: skip
+        figures = {
+            name: _spread(figure.value, of_parts.get(name), len(verdicts.recalled))
+            for name, figure in figures.items()
+        }
+    precision = fraction(verdicts.precise, OVER_SAMPLES if interval else "")
+    return {"precision": precision, "density": density, **figures}
 
 
-def _fraction(hits: Tensor, held: str) -> Estimate:
-    """Share of True in bool [N] with Wilson's 95% score interval (Wilson 1927) where `held` is
-    said."""
-    count = len(hits)
-    share = int(hits.sum()) / count
-    if not held:
-        return Estimate(share)
-    z = NORMAL_95
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half_width = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    half_width *= z / (1 + z * z / count)
-    # At the ends the formula's own end is 0 or 1 but for rounding.
-    low = max(middle - half_width, 0.0) if share > 0 else 0.0
-    high = min(middle + half_width, 1.0) if share < 1 else 1.0
-    return Estimate(share, low, high, f"95% Wilson {held}")
+def _clipped_coverage(found: Found, k: int, *, interval: bool) -> Estimate:
+    held, references = found.verdicts.held, len(found.verdicts.held)
+    value = clipped_coverage(held, k, len(found.verdicts.balls))
+    if not interval:
+        return Estimate(value)
+    if found.parts is None:
+        return _spread(value, None, references)
+    of_parts = [
+        clipped_coverage(part, k, int(kept.sum()))
+        for part, kept in zip(found.parts.held, found.parts.kept, strict=True)
+    ]
+    return _spread(value, torch.tensor(of_parts, dtype=torch.float64), references)
+
+
+def _spread(value: float, of_parts: Tensor | None, references: int) -> Estimate:
+    if of_parts is None:
+        return Estimate(value, interval=f"none: fewer than {FEWEST} samples, or than 2 k")
+    return with_interval(value, of_parts, references)

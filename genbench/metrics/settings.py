@@ -55,7 +55,7 @@ class Choices(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetSettings:
-    """Of a Fréchet distance: the detector's layer."""
+    """Of a distance between moments, Fréchet's above all: the detector's layer."""
 
     kind: Literal["frechet"] = "frechet"
     layer: Layer
@@ -122,11 +122,43 @@ class VendiSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourSettings:
-    """Of precision, recall, density and coverage. half: in the float16 of ADM's evaluator."""
+    """Of precision, recall, density and coverage. half: in the float16 of ADM's evaluator. strict:
+    whether the rim of every ball is outside. rows: drawn of each set; 0: all."""
 
     kind: Literal["neighbours"] = "neighbours"
     neighbours: int
     half: bool = False
+    strict: bool = False
+    rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestSettings:
+    """Of a comparison with the nearest training image. share: of held-out images below the limit;
+    0 where there is none."""
+
+    kind: Literal["nearest"] = "nearest"
+    share: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSettings:
+    """Of C_T: its cells, the principal components of wider features, and the seed of both."""
+
+    kind: Literal["cells"] = "cells"
+    cells: int = 3
+    components: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSettings:
+    """Of FLD and FLS: the largest number of samples (FLS: of rows of each set), and the seed of
+    their draw."""
+
+    kind: Literal["likelihood"] = "likelihood"
+    rows: int = 10_000
+    seed: int = 0
 
 
 MetricSettings = (
@@ -138,4 +170,7 @@ MetricSettings = (
     | GaussianSettings
     | VendiSettings
     | NeighbourSettings
+    | NearestSettings
+    | CellSettings
+    | LikelihoodSettings
 )

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import reported_key
+from genbench.metrics.copies import Nearest
 from genbench.metrics.metric import Metric
 from genbench.metrics.moments import Moments, stream_moments
+from genbench.metrics.nearest import nearest_in
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
 from genbench.metrics.settings import Layer
 from genbench.quality.feasible import Figure
@@ -196,6 +198,13 @@ class _AtCount:
     def neighbours(self) -> NeighbourFigures:
         return self._neighbours
 
+    def nearest_training(self) -> Nearest:
+        return self._nearest_training
+
+    @cached_property
+    def _nearest_training(self) -> Nearest:
+        return nearest_in(self.rows("pool"), self.training_rows("pool"))
+
     @cached_property
     def _neighbours(self) -> NeighbourFigures:
         with self._shared.job.reporter.task("nearest neighbours, percent", 100) as advance:
@@ -205,6 +214,8 @@ class _AtCount:
                 pr_neighbours=self.choices.pr_neighbours,
                 dc_neighbours=self.choices.dc_neighbours,
                 half=self.choices.pr_half,
+                strict=self.choices.neighbours_strict,
+                drawn=self.choices.neighbour_rows,
                 interval=self.interval,
                 progress=in_percent(advance),
             )

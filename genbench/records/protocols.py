@@ -20,7 +20,7 @@ Whole = Annotated[int, Ge(0)]
 
 
 _DESCRIPTIVE = {
-    "title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks", "runs",
+    "title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks", "seeds",
     "reported", "resize", "network", "labels",
 }  # fmt: skip
 # The choices of the first protocols, which their digests hold at any value. Add nothing here.
@@ -71,8 +71,8 @@ class EvalProtocol:
     rounding: Literal["", "truncate", "nearest", "floor256"] = ""
     papers: tuple[str, ...] = ()  # whose numbers it gives, "NAME (arXiv:…): which figures"
     remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
-    runs: Count = 1  # of several seeds, of which its papers print one figure
-    reported: Literal["", "minimum", "mean"] = ""  # which
+    seeds: Count = 1  # runs of other seeds that a published number is of
+    reported: Literal["", "minimum", "mean"] = ""  # which of them its papers print
     source: str = ""  # paper or code that defines it
 
     def __post_init__(self) -> None:

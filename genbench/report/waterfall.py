@@ -28,14 +28,15 @@ class Bar:
 def bars(explanation: Explanation) -> Iterator[Bar]:
     """The start, each part on top of those before it, and the end."""
     at = explanation.start.value
-    yield Bar(title=explanation.start.protocol, begin=0.0, stop=at)
+    first, last = explanation.protocols
+    yield Bar(title=first, begin=0.0, stop=at)
     changes = [(str(part.step), part.change) for part in explanation.parts]
     if explanation.rest:
         changes.append(("not attributed", explanation.rest))
     for title, change in changes:
         yield Bar(title=title, begin=at, stop=at + change, change=change)
         at += change
-    yield Bar(title=explanation.end.protocol, begin=0.0, stop=explanation.end.value)
+    yield Bar(title=last, begin=0.0, stop=explanation.end.value)
 
 
 def draw_waterfall(explanation: Explanation) -> str:

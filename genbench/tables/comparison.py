@@ -16,8 +16,9 @@ from genbench.records.runs import day_of, figures_in, find_run
 from genbench.records.store import read_records
 
 Run = Sequence[Record]
-# How many times too narrow the intervals of a fraction of references are, at worst.
-_NARROW = {"recall": 3, "coverage": 3}
+# How many times too narrow the intervals are, at worst, that say that they hold all balls fixed:
+# those of recall and coverage in records of earlier versions.
+_NARROW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +123,10 @@ def named_run(name: str, records: Run, told: Callable[[str], object] | None = No
 def compare_runs(first: Run, second: Run) -> list[Comparison]:
     """Every metric that both runs have at one sample count, under one protocol and reference.
 
-    Intervals are taken as those of independent samples: their half widths add in squares. Those of
-    recall and coverage are too narrow, since they hold all balls fixed: they are widened as
-    `_NARROW` says, and a caveat stands beside the verdict. Raises UsageError when protocols,
-    references or detectors differ, or when nothing is in common.
+    Intervals are taken as those of independent samples: their half widths add in squares. Those
+    that hold all balls fixed, of earlier versions, are too narrow: they are widened as `_NARROW`
+    says, and a caveat stands beside the verdict. Raises UsageError when protocols, references or
+    detectors differ, or when nothing is in common.
     """
     one, other = ({record.protocol_digest for record in run} for run in (first, second))
     if not one & other:
@@ -156,7 +157,6 @@ def compared(a: Record, b: Record) -> Comparison:
     uncertainty = None
     if None not in (a.low, a.high, b.low, b.high):
         uncertainty = math.hypot(_reach(a, b.value), _reach(b, a.value))
-        uncertainty *= _NARROW.get(a.metric, 1)
     larger = None if uncertainty is None else abs(difference) > uncertainty
     better = ""
     higher = _higher_is_better(a.metric)
@@ -171,20 +171,26 @@ def compared(a: Record, b: Record) -> Comparison:
 
 def _caveats(a: Record, b: Record) -> Iterator[str]:
     """What to keep in mind of a comparison."""
-    if a.metric in _NARROW and a.low is not None:
+    if _holds_all_balls(a) or _holds_all_balls(b):
         yield (
-            f"the intervals of {a.metric} hold all balls fixed and are up to {_NARROW[a.metric]} "
-            "times too narrow: widened so far, a rule of thumb"
+            f"intervals of {a.metric} hold all balls fixed and are up to {_NARROW} times too "
+            "narrow: widened so far, a rule of thumb; measure again for others"
         )
     if moved := rounds_otherwise(a, b):
         yield f"the detectors' {' and '.join(moved)} differ: so may last digits"
+
+
+def _holds_all_balls(record: Record) -> bool:
+    return "all balls fixed" in record.interval
 
 
 def _reach(record: Record, towards: float) -> float:
     """How far the interval reaches towards another value: Wilson's is wider on one side."""
     assert record.low is not None
     assert record.high is not None
+    widened = _NARROW if _holds_all_balls(record) else 1
     above, below = record.high - record.value, record.value - record.low
+    above, below = above * widened, below * widened
     if towards == record.value:
         return max(above, below)
     return above if towards > record.value else below

@@ -94,7 +94,7 @@ def test_parts_are_those_that_are_known(means: Path) -> None:
 
     def explain(counts: tuple[int, int]) -> Explanation:
         return door.explain(
-            "standard", "bundled", samples=means / "samples.npz", detector="efficientnet-lite0",
+            "standard", "standard", samples=means / "samples.npz", detector="efficientnet-lite0",
             references=(str(means / "a.npz"), str(means / "b.npz")), counts=counts,
             reporter=SilentReporter(), device="cpu",
         )  # fmt: skip
@@ -153,9 +153,7 @@ def test_what_cannot_be_had_is_left_out_of_both_ends(means: Path) -> None:
         "precision",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "left out: reference: reference batch VIRTUAL_imagenet64_labeled.npz is not" in (
-        done.stdout
-    )
+    assert "left out: reference: " in (done.stdout)
     assert "float16 distances: no → yes" in done.stdout
 
 

@@ -42,7 +42,7 @@ def test_lopsided_intervals_count_on_the_side_of_the_other() -> None:
     low = made("toy", "recall", 0.0, low=0.0, high=0.04)
     high = made("toy", "recall", 0.1, low=0.07, high=0.2)
     (found,) = compare_runs([low], [high])
-    assert found.uncertainty == pytest.approx(3 * 0.05)
+    assert found.uncertainty == pytest.approx(0.05)
 
 
 def test_without_an_interval_nothing_is_claimed() -> None:
@@ -77,9 +77,12 @@ def test_other_detector_weights_do_not_compare_and_another_device_is_told() -> N
 
 @pytest.mark.parametrize(("difference", "larger"), [(0.03, False), (0.05, True)])
 def test_narrow_intervals_are_widened_with_a_caveat(difference: float, larger: bool) -> None:
-    (found,) = compare_runs(
-        [figure("a", 0.5, 0.01, "recall")], [figure("b", 0.5 + difference, 0.01, "recall")]
-    )
+    held = "95% Wilson over the reference, samples and all balls fixed"
+    sides = [
+        [figure(run, value, 0.01, "recall", interval=held)]
+        for run, value in (("a", 0.5), ("b", 0.5 + difference))
+    ]
+    (found,) = compare_runs(sides[0], sides[1])
     assert found.larger is larger
     assert "up to 3 times too narrow" in found.caveats[0]
     assert found.as_row()["larger than chance"].endswith(" *")

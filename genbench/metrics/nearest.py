@@ -1,0 +1,128 @@
+"""Nearest neighbours of rows, in their own set or another: found in float32, told by float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.screening import (
+    Screened,
+    full_float32,
+    measured,
+    products,
+    relative_error,
+    screen,
+)
+
+SPARE = 4  # neighbours kept beyond the k wanted, in case float32 puts them in the wrong order
+
+
+def own_neighbours(
+    screened: Screened, k: int, advance: Callable[[], None]
+) -> tuple[Tensor, Tensor]:
+    """Each row's nearest others of its own set: float32 distances and rows, both [N, k + SPARE] at
+    most, in no order. Squared and scaled, as float32 sees them; `radii` and `told` make them exact.
+
+    Each pair of blocks is multiplied once and serves the rows of both.
+    """
+    count = len(screened.features)
+    kept = min(k + SPARE, count - 1)
+    near = torch.full((count, kept), math.inf)
+    index = torch.zeros(count, kept, dtype=torch.int64)
+    for i in screened.starts:
+        left, rows = screened.block(i), screened.rows(i)
+        for j in screened.starts[screened.starts.index(i) :]:
+            right, columns = left if i == j else screened.block(j), screened.rows(j)
+            distances = products(left, screened.norms[rows], right, screened.norms[columns])
+            if i == j:
+                distances.fill_diagonal_(math.inf)  # nobody is a neighbour of itself
+            else:
+                _keep_nearest(near[columns], index[columns], distances.T, i)
+            _keep_nearest(near[rows], index[rows], distances, j)
+            advance()
+    return near, index
+
+
+def radii(screened: Screened, near: Tensor, index: Tensor, wanted: Sequence[int]) -> Tensor:
+    """Exact squared distances float64 [N, len(wanted)] to each row's k-th neighbour, k of `wanted`,
+    from what `own_neighbours` found.
+
+    Only neighbours that float32 cannot tell from the k-th are measured; the others keep its order.
+    """
+    order = near.sort(dim=1)
+    distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
+    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)  # [N, kept]
+    margin = margin * relative_error(screened.features.shape[1]) + screened.floor
+    unsure = torch.zeros_like(distances, dtype=torch.bool)
+    for column in (k - 1 for k in wanted):
+        apart = (distances - distances[:, column, None]).abs()
+        unsure |= apart <= margin + margin[:, column, None]
+    rows = unsure.nonzero(as_tuple=True)[0]
+    distances[unsure] = measured(screened, rows, screened, others[unsure])
+    return distances.sort(dim=1).values[:, [k - 1 for k in wanted]]
+
+
+def told(
+    left: Screened, right: Screened, near: Tensor, index: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """The k nearest of each row in order: exact squared distances float64 [N, k], and their rows of
+    `right` int64 [N, k], the lower row first among equals. `near` and `index` as found."""
+    rows = torch.arange(len(index)).repeat_interleave(index.shape[1])
+    exact = measured(left, rows, right, index.flatten()).view(index.shape)
+    by_row = index.sort(dim=1)
+    order = exact.gather(1, by_row.indices).sort(dim=1, stable=True)
+    return order.values[:, :k], by_row.values.gather(1, order.indices)[:, :k]
+
+
+def neighbour_distances(features: Tensor, k: int) -> Tensor:
+    """Distance float64 [N] from each row of float32 [N, D] to its k-th neighbour, k below N."""
+    (own,) = screen(features)
+    with full_float32():
+        near, index = own_neighbours(own, k, lambda: None)
+    return radii(own, near, index, (k,))[:, 0].sqrt() / own.scale
+
+
+def nearest_other(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact squared distance float64 [N] from each row of float32 [N, D] to the nearest other row,
+    and that row, int64 [N]. Holds O(N) numbers and a block of distances."""
+    (own,) = screen(features)
+    with full_float32():
+        near, index = own_neighbours(own, 1, lambda: None)
+    distances, rows = told(own, own, near, index, 1)
+    return distances[:, 0] / own.scale**2, rows[:, 0]
+
+
+def nearest_in(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact squared distance float64 [N] from each row of `features`, float32 [N, D], to the
+    nearest of `others`, float32 [M, D], and that row, int64 [N]. Holds O(N) numbers and a block."""
+    left, right = screen(features, others)
+    kept = min(1 + SPARE, len(others))
+    near = torch.full((len(features), kept), math.inf)
+    index = torch.zeros(len(features), kept, dtype=torch.int64)
+    with full_float32():
+        for i in left.starts:
+            block, rows = left.block(i), left.rows(i)
+            for j in right.starts:
+                distances = products(
+                    block, left.norms[rows], right.block(j), right.norms[right.rows(j)]
+                )
+                _keep_nearest(near[rows], index[rows], distances, j)
+    distances, found = told(left, right, near, index, 1)
+    return distances[:, 0] / left.scale**2, found[:, 0]
+
+
+def _keep_nearest(near: Tensor, index: Tensor, distances: Tensor, first_column: int) -> None:
+    """Fold a block of distances [rows, columns] into the nearest known of its rows, [rows, kept],
+    in place."""
+    kept = near.shape[1]
+    block = distances.contiguous().topk(
+        min(kept, distances.shape[1]), dim=1, largest=False, sorted=False
+    )
+    values = torch.cat((near, block.values), dim=1)  # [rows, 2 kept at most]
+    columns = torch.cat((index, block.indices + first_column), dim=1)
+    best = values.topk(kept, dim=1, largest=False, sorted=False)
+    near.copy_(best.values)
+    index.copy_(columns.gather(1, best.indices))
