@@ -75,13 +75,6 @@ Seed = Annotated[
         help="Seed; sample i depends on (seed, i) alone.", metavar="N", rich_help_panel=MODEL
     ),
 ]
-Seeds = Annotated[
-    str,
-    typer.Option(
-        help="Several runs: 3 from --seed on, or seeds 0,5,7; with their mean and minimum.",
-        metavar="COUNT", rich_help_panel=MODEL, show_default="one run",
-    ),
-]  # fmt: skip
 Labels = Annotated[
     str,
     typer.Option(

@@ -32,10 +32,10 @@ from genbench.cli.options import (
     Reference,
     Reuse,
     Seed,
-    Seeds,
     Variant,
     Weights,
 )
+from genbench.cli.seeds import Seeds, named_seeds, of_seeds, show_seeds
 from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
@@ -108,15 +108,11 @@ def fid(
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
-    from genbench.cli.console import show_results, stdout, told
-    from genbench.cli.seeds import named_seeds, of_seeds
+    from genbench.cli.console import show_results
     from genbench.quality.battery import KEY, battery, in_words
-    from genbench.records.protocols import load_protocols
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
     from genbench.runtime.progress_bars import ProgressBars
-    from genbench.tables.seed_listing import list_seeds
-    from genbench.tables.terminal import print_listing
 
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
@@ -143,13 +139,10 @@ def fid(
             )
             for one in drawn for encoder in encoders
         ]  # fmt: skip
-    if len(drawn) > 1 and all(runs) and not json_lines:
-        print_listing(stdout, list_seeds(runs))
+    if chosen and not json_lines and len(encoders) == 1:
+        show_seeds(runs)
     if len(encoders) > 1 and all(runs) and not json_lines:
         print(in_words(record for run in runs for record in run))
-    used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
-    if used and used.reported:
-        told(f"the paper prints the {used.reported} of {used.seeds} runs: --seeds {used.seeds}")
 
 
 def _image_sets(
