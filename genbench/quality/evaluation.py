@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from genbench.detectors.contract import Detector
-from genbench.detectors.published_weights import fetch_weights
-from genbench.detectors.registry import create_detector
-from genbench.errors import UsageError
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
@@ -21,15 +16,19 @@ from genbench.models.opening import open_model
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.feature_files import by_layer, read_features
-from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
+from genbench.quality.features import ArrayFeatures, FeatureSet
 from genbench.quality.few_samples import MetricValue
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
 from genbench.quality.metric_values import MetricJob, Reference
+from genbench.quality.reading import (
+    built_detector,
+    extracted,
+    opened_reference,
+    opened_training,
+    reference_of,
+    training_features,
+)
 from genbench.quality.references import (
-    OpenedReference,
-    open_reference,
-    published_layers,
-    refuse_statistics_of_others,
     suited_to,
 )
 from genbench.quality.request import (
@@ -72,18 +71,9 @@ def evaluate(
     parts = notes_on_parts(source, counts, reporter)
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
-    opened = _open_reference(job, source) if compares else None
-    training = _open_training(job, source, metrics)
-    if request.detector_weights is None:
-        fetch_weights(request.protocol.detector, reporter)
-    detector = create_detector(
-        request.protocol.detector,
-        layers=wanted_layers(request, metrics),
-        weights=request.detector_weights,
-        device=device,
-        preprocessing=request.protocol.preprocessing,
-        logits_bias=request.protocol.logits_bias,
-    )
+    opened = opened_reference(job, source) if compares else None
+    training = opened_training(job, source, metrics)
+    detector = built_detector(job, wanted_layers(request, metrics))
     if opened:
         opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)
     for note in opened.notes if opened else ():
@@ -104,10 +94,10 @@ def evaluate(
         reporter.note(f"{source.name}: on record already, nothing changed: not computed again")
         return kept if world.leads else []
     possible = [metric for metric, _ in figures]
-    reference = _reference(job, opened, detector, possible) if opened else None
+    reference = reference_of(job, opened, detector, possible) if opened else None
     keep = partial(keep_strip, job.cache, source.digest())
-    learned = _training_features(job, training, detector, possible)
-    samples = _extract(job, source, detector, list(detector.layers), max(counts), keep)
+    learned = training_features(job, training, detector, possible)
+    samples = extracted(job, source, detector, list(detector.layers), max(counts), keep)
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:
@@ -170,88 +160,6 @@ def _open_source(job: Job) -> Source:
     return SetSource(
         open_image_set(request.samples, crop=protocol.crop, resolution=protocol.resolution)
     )
-
-
-def _open_reference(job: Job, source: Source) -> OpenedReference:
-    protocol = job.request.protocol
-    named = job.request.reference
-    wanted = protocol.reference if isinstance(named, str) and not named else named
-    if isinstance(wanted, str) and not wanted:
-        raise UsageError(
-            f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
-        )
-    opened = open_reference(
-        wanted, crop=protocol.crop, size=source.size, detector=protocol.detector
-    )
-    refuse_statistics_of_others(opened, protocol.detector)
-    # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
-    return opened if wanted is named else replace(opened, name=protocol.reference)
-
-
-def _reference(
-    job: Job, opened: OpenedReference, detector: Detector, metrics: Sequence[Metric]
-) -> Reference:
-    """The reference with its features, as far as published statistics do not replace them."""
-    known = published_layers(opened.statistics)
-    needed = {
-        metric.layer
-        for metric in metrics
-        if metric.needs_reference
-        and metric.layer in detector.layers
-        and not (metric.compares == "moments" and metric.layer in known)
-    }
-    features: FeatureSet | None = None
-    if opened.features is not None:
-        features = ArrayFeatures(opened.name, opened.digest, opened.features)
-    elif opened.images is not None and needed:
-        source = SetSource(opened.images)
-        features = _extract(job, source, detector, sorted(needed), len(opened.images))
-    labels = SetSource(opened.images).labels(0, opened.rows) if opened.images else None
-    return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes, labels)
-
-
-def _open_training(job: Job, source: Source, metrics: Sequence[Metric]) -> SetSource | None:
-    """The images that the model learned from, of the samples' size; None where no metric asks."""
-    named = job.request.training
-    if isinstance(named, str) and not named:
-        return None
-    if not any(metric.training for metric in metrics):
-        job.reporter.note("--train left aside: none of the metrics compares with training images")
-        return None
-    protocol, (height, width) = job.request.protocol, source.size
-    if not isinstance(named, str | Path):
-        images = named
-    else:
-        images = open_image_set(
-            str(named), crop=protocol.crop, resolution=height if height == width else 0
-        )
-    if images.size != source.size:
-        high, wide = images.size
-        raise UsageError(
-            f"--train {images.name} holds images of {wide}x{high}, not {width}x{height} as the "
-            "samples: bring both to one square size with --crop adm or --crop resize and --res"
-        )
-    return SetSource(images)
-
-
-def _training_features(
-    job: Job, training: SetSource | None, detector: Detector, metrics: Sequence[Metric]
-) -> FeatureSet | None:
-    layers = sorted({metric.layer for metric in metrics if metric.training})
-    if training is None or not layers:
-        return None
-    return _extract(job, training, detector, layers, training.count)
-
-
-def _extract(
-    job: Job, source: Source, detector: Detector, layers: Sequence[str], count: int,
-    first: Callable[[Tensor], object] | None = None,
-) -> FeatureSet:  # fmt: skip
-    root = job.cache / "features"
-    return extract_features(
-        source, detector, layers, count, root=root, world=job.world, reporter=job.reporter,
-        first=first,
-    )  # fmt: skip
 
 
 def _feasible(

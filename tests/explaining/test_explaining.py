@@ -19,7 +19,7 @@ from genbench.explaining.altered import Altered, rounded_otherwise
 from genbench.explaining.attribution import averaged, in_order
 from genbench.explaining.explanation import Explanation
 from genbench.images.arrays import images_of
-from genbench.quality import evaluation
+from genbench.quality import reading
 from genbench.quality.source import SetSource
 from genbench.report.waterfall import bars, draw_waterfall
 from genbench.runtime.progress import SilentReporter
@@ -61,7 +61,7 @@ class MeanColour:
 @pytest.fixture
 def means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Measure by mean colours, and keep features in a folder of the test's."""
-    monkeypatch.setattr(evaluation, "create_detector", lambda *_, **__: MeanColour())
+    monkeypatch.setattr(reading, "create_detector", lambda *_, **__: MeanColour())
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path
 

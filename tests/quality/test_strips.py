@@ -35,7 +35,7 @@ class Means:
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genbench.quality.evaluation.create_detector", lambda *_, **__: Means())
+    monkeypatch.setattr("genbench.quality.reading.create_detector", lambda *_, **__: Means())
 
 
 def test_fid_keeps_the_first_samples_beside_the_record(tmp_path: Path) -> None:
