@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli import completion
+from genbench.cli.bundles import bundle, verify
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
@@ -149,6 +150,8 @@ _PANELS: dict[str, _Commands] = {
         "plot": plot,
         "compare": compare,
         "explain": explain,
+        "bundle": bundle,
+        "verify": verify,
         "delete": delete,
         "audit": audit,
     },

@@ -61,6 +61,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench explain --model hit --res 32 --from standard --to bundled "
         "--detector efficientnet-lite0 --ref bundled --from-n 1000 --to-n 2000",
     ),
+    "bundle": (
+        "genbench bundle my-run --out run.genbench",
+        "genbench bundle my-run --with-features --out run.genbench",
+    ),
+    "verify": (
+        "genbench verify run.genbench",
+        "genbench verify run.genbench --fraction 0.1 --seed 1",
+    ),
     "train": ("genbench train hit --recipe fashion-mnist-32 --out runs/hit",),
     "distill": ("genbench distill emd --config recipe.toml --res 32 --out runs/emd",),
     "convert": (

@@ -1,0 +1,171 @@
+"""Packing and verifying bundles, for the command line and for notebooks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genbench.bundles.archive import Bundle, Manifest, read_bundle
+from genbench.bundles.packing import Evidence, figures_of, pack, protocol_of
+from genbench.bundles.redraw import Detect, chosen_units, redrawn
+from genbench.bundles.verification import (
+    Check,
+    from_features,
+    from_moments,
+    records_of,
+    whole,
+)
+from genbench.errors import GenbenchError, UsageError
+from genbench.images.opening import open_image_set
+from genbench.metrics.catalogue import metric_named
+from genbench.models.reopening import reopened
+from genbench.quality.metric_values import Reference
+from genbench.quality.reading import built_detector, extracted, opened_reference, reference_of
+from genbench.quality.references import suited_to
+from genbench.quality.request import Job, QualityRequest
+from genbench.quality.source import SetSource, Source
+from genbench.quality.strips import cached_strips, strip_in
+from genbench.records.comparability import other_detector
+from genbench.records.kinds import QualityRecord, Record
+from genbench.records.protocols import EvalProtocol
+from genbench.runtime.devices import device_of
+from genbench.runtime.distributed import World
+from genbench.runtime.progress import Reporter
+from genbench.tables.views import Results
+
+
+def bundle(
+    run: Sequence[Record],
+    out: Path,
+    *,
+    samples: str = "",
+    checkpoint: str = "",
+    reference: str = "",
+    slim: bool = False,
+    with_features: bool = False,
+    device: str = "auto",
+    cache: Path | None = None,
+    reporter: Reporter,
+) -> Manifest:
+    """Pack the records of a run with what they rest on; features come from the cache, and samples
+    that are not there are drawn again.
+
+    samples: the images of a run that no model drew. checkpoint: the weights, where genbench does
+    not bring them. reference: where the protocol names none. Raises GenbenchError or UsageError
+    with the remedy, among others where this machine would not draw the same samples.
+    """
+    figures = figures_of(run)
+    first = figures[0]
+    protocol = protocol_of(first)
+    place = device_of(device, World())
+    source = _source(first, protocol, samples, checkpoint, device)
+    if source.digest() != first.samples_digest:
+        raise GenbenchError(
+            f"the samples of the run [{first.samples_digest[:12]}] cannot be had here: what decides "
+            f"them differs [{source.digest()[:12]}], such as versions, code or device: pack on the "
+            "machine that measured, or measure again"
+        )
+    job = Job(
+        QualityRequest(protocol=protocol, samples=source, reference=reference, cache=cache),
+        World(), place, reporter,
+    )  # fmt: skip
+    metrics = [metric_named(figure.metric) for figure in figures]
+    layers = tuple(sorted({metric.layer for metric in metrics}))
+    detector = built_detector(job, layers)
+    if difference := other_detector(first.detector_identity, detector.identity):
+        raise GenbenchError(f"the detector is not that of the run: {difference}")
+    against: Reference | None = None
+    compared = next((figure for figure in figures if figure.reference_digest), None)
+    if compared is not None:
+        opened = opened_reference(job, source)
+        if opened.digest != compared.reference_digest:
+            raise GenbenchError(
+                f"{opened.name} is not the reference of the run, {compared.reference} "
+                f"[{compared.reference_digest[:12]}]: name it with --ref"
+            )
+        opened = suited_to(opened, detector, preprocessing=protocol.preprocessing)
+        against = reference_of(job, opened, detector, metrics)
+    count = max(figure.samples for figure in figures)
+    features = extracted(job, source, detector, list(layers), count)
+    return pack(
+        out, figures, protocol, Evidence(samples=features, layers=layers, reference=against),
+        table=Results(figures).table().to_markdown(),
+        grid=strip_in(cached_strips(job.cache), first.samples_digest),
+        slim=slim, with_features=with_features,
+    )  # fmt: skip
+
+
+def verify(
+    path: Path,
+    *,
+    fraction: float = 0.02,
+    seed: int | None = None,
+    samples: str = "",
+    checkpoint: str = "",
+    device: str = "auto",
+    reporter: Reporter,
+) -> Iterator[Check]:
+    """Everything that can be checked of a bundle here, one finding after the other.
+
+    fraction: of the samples to draw again; 0 for none. seed: which ones; None: such as nobody could
+    foresee. Raises GenbenchError for a file that is no bundle or was changed since it was packed.
+    """
+    if not 0 <= fraction <= 1:
+        raise UsageError(f"--fraction {fraction:g} is no share: between 0 and 1, such as 0.02")
+    opened = read_bundle(path)
+    figures = records_of(opened)
+    yield Check(
+        subject="file", state="holds", told=f"{path.name} is whole, seal {opened.manifest.seal()}"
+    )
+    yield from whole(opened, figures)
+    yield from from_moments(opened, figures)
+    yield from from_features(opened, figures, reporter)
+    if fraction:
+        yield from _drawn_again(opened, figures[0], fraction, seed, samples, checkpoint, device,
+                                reporter)  # fmt: skip
+
+
+def _drawn_again(
+    opened: Bundle, first: QualityRecord, fraction: float, seed: int | None, samples: str,
+    checkpoint: str, device: str, reporter: Reporter,
+) -> Iterator[Check]:  # fmt: skip
+    try:
+        source = _source(first, opened.manifest.protocol, samples, checkpoint, device)
+        if source.count is not None and source.count < opened.manifest.samples:
+            raise GenbenchError(
+                f"there are {source.count:,} images of {opened.manifest.samples:,}: name the set"
+            )
+        detect = _detect(opened, source, device, reporter)
+    except GenbenchError as error:
+        yield Check(subject="drawn again", state="not checked", told=str(error))
+        return
+    number = secrets.randbits(64) if seed is None else seed
+    rng = np.random.default_rng(number)
+    units = chosen_units(opened.manifest.samples, fraction, rng)
+    yield from redrawn(opened, source, detect, units, reporter)
+    yield Check(subject="seed", state="holds", told=f"the samples looked at: --seed {number}")
+
+
+def _detect(opened: Bundle, source: Source, device: str, reporter: Reporter) -> Detect | None:
+    """The detector of the bundle's protocol; None, with a note, where it cannot be had."""
+    manifest = opened.manifest
+    request = QualityRequest(protocol=manifest.protocol, samples=source)
+    job = Job(request, World(), device_of(device, World()), reporter)
+    try:
+        return built_detector(job, manifest.layers)
+    except GenbenchError as error:
+        reporter.note(f"features are not computed again: {error}")
+        return None
+
+
+def _source(
+    record: QualityRecord, protocol: EvalProtocol, samples: str, checkpoint: str, device: str
+) -> Source:
+    if record.card:
+        return reopened(record, device_of(device, World()), checkpoint)
+    if not samples:
+        raise UsageError(f"{record.model} are images that no model drew: name them with --samples")
+    return SetSource(open_image_set(samples, crop=protocol.crop, resolution=protocol.resolution))
