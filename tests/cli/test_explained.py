@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_words_that_name_nothing(words: tuple[str, ...], said: str) -> None:
 
 
 def test_doctor_names_every_file_that_a_protocol_needs(tmp_path: Path) -> None:
-    places = {"GENBENCH_CACHE": str(tmp_path), "TORCH_HOME": str(tmp_path)}
+    places: dict[str, Any] = {"GENBENCH_CACHE": str(tmp_path), "TORCH_HOME": str(tmp_path)}
     run = genbench("doctor", "edm-cifar10", "--json", **places)
     assert run.returncode == 1
     found = {row["subject"]: row for row in map(json.loads, run.stdout.splitlines())}
