@@ -102,6 +102,7 @@ def test_doctor_names_every_file_that_a_protocol_needs(tmp_path: Path) -> None:
     found = {row["subject"]: row for row in map(json.loads, run.stdout.splitlines())}
     weights, reference = found["weights of inception"], found["reference edm:cifar10-32x32"]
     assert "weights-inception-2015-12-05-6726825d.pth" in weights["text"]
+    assert "(~96 MB)" in weights["text"]
     assert (weights["good"], weights["megabytes"]) == (False, 96)
     assert reference["megabytes"] == 34
     assert str(tmp_path / "references" / "cifar10-32x32.npz") in reference["text"]
