@@ -6,6 +6,7 @@ hand stands in a small shared file, for whoever finds the process dead.
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401 - of zips' oldest names: loaded before any file is read
 import faulthandler
 import gc
 import json

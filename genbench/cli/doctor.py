@@ -119,16 +119,21 @@ def examine_protocol(name: str) -> list[Finding]:
 
 
 def _detector_needs(name: str) -> list[Finding]:
-    """The weights file and the package of a detector; of one that says nothing of either, whether
-    it can be used."""
-    module = detector_module(name)
+    """The weights file and the package of a detector; of one that says nothing of either, or is
+    broken, whether it can be used."""
+    try:
+        module = detector_module(name)
+    except GenbenchError:
+        return [_detector(name)]
     weight, lacking = module.weight(name), module.missing_code(name)
     if weight is None and not lacking:
         return [_detector(name)]
     found = []
     if weight is not None:
         path = locate(weight, None)
-        told = str(path) if path else f"fetched on first use, or by hand: {how_to_get(weight)}"
+        size = f" (~{weight.megabytes} MB)" if weight.megabytes else ""
+        told = f"fetched on first use{size}, or by hand: {how_to_get(weight)}"
+        told = str(path) if path else told
         found.append(Finding(f"weights of {name}", bool(path), told, weight.megabytes or None))
     told = lacking or module.summary(name)
     return [*found, Finding(f"code of {name}", not lacking, told)]

@@ -55,7 +55,7 @@ def read_held(path: Path, detector: str) -> HeldStatistics | None:
         return None
     if is_bare_pickle(path):
         return HeldStatistics(_of_pickle(path, read_array_pickle(path), detector))
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         return None
     with opened_npz(path) as archive:
         held = archive.namelist()
@@ -70,6 +70,15 @@ def read_held(path: Path, detector: str) -> HeldStatistics | None:
     if _PERSISTENT in data:
         return HeldStatistics(features=by_layer(read_features(path)))
     return HeldStatistics(_of_pickle(path, array_pickle_of(data, path), detector))
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file begins as a zip does; one that cannot be read is the opener's of images."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return False
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:

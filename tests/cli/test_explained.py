@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,12 +96,13 @@ def test_words_that_name_nothing(words: tuple[str, ...], said: str) -> None:
 
 
 def test_doctor_names_every_file_that_a_protocol_needs(tmp_path: Path) -> None:
-    places = {"GENBENCH_CACHE": str(tmp_path), "TORCH_HOME": str(tmp_path)}
+    places: dict[str, Any] = {"GENBENCH_CACHE": str(tmp_path), "TORCH_HOME": str(tmp_path)}
     run = genbench("doctor", "edm-cifar10", "--json", **places)
     assert run.returncode == 1
     found = {row["subject"]: row for row in map(json.loads, run.stdout.splitlines())}
     weights, reference = found["weights of inception"], found["reference edm:cifar10-32x32"]
     assert "weights-inception-2015-12-05-6726825d.pth" in weights["text"]
+    assert "(~96 MB)" in weights["text"]
     assert (weights["good"], weights["megabytes"]) == (False, 96)
     assert reference["megabytes"] == 34
     assert str(tmp_path / "references" / "cifar10-32x32.npz") in reference["text"]
