@@ -47,7 +47,7 @@ def metric_files(paths: Sequence[Path]) -> Iterator[Path]:
     """The JSON files that the paths name, folders searched."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(path.glob("*.json"))
+            yield from sorted(path.rglob("*.json"))
         elif path.suffix == ".json":
             yield path
 
@@ -74,8 +74,9 @@ def report(paths: Sequence[Path]) -> tuple[int, int]:
             print(f"{path.name} {check}" + (" (not judged)" if check in found.unjudged else ""))
         for key, why in case.fails.items():
             print(f"{path.name} {key}: the official code fails: {why}")
+        named, passed = " and ".join(case.files), len(found.checks) - len(wrong)
         print(
-            f"{path.name}: {len(found.checks) - len(wrong)} of {len(found.checks)} checks passed, "
+            f"{path.name} with {named}: {passed} of {len(found.checks)} checks passed, "
             f"{len(found.missing)} keys not computed",
             flush=True,
         )

@@ -18,6 +18,7 @@ from genbench.metrics.frechet import (
     factor_of_rows,
     frechet_distance,
     frechet_interval,
+    require_comparable,
 )
 from genbench.metrics.moments import MOMENT_BLOCK, Moments, stream_moments
 
@@ -57,6 +58,7 @@ def fd_infinity(samples: Tensor, reference: Moments, *, points: int, seed: int) 
         )
     sizes = _sizes(len(samples), points)
     whole = stream_moments(iter([samples]), [len(samples)])[len(samples)]
+    require_comparable(whole, reference)
     drawn = np.random.default_rng(seed)
     factor = factor_of_moments(reference) if sizes[0] <= samples.shape[1] else None
     distances = np.zeros(points)

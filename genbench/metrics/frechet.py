@@ -27,7 +27,7 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
     S = F F^T, which need no full rank. Rounding below 0 is returned as 0. Runs on one thread, so
     that the bits do not depend on the number of threads.
     """
-    _check(samples, reference)
+    require_comparable(samples, reference)
     if torch.equal(samples.mean, reference.mean) and torch.equal(
         samples.covariance(), reference.covariance()
     ):
@@ -74,7 +74,7 @@ def frechet_interval(
     The bias that a finite count gives the distance is not corrected. GenbenchError when the
     samples carry no count or the chunks are too few.
     """
-    _check(samples, reference)
+    require_comparable(samples, reference)
     if samples.count < 2:
         raise GenbenchError("an interval needs the samples' features; statistics do not suffice")
     with _one_thread():
@@ -131,7 +131,8 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _check(samples: Moments, reference: Moments) -> None:
+def require_comparable(samples: Moments, reference: Moments) -> None:
+    """GenbenchError unless both are finite and of one width."""
     if samples.mean.shape != reference.mean.shape:
         raise GenbenchError(
             f"samples have {len(samples.mean)} features and the reference "

@@ -9,10 +9,11 @@ import pytest
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import METRICS, metric_named, reported_key
+from genbench.metrics.classical import CLASSICAL
 
 
 def test_the_keys_are_those_the_protocols_use() -> None:
-    assert list(METRICS) == [
+    assert [metric.key for metric in CLASSICAL] == [
         "fid",
         "sfid",
         "is",
@@ -26,18 +27,18 @@ def test_the_keys_are_those_the_protocols_use() -> None:
 
 
 def test_direction_layer_and_need_of_a_reference() -> None:
-    lower = {key for key, metric in METRICS.items() if not metric.higher_is_better}
+    lower = {metric.key for metric in CLASSICAL if not metric.higher_is_better}
     assert lower == {"fid", "sfid", "kid"}
-    assert {key for key, metric in METRICS.items() if not metric.needs_reference} == {"is"}
+    assert {metric.key for metric in CLASSICAL if not metric.needs_reference} == {"is"}
     assert METRICS["sfid"].layer == "spatial"
     assert METRICS["is"].layer == "logits"
     assert all(metric.unit and metric.source for metric in METRICS.values())
 
 
 def test_fid_is_the_name_of_inception_alone() -> None:
-    names = [reported_key(metric, "inception") for metric in METRICS.values()]
-    assert names == list(METRICS)
-    generic = [reported_key(metric, "dinov2") for metric in METRICS.values()]
+    names = [reported_key(metric, "inception") for metric in CLASSICAL]
+    assert names == [metric.key for metric in CLASSICAL]
+    generic = [reported_key(metric, "dinov2") for metric in CLASSICAL]
     assert generic == ["fd", "sfd", "cs", "kd", "precision", "recall", "density", "coverage"]
 
 
@@ -52,6 +53,11 @@ def test_a_misspelt_metric_suggests_the_nearest(typo: str, near: str) -> None:
         metric_named(typo)
     with pytest.raises(GenbenchError, match="coverage, cs, density"):
         metric_named("xyzzy")
+
+
+def test_no_two_metrics_share_a_name() -> None:
+    named = [key for metric in METRICS.values() for key in {metric.key, metric.generic_key}]
+    assert len(named) == len(set(named))
 
 
 def test_the_descriptions_load_without_torch() -> None:
