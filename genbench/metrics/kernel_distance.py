@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
 from genbench.metrics.settings import Side
 
+Floats = NDArray[np.float64]
 _INFLUENCES = 10_000  # rows from which the kernel's means are taken: enough for a variance
 _ROWS = 1000  # at once
 
@@ -82,7 +81,7 @@ def subset_distances(
     order = (0, 1) if first == "samples" else (1, 0)
     found = np.zeros(subsets)
     for position in range(subsets):
-        rows: dict[int, NDArray[Any]] = {}
+        rows: dict[int, Floats] = {}
         for side in order:
             chosen = drawn.choice(len(sides[side]), size, replace=False)
             rows[side] = sides[side][chosen].astype(np.float64)
