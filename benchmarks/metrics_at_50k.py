@@ -4,8 +4,8 @@
 
 The plain version is the formula as it is usually written: whole matrices, scipy's sqrtm for every
 Fréchet distance. Each measurement is a process of its own; a line gives processor seconds, of all
-threads, and the memory above that of the features. --plain measures the plain version too: at 50,000 some of its matrices
-take 20 GB, and a square root of 2,048 features about a minute.
+threads, and the memory above that of the features. --plain measures the plain version too: at
+50,000 some of its matrices take 20 GB, and a square root of 2,048 features about a minute.
 """
 
 from __future__ import annotations
