@@ -20,6 +20,7 @@ from genbench.metrics.kernel_distance import subset_distances
 from genbench.metrics.mind import draw, monge_distance
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.settings import Kernel, Side
+from genbench.metrics.sliced_wasserstein import sliced_wasserstein
 from genbench.metrics.unit_length import unit_length
 from genbench.metrics.vendi import class_vendi_scores, vendi_score
 
@@ -74,6 +75,23 @@ def _stats(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
         return trace
     off = (ours.mean - torch.from_numpy(mu), ours.covariance() - torch.from_numpy(sigma))
     return trace | {f"{key} (array)": max(float(part.abs().max()) for part in off)}
+
+
+def _sliced(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
+    sides = (_moments(_rows(case, side)) for side in ("fake", "real"))
+    return {match[0]: sliced_wasserstein(*sides)}
+
+
+def _shuffled_kernel(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
+    """fld shuffles both sides, the reference first, and then draws as torch-fidelity does."""
+    drawn = np.random.RandomState(int(match[1]))
+    reference, samples = (
+        rows[torch.from_numpy(drawn.choice(len(rows), len(rows), replace=False))]
+        for rows in (_rows(case, "real"), _rows(case, "fake"))
+    )
+    size = min(1000, len(samples) // 2, len(reference) // 2)
+    found = subset_distances(samples, reference, subsets=100, subset_size=size, seed=42)
+    return {match[0]: float(found.mean())}
 
 
 def _kernel(case: MetricCase, match: re.Match[str]) -> dict[str, float]:
@@ -151,6 +169,8 @@ def _apart(key: str, ours: NDArray[Any], theirs: NDArray[Any] | None) -> dict[st
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., dict[str, float]]], ...] = (
     (_FRECHET, _frechet),
     (re.compile(r"edm2/stats_fake_sigma_trace|edm2/stats_num_images"), _stats),
+    (re.compile(r"dgm_eval/sw_approx"), _sliced),
+    (re.compile(r"fld/KID_train_seed(\d+)"), _shuffled_kernel),
     (_SUBSETS, _kernel),
     (_INFINITY, _infinity),
     (_MIND, _mind),

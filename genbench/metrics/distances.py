@@ -28,9 +28,10 @@ def _at_infinity(evidence: Evidence) -> Estimate:
     if evidence.interval:
         whole = evidence.moments("pool")
         found = fd_infinity_interval(curve, samples, whole, reference)
-        plain = frechet_distance(whole, reference)
-        bias = finite_reference_bias(whole, evidence.reference_halves("pool"), plain)
-        found = replace(found, reference_bias=bias)
+        halves = evidence.reference_halves("pool")
+        if halves is not None and found.low is not None:
+            bias = finite_reference_bias(whole, halves, frechet_distance(whole, reference))
+            found = replace(found, reference_bias=bias)
     return replace(found, note=note_on_subsets(curve, samples.shape[1]))
 
 
@@ -45,6 +46,16 @@ def _monge(evidence: Evidence) -> Estimate:
         seed=choices.mind_seed,
         interval=evidence.interval,
     )
+
+
+def _sliced(evidence: Evidence) -> Estimate:
+    from genbench.metrics.sliced_wasserstein import sliced_wasserstein, sliced_wasserstein_interval
+
+    samples, reference = evidence.moments("pool"), evidence.reference_moments("pool")
+    value = sliced_wasserstein(samples, reference)
+    if not evidence.interval:
+        return Estimate(value)
+    return sliced_wasserstein_interval(evidence.rows("pool"), samples, reference, value)
 
 
 def _gaussian(evidence: Evidence) -> Estimate:
@@ -133,6 +144,22 @@ DISTANCES: tuple[Metric, ...] = (
         least=lambda _: 2,
         compute=_monge,
         few_samples="too high",
+    ),
+    Metric(
+        key="sw",
+        short="SW",
+        title="Sliced Wasserstein distance, approximate",
+        unit="distance",
+        higher_is_better=False,
+        layer="pool",
+        compares="moments",
+        generic_key="sw",
+        generic_short="SW",
+        generic_title="Sliced Wasserstein distance, approximate",
+        source="Nadjahi et al. 2021, arXiv:2106.15427; as dgm-eval",
+        settings=lambda _: FrechetSettings(layer="pool"),
+        least=lambda _: 2,
+        compute=_sliced,
     ),
     Metric(
         key="cmmd",

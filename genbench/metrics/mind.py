@@ -12,7 +12,6 @@ from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
 
 _DIRECTIONS = 100  # projected at once
-_ROWS = 2000  # turned into float64 at once
 
 
 class Drawn(NamedTuple):
@@ -48,7 +47,8 @@ def monge_distance(
 
     samples: float32 [N, D], reference: float32 [M, D]; n is the smaller count, and random rows of
     the larger side are left out. Berthet et al. 2026, arXiv:2605.06797; draws of torch-fidelity
-    0.5-dev (torch_fidelity/metric_mind.py:21), computed in float64 where that has float32.
+    0.5-dev (torch_fidelity/metric_mind.py:21), and as there projected in float32; summed in
+    float64, 100 directions at a time.
 
     The interval is the delta method: along u the distance's influence function at x is the
     Kantorovich potential, the integral to x of 2 (t - T_u(t)) with T_u the map from one sorted side
@@ -62,9 +62,10 @@ def monge_distance(
     scale = 3 * samples.shape[1] / directions
     total = 0.0
     potentials = torch.zeros(len(ours), dtype=torch.float64)
-    for some in drawn.directions.double().split(_DIRECTIONS):
-        projected, order = _projected(ours, some).sort(dim=0)  # [n, directions]
-        apart = projected - _projected(theirs, some).sort(dim=0).values
+    for some in drawn.directions.split(_DIRECTIONS):
+        single, order = (ours @ some.T).sort(dim=0)  # [n, directions]
+        projected = single.double()
+        apart = projected - (theirs @ some.T).sort(dim=0).values
         total += scale * float(apart.square().mean(dim=0).sum())
         if interval:
             steps = projected.diff(dim=0) * (apart[1:] + apart[:-1])
@@ -77,11 +78,6 @@ def monge_distance(
         total, variance,
         "over the samples, reference and directions fixed; bias of a finite count not corrected",
     )  # fmt: skip
-
-
-def _projected(rows: Tensor, directions: Tensor) -> Tensor:
-    """[n, M] in float64, without all rows in float64 at once."""
-    return torch.cat([some.double() @ directions.T for some in rows.split(_ROWS)])
 
 
 def _check(samples: Tensor, reference: Tensor, directions: int) -> None:

@@ -55,7 +55,7 @@ class Choices(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetSettings:
-    """Of a Fréchet distance: the detector's layer."""
+    """Of a distance between moments, Fréchet's above all: the detector's layer."""
 
     kind: Literal["frechet"] = "frechet"
     layer: Layer

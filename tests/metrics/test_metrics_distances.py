@@ -23,6 +23,7 @@ from genbench.metrics.kernel_distance import kernel_distance
 from genbench.metrics.mind import monge_distance
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.settings import Side
+from genbench.metrics.sliced_wasserstein import sliced_wasserstein, sliced_wasserstein_interval
 from genbench.metrics.unit_length import unit_length
 from genbench.metrics.vendi import class_vendi_scores, vendi_interval, vendi_score
 
@@ -249,6 +250,24 @@ def test_what_cannot_be_compared_is_one_line(compare: object) -> None:
         compare(_normal(9, 3, 17).index_fill(0, torch.tensor(2), math.nan), _normal(9, 3, 18))
     with pytest.raises(GenbenchError):
         compare(torch.empty(0, 3), _normal(9, 3, 18))
+
+
+def test_the_approximate_sliced_distance_of_gaussians() -> None:
+    def gaussian(mean: float, deviation: float) -> Moments:
+        return Moments(0, torch.full((4,), mean).double(), deviation**2 * torch.eye(4).double())
+
+    assert sliced_wasserstein(gaussian(1, 3), gaussian(0, 2)) == pytest.approx(2**0.5)
+    held = 0
+    for seed in range(60):
+        rows = 3 * _normal(400, 4, 300 + seed) + 1
+        value = sliced_wasserstein(_moments(rows), gaussian(0, 2))
+        found = sliced_wasserstein_interval(rows, _moments(rows), gaussian(0, 2), value)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 2**0.5 <= found.high
+    assert held >= 52
+    same = sliced_wasserstein_interval(rows, _moments(rows), _moments(rows), 0.0)
+    assert same.interval.startswith("none: ")
 
 
 def test_names_of_distances_by_detector() -> None:
