@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from parity_metric_cases import MetricCase
 from torch import Tensor
 
+from genbench.errors import GenbenchError
 from genbench.metrics.fd_infinity import fd_infinity
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian_mmd import gaussian_mmd
@@ -48,7 +50,11 @@ def computed(case: MetricCase) -> dict[str, float]:
     for key in case.values:
         for pattern, compute in _PATTERNS:
             if match := pattern.fullmatch(key):
-                found |= compute(case, match)
+                try:
+                    found |= compute(case, match)
+                except GenbenchError as error:  # a failed check, and the others go on
+                    print(f"{case.path.name} {key}: {error}", file=sys.stderr)
+                    found[key] = math.nan
     return found
 
 

@@ -41,7 +41,7 @@ def class_distances(
 
 def mean_class_distance(distances: Tensor, *, interval: bool) -> Estimate:
     """Mean of the distances [C] of the classes (the intra-class FID of Miyato and Koyama 2018,
-    arXiv:1802.05637, section 5.1).
+    arXiv:1802.05637).
 
     The interval is conservative: it takes the spread of the distances between classes, which holds
     that of the samples and the true differences between classes besides; samples of the classes are

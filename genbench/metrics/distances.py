@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from genbench.metrics.estimate import Estimate
@@ -73,13 +74,17 @@ def _gaussian_settings(_: Choices) -> GaussianSettings:
 def _vendi(evidence: Evidence) -> Estimate:
     from genbench.metrics.vendi import vendi_interval, vendi_score
 
-    rows, choices = evidence.rows("pool"), evidence.choices
-    value = vendi_score(rows, order=choices.vendi_order, kernel=choices.vendi_kernel)
+    rows, choices, order = evidence.rows("pool"), evidence.choices, _order(evidence.choices)
+    value = vendi_score(rows, order=order, kernel=choices.vendi_kernel)
     if not evidence.interval:
         return Estimate(value)
     if choices.vendi_kernel != "linear":
         return Estimate(value, interval="none: for the linear kernel alone")
-    return vendi_interval(rows, value, order=choices.vendi_order)
+    return vendi_interval(rows, value, order=order)
+
+
+def _order(choices: Choices) -> float:
+    return choices.vendi_order or math.inf  # JSON, which records are, has no infinity
 
 
 def _vendi_settings(choices: Choices) -> VendiSettings:
@@ -89,7 +94,7 @@ def _vendi_settings(choices: Choices) -> VendiSettings:
 def _class_vendi(evidence: Evidence) -> Estimate:
     from genbench.metrics.vendi import class_vendi_scores
 
-    rows, order = evidence.rows("pool"), evidence.choices.vendi_order
+    rows, order = evidence.rows("pool"), _order(evidence.choices)
     value = float(class_vendi_scores(rows, evidence.labels(), order=order).mean())
     few = "none: few samples a class bias it more than chance moves it"
     return Estimate(value, interval=few if evidence.interval else "")

@@ -9,8 +9,8 @@ from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
 
-SIGMA = 10.0  # the width of the kernel (distance.py:22), and
-SCALE = 1000.0  # what the distance is multiplied by (:26)
+SIGMA = 10.0  # the width of the kernel (distance.py:25), and
+SCALE = 1000.0  # what the distance is multiplied by (:28)
 _ROWS = 1000  # of each side at once
 
 
@@ -18,9 +18,9 @@ def gaussian_mmd(samples: Tensor, reference: Tensor, *, interval: bool) -> Estim
     """1000 (mean k(x, x') + mean k(y, y') - 2 mean k(x, y)), k = exp(-|x - y|^2 / (2 10^2)).
 
     samples: float32 [N, D], reference: float32 [M, D], compared as they are: `unit_length` them
-    first for CMMD (Jayasumana et al. 2024, arXiv:2401.09603, eq. 4; google-research
-    cmmd/distance.py:30 `mmd`). The estimator is the biased one of that code, although the paper
-    advertises the unbiased: each mean counts every row with itself. The unbiased value is this less
+    first for CMMD (Jayasumana et al. 2024, arXiv:2401.09603; google-research cmmd/distance.py:32
+    `mmd`). The estimator is the biased one of that code, although the paper advertises the
+    unbiased: each mean counts every row with itself. The unbiased value is this less
     1000 ((1 - k_xx) / N + (1 - k_yy) / M), with k_xx and k_yy the means over distinct pairs.
     float64, in blocks of 1,000 x 1,000 pairs and each pair of one side once; memory O(N + M).
 

@@ -15,7 +15,7 @@ _DIRECTIONS = 100  # projected at once
 
 
 class Drawn(NamedTuple):
-    """What a seed chooses. directions: float32 [M, D] of length 1; samples and reference: int64
+    """What a seed chooses. directions: float32 [K, D] of length 1; samples and reference: int64
     rows of each side, None for all in order."""
 
     directions: Tensor
@@ -24,7 +24,7 @@ class Drawn(NamedTuple):
 
 
 def draw(samples: int, reference: int, width: int, *, directions: int, seed: int) -> Drawn:
-    """Directions float32 [M, D] and rows int64, as torch-fidelity draws them.
+    """Directions float32 [K, D] and rows int64, as torch-fidelity draws them.
 
     Of the larger side as many random rows as the smaller side has, and they are drawn first: so the
     directions depend on both counts, not on the seed alone.
@@ -42,7 +42,7 @@ def draw(samples: int, reference: int, width: int, *, directions: int, seed: int
 def monge_distance(
     samples: Tensor, reference: Tensor, *, directions: int, seed: int, interval: bool
 ) -> Estimate:
-    """3 D / (n M) times the sum over M random directions u and ranks j of the squared difference
+    """3 D / (n K) times the sum over K random directions u and ranks j of the squared difference
     between the j-th smallest u.x and the j-th smallest u.y.
 
     samples: float32 [N, D], reference: float32 [M, D]; n is the smaller count, and random rows of
@@ -52,8 +52,8 @@ def monge_distance(
 
     The interval is the delta method: along u the distance's influence function at x is the
     Kantorovich potential, the integral to x of 2 (t - T_u(t)) with T_u the map from one sorted side
-    to the other (del Barrio, Gordaliza and Loubes 2019, arXiv:1806.01238). GenbenchError for other
-    widths, no rows, or features that are not finite.
+    to the other (del Barrio and Loubes 2019, arXiv:1705.01299). GenbenchError for other widths, no
+    rows, or features that are not finite.
     """
     _check(samples, reference, directions)
     drawn = draw(len(samples), len(reference), samples.shape[1], directions=directions, seed=seed)

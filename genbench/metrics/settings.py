@@ -113,7 +113,7 @@ class GaussianSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class VendiSettings:
-    """Of a Vendi score: the entropy's order and the kernel."""
+    """Of a Vendi score: the entropy's order (0: infinite) and the kernel."""
 
     kind: Literal["vendi"] = "vendi"
     order: float

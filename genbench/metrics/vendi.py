@@ -34,7 +34,7 @@ def vendi_score(
     eigenvalue. gram: from the N x N matrix even where D is smaller, counting whatever rounding
     leaves above 0 as score_K does: for q < 1 that adds some 1e-7 of the value.
 
-    Friedman and Dieng 2023, arXiv:2210.02410, and Pasarkar and Dieng 2024, arXiv:2310.12952, eq. 3.
+    Friedman and Dieng 2023, arXiv:2210.02410, and Pasarkar and Dieng 2024, arXiv:2310.12952.
     The values of vendi-score 0.0.3 (vendi_score/vendi.py:30 score_K, :48 score_dual; its score_X
     ignores q) and of dgm-eval (dgm_eval/metrics/vendi.py:8). GenbenchError for no rows, weights
     that are not a distribution, an order of 0 or less, more than 20,000 rows where the matrix is

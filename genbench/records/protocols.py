@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Lt
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import metric_named
@@ -57,7 +58,7 @@ class EvalProtocol:
     fd_seed: int = 0
     mind_directions: Count = 1000
     mind_seed: int = 2020
-    vendi_order: Annotated[float, Gt(0)] = 1.0
+    vendi_order: Annotated[float, Ge(0), Lt(math.inf)] = 1.0  # of the entropy; 0: infinite
     vendi_kernel: Kernel = "linear"
     weights: str = ""  # SHA-256 of a detector's weights that the user brings; empty: its own
     preprocessing: str = ""  # how images come to the detector's input; empty: the detector's own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import METRICS, reported_key, short_title
 from genbench.metrics.class_frechet import class_distances, mean_class_distance
+from genbench.metrics.estimate import Estimate
 from genbench.metrics.fd_infinity import fd_infinity, fd_infinity_interval, note_on_subsets
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian_mmd import gaussian_mmd
@@ -36,6 +38,19 @@ def _normal(count: int, width: int, seed: int) -> Tensor:
 
 def _moments(rows: Tensor) -> Moments:
     return stream_moments(iter([rows]), [len(rows)])[len(rows)]
+
+
+def assert_honest(draws: list[Estimate], truth: float) -> None:
+    """Of 60 intervals: they hold the truth, and are as wide as the draws are far apart."""
+    held, widths = 0, []
+    for found in draws:
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= truth <= found.high
+        widths.append((found.high - found.low) / 2)
+    assert held >= 52
+    spread = 1.96 * statistics.stdev(found.value for found in draws)
+    assert 0.7 * spread < statistics.mean(widths) < 1.4 * spread
 
 
 @pytest.mark.parametrize("name", ["singular192", "largenorm64"])
@@ -136,19 +151,14 @@ def test_intervals_of_distances_hold_the_truth_as_often_as_they_say(metric: str)
     """The reference fixed, and a distance far above its bias."""
     reference = _normal(400, 3, 9)
 
-    def measured(count: int, seed: int) -> tuple[float, float, float]:
-        rows = 1.5 * _normal(count, 3, seed) + 2.0
+    def measured(seed: int) -> Estimate:
+        rows = 1.5 * _normal(400, 3, seed) + 2.0
         if metric == "monge":
-            found = monge_distance(rows, reference, directions=20, seed=0, interval=True)
-        else:
-            found = gaussian_mmd(rows, reference, interval=True)
-        assert found.low is not None
-        assert found.high is not None
-        return found.low, found.value, found.high
+            return monge_distance(rows, reference, directions=20, seed=0, interval=True)
+        return gaussian_mmd(rows, reference, interval=True)
 
-    draws = [measured(400, seed) for seed in range(100, 160)]
-    truth = sum(value for _, value, _ in draws) / len(draws)
-    assert sum(low <= truth <= high for low, _, high in draws) >= 52
+    draws = [measured(seed) for seed in range(100, 160)]
+    assert_honest(draws, statistics.mean(found.value for found in draws))
 
 
 def test_gaussian_mmd_in_blocks_is_the_plain_formula() -> None:
@@ -184,14 +194,9 @@ def test_the_interval_of_vendi_holds_the_truth_as_often_as_it_says() -> None:
     scale = torch.arange(1, 5).float().rsqrt()
     for order in (1.0, 2.0):
         truth = vendi_score(_normal(100_000, 4, 12) * scale, order=order)
-        held = 0
-        for seed in range(60):
-            rows = _normal(500, 4, 200 + seed) * scale
-            found = vendi_interval(rows, vendi_score(rows, order=order), order=order)
-            assert found.low is not None
-            assert found.high is not None
-            held += found.low <= truth <= found.high
-        assert held >= 52
+        sets = [_normal(500, 4, 200 + seed) * scale for seed in range(60)]
+        found = [vendi_interval(rows, vendi_score(rows, order=order), order=order) for rows in sets]
+        assert_honest(found, truth)
 
 
 @pytest.mark.parametrize(
@@ -257,15 +262,14 @@ def test_the_approximate_sliced_distance_of_gaussians() -> None:
         return Moments(0, torch.full((4,), mean).double(), deviation**2 * torch.eye(4).double())
 
     assert sliced_wasserstein(gaussian(1, 3), gaussian(0, 2)) == pytest.approx(2**0.5)
-    held = 0
-    for seed in range(60):
-        rows = 3 * _normal(400, 4, 300 + seed) + 1
-        value = sliced_wasserstein(_moments(rows), gaussian(0, 2))
-        found = sliced_wasserstein_interval(rows, _moments(rows), gaussian(0, 2), value)
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= 2**0.5 <= found.high
-    assert held >= 52
+    sets = [3 * _normal(400, 4, 300 + seed) + 1 for seed in range(60)]
+    moments = [(rows, _moments(rows)) for rows in sets]
+    found = [
+        sliced_wasserstein_interval(rows, own, other, sliced_wasserstein(own, other))
+        for (rows, own), other in zip(moments, [gaussian(0, 2)] * 60, strict=True)
+    ]
+    assert_honest(found, 2**0.5)
+    rows = sets[0]
     same = sliced_wasserstein_interval(rows, _moments(rows), _moments(rows), 0.0)
     assert same.interval.startswith("none: ")
 

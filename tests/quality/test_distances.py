@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 
 from genbench.metrics.catalogue import METRICS
 from genbench.metrics.distances import DISTANCES
+from genbench.metrics.vendi import vendi_score
 from genbench.quality.feasible import Means
 from genbench.quality.features import ArrayFeatures
 from genbench.quality.metric_values import MetricJob, Reference
@@ -51,6 +55,15 @@ def test_a_limit_from_too_small_subsets_is_noted() -> None:
     (value,) = job.compute([(METRICS["fid_infinity"], 60)])
     assert value.notes[0].startswith("the smallest subsets")
     assert "of 6 samples" in value.notes[0]
+
+
+def test_an_order_of_0_is_the_largest_eigenvalue() -> None:
+    rows = _features(90, 3)
+    protocol = replace(find_protocol("bundled"), vendi_order=0.0)
+    job = MetricJob(rows, None, protocol, "toy", SilentReporter())
+    (value,) = job.compute([(METRICS["vendi"], 90)])
+    expected = vendi_score(torch.from_numpy(rows.arrays["pool"]), order=math.inf)
+    assert value.estimate.value == expected
 
 
 def test_classes_need_labels_of_what_they_compare() -> None:
