@@ -89,6 +89,7 @@ bench: setup
 	$(RUN) benchmarks/numeric.py
 	$(RUN) benchmarks/decode.py
 	$(RUN) benchmarks/detectors.py
+	$(RUN) benchmarks/preprocessing.py
 	$(RUN) benchmarks/quality.py
 	$(RUN) benchmarks/biggan_deep.py
 	$(RUN) benchmarks/hit.py

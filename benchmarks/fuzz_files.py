@@ -109,6 +109,23 @@ def edm_pickles() -> list[bytes]:
         return [path.read_bytes(), *hostile_pickles()]
 
 
+def statistics_pickles() -> list[bytes]:
+    """EDM2's, of three pickle protocols, and hostile ones."""
+    held = {"num_images": 9, "fid": {"mu": np.zeros(2), "sigma": np.eye(2)}}
+    hostile = [pickle.dumps({"fid": {"mu": Canary()}}, protocol) for protocol in (2, 4)]
+    return [*(pickle.dumps(held, protocol) for protocol in (2, 4, 5)), *hostile]
+
+
+def statistics_torch() -> list[bytes]:
+    """torch-fidelity's cached statistics and features."""
+    out = []
+    for held in ({"mu": np.zeros(2, np.float32), "sigma": np.eye(2)}, torch.ones(3, 2)):
+        file = io.BytesIO()
+        torch.save(held, file)
+        out.append(file.getvalue())
+    return out
+
+
 def bundle(suffix: str) -> list[bytes]:
     with TemporaryDirectory() as folder:
         arrays = {

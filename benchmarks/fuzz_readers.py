@@ -18,11 +18,10 @@ from fuzz_files import ROOT
 from genbench.images.opening import open_image_set
 from genbench.images.sets import batches
 from genbench.models.checkpoints import weights_origin
-from genbench.quality.statistics_files import (
-    npz_holds_images,
-    read_features,
-    read_reference_statistics,
-)
+from genbench.quality.feature_files import read_features
+from genbench.quality.known_references import load_references
+from genbench.quality.statistics_readers import read_held
+from genbench.records.papers import load_papers
 from genbench.records.protocols import load_protocols
 from genbench.records.store import check_appendable, read_records
 from genbench.report.samples import _folders
@@ -140,9 +139,18 @@ READERS = {reader.name: reader for reader in (
         made.npz(True, arr_0=made.pixels(3, 4, 4, 3)), made.npz(arr_0=np.ones((2, 4, 4, 3))),
         made.npz(arr_0=made.OBJECTS)]),
     Reader(name="statistics", file="case.npz", mutate=_arrays,
-           read=lambda path: (npz_holds_images(path), read_reference_statistics(path)),
+           read=lambda path: read_held(path, "inception"),
            valid=lambda: [made.npz(**made.STATISTICS, meta=np.array(made.META)),
-                          made.npz(True, **made.STATISTICS)]),
+                          made.npz(True, **made.STATISTICS),
+                          made.npz(feats=np.ones((3, 2), np.float32))]),
+    Reader(name="statistics-pickle", file="case.pkl", read=lambda path: read_held(
+        path, "inception"), valid=made.statistics_pickles, mutate=_pickles),
+    Reader(name="statistics-torch", file="case.pt", read=lambda path: read_held(
+        path, "inception"), valid=made.statistics_torch, mutate=_weights),
+    Reader(name="references", file="case.toml", read=load_references, mutate=_toml,
+           valid=made.text("tables/references.toml")),
+    Reader(name="papers", file="case.toml", read=load_papers, mutate=_toml,
+           valid=made.text("tables/papers.toml")),
     Reader(name="features", file="case.npz", read=read_features, mutate=_arrays, valid=lambda: [
         made.npz(features=np.ones((3, 2), np.float32), logits=np.ones((3, 4))),
         made.npz(True, features=np.ones((2, 2)))]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,11 @@ class MetricCase:
     unstable: frozenset[str]
     fails: Mapping[str, str]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files beside it that it names."""
+        return tuple(self.meta[part] for part in ("features", "arrays") if part in self.meta)
+
     def features(self, side: str) -> NDArray[np.float32]:
         """Rows of "real", "fake" or "test", float32 [N, D]; those stored as float16 are exact."""
         return self._held[side].astype(np.float32)
@@ -51,7 +57,10 @@ class MetricCase:
 
 def open_metric_case(path: Path) -> MetricCase:
     """The case of a JSON file. Raises UnknownCaseError for JSON that holds none."""
-    told = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnknownCaseError(f"{path.name}: {error}") from error
     if not isinstance(told, dict) or not {"meta", "values", "tolerance_abs"} <= told.keys():
         raise UnknownCaseError(f"{path.name}: no case of metrics: meta, values, tolerance_abs")
     return MetricCase(
@@ -62,6 +71,15 @@ def open_metric_case(path: Path) -> MetricCase:
         unstable=frozenset(told.get("unstable", ())),
         fails=told.get("official_code_fails", {}),
     )
+
+
+def named_by_cases(folder: Path) -> set[str]:
+    """The names of the files that the metric cases of a folder read."""
+    names: set[str] = set()
+    for path in folder.glob("*.json"):
+        with suppress(UnknownCaseError):
+            names |= set(open_metric_case(path).files)
+    return names
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,8 @@ from genbench.records.store import read_records
 from genbench.report.curves import SpeedPlot, speed_plots
 from genbench.report.plots import draw_speed
 from genbench.runtime.files import replacing
-from genbench.tables.build import Table, build_table
+from genbench.tables.build import build_table
+from genbench.tables.cells import Table
 from genbench.tables.published import load_published
 from genbench.tables.specs import load_spec
 from genbench.tables.text_formats import table_to_markdown

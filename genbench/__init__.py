@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         throughput,
     )
     from genbench.errors import GenbenchError, UsageError
+    from genbench.explaining.door import explain
     from genbench.images.rounding import to_uint8
     from genbench.models.contract import CheckpointSource, Generator, ModelCard
     from genbench.models.noise import NoiseStream
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "build_table",
     "evaluate",
+    "explain",
     "open_images",
     "open_model",
     "read_records",
@@ -55,6 +57,7 @@ _HOMES = {
         ("build_table", "evaluate", "open_images", "open_model", "read_records", "throughput"),
         "genbench.api",
     ),
+    "explain": "genbench.explaining.door",
     **dict.fromkeys(("GenbenchError", "UsageError"), "genbench.errors"),
     "to_uint8": "genbench.images.rounding",
     **dict.fromkeys(("CheckpointSource", "Generator", "ModelCard"), "genbench.models.contract"),

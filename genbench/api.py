@@ -118,6 +118,7 @@ def evaluate(
     batch_size: int | None = None,
     block: int | None = None,
     detector: str = "",
+    preprocessing: str = "",
     detector_weights: str | Path | None = None,
     crop: str = "",
     device: str = "auto",
@@ -158,7 +159,7 @@ def evaluate(
         protocol = choose_protocol(
             protocol, model_resolution=chosen.card.resolution if chosen else 0,
             referenced=not given.is_empty(reference), detector=detector,
-            crop=crop, resolution=resolution,
+            preprocessing=preprocessing, crop=crop, resolution=resolution,
         )  # fmt: skip
     with joined_world() as world:
         place = device_of(device, world)

@@ -20,6 +20,7 @@ FLOORS = [
     {"models", "detectors", "tables"},
     {"quality", "speed"},
     {"given"},
+    {"explaining", "bundles"},
     {"report", "api"},
     {"cli"},
     {"__main__"},

@@ -14,10 +14,12 @@ import typer
 from genbench.cli import completion
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
+from genbench.cli.explain import explain
+from genbench.cli.images import ref, sample
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
-from genbench.cli.quality import fid, ref, sample
+from genbench.cli.quality import fid
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
@@ -42,10 +44,19 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="models, protocols, detectors, gpus, tables, runs or a MODEL",
+            help="models, protocols, papers, references, detectors, preprocessings, gpus, tables, "
+            "runs or a MODEL",
             autocompletion=completion.lists,
         ),
     ] = "models",
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A protocol or a reference, explained; or text of a paper's name.",
+            show_default=False,
+        ),
+    ] = "",
     model: Annotated[
         str,
         typer.Option(help="Of this model or variant.", metavar="NAME", rich_help_panel=CHOICE),
@@ -90,9 +101,12 @@ def ls(
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
-    """List models, protocols, detectors, gpus, tables, runs, or a model's variants and options."""
-    from genbench.cli.console import show_rows
+    """List models, protocols, papers with their protocols, references, detectors, preprocessings,
+    gpus, tables, runs, or a model's variants and options; explain one protocol or reference.
+    """
+    from genbench.cli.console import show_explanation, show_rows
     from genbench.cli.listing import named_list, texts
+    from genbench.cli.protocols import explained_protocol, explained_reference, list_papers
     from genbench.records.runs import RunFilter
 
     wanted = RunFilter(
@@ -100,7 +114,23 @@ def ls(
     )
     if wanted != RunFilter() and what != "runs":
         raise UsageError(f"only runs are chosen by such options: genbench ls runs, not ls {what}")
-    lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
+    explain = {"protocols": explained_protocol, "references": explained_reference}
+    if which and what in explain:
+        heading, lines = explain[what](which)
+        if json_lines:
+            print(json.dumps({"subject": heading, "lines": [list(line) for line in lines]}))
+        else:
+            show_explanation(heading, lines)
+        return
+    if which and what != "papers":
+        raise UsageError(
+            f"genbench ls {what} takes no second word, and {which!r} is one: leave it out, or say "
+            f"genbench ls protocols {which}"
+        )
+    if which:
+        lists = [list_papers(which)]
+    else:
+        lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
     for number, rows in enumerate(lists):
         if json_lines:
             for row in rows:
@@ -118,6 +148,7 @@ _PANELS: dict[str, _Commands] = {
         "report": report,
         "plot": plot,
         "compare": compare,
+        "explain": explain,
         "delete": delete,
         "audit": audit,
     },
@@ -129,6 +160,7 @@ _OF_A_MODEL = (
     "sweep",
     "throughput",
     "sample",
+    "explain",
     "check",
 )  # which take the model's own options
 for _panel, _commands in _PANELS.items():

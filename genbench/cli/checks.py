@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from genbench.cli import completion
 from genbench.cli.options import (
     Checkpoint,
     Device,
@@ -15,6 +16,8 @@ from genbench.cli.options import (
     ModelArgument,
     Resolution,
     Variant,
+)
+from genbench.cli.words import (
     free_options,
     refuse_unknown,
 )
@@ -50,6 +53,15 @@ def check(
 
 
 def doctor(
+    protocol: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PROTOCOL]",
+            help="What this protocol needs, a line each.",
+            autocompletion=completion.protocols,
+            show_default=False,
+        ),
+    ] = "",
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Everything that was looked at, line by line.")
     ] = False,
@@ -57,23 +69,27 @@ def doctor(
 ) -> None:
     """Say what this machine can measure now, what needs a download, and what is missing.
 
-    Nothing is downloaded. --json prints what --verbose does.
+    Nothing is downloaded. --json prints what --verbose does. Of a protocol, it exits 1 when
+    anything that it needs is missing.
     """
     from dataclasses import asdict
 
     from genbench.cli.console import show_check, show_overview
-    from genbench.cli.doctor import examine
+    from genbench.cli.doctor import examine, examine_protocol
 
-    if not verbose and not json_lines:
+    if not (protocol or verbose or json_lines):
         from genbench.cli.overview import look_around
 
         show_overview(look_around())
         return
-    for finding in examine():
+    findings = examine_protocol(protocol) if protocol else examine()
+    for finding in findings:
         if json_lines:
             print(json.dumps(asdict(finding)))
         else:
             show_check(finding.subject, finding.good, finding.text)
+    if protocol and not all(finding.good for finding in findings):
+        raise typer.Exit(1)
 
 
 def schema() -> None:

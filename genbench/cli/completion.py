@@ -27,11 +27,25 @@ def detectors(incomplete: str) -> list[str]:
     return _starting(detector_names(), incomplete)
 
 
+def preprocessings(incomplete: str) -> list[str]:
+    """Preprocessings of published protocols."""
+    from genbench.detectors.published_preprocessing import PREPROCESSINGS
+
+    return _starting(PREPROCESSINGS, incomplete)
+
+
 def protocols(incomplete: str) -> list[str]:
     """Protocols of protocols.toml."""
     from genbench.records.protocols import load_protocols
 
     return _starting(load_protocols(), incomplete)
+
+
+def references(incomplete: str) -> list[str]:
+    """Published references of references.toml."""
+    from genbench.quality.known_references import load_references
+
+    return _starting((name for name in load_references() if "*" not in name), incomplete)
 
 
 def metrics(incomplete: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 from rich.console import Console
 from rich.markup import escape
@@ -56,6 +57,19 @@ def show_overview(overview: Overview) -> None:
             *first, last = line
             grid.add_row(*map(Text, (*first, *[""] * (columns - len(line)), last)))
         stdout.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def show_explanation(heading: str, lines: Sequence[tuple[str, str]]) -> None:
+    """A heading, and under it texts with their subjects; addresses stay whole on any terminal."""
+    stdout.print(Text(heading, style="bold"), soft_wrap=True)
+    margin = 4 + max((len(subject) for subject, _ in lines), default=0)
+    for subject, text in lines:
+        first = f"  {subject}".ljust(margin)
+        told = fill(
+            text, max(stdout.width, margin + 20), initial_indent=first,
+            subsequent_indent=" " * margin, break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        stdout.print(Text(told), soft_wrap=True)
 
 
 def show_check(subject: str, good: bool, text: str) -> None:

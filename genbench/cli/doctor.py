@@ -9,16 +9,17 @@ from pathlib import Path
 import torch
 
 from genbench.cli.listing import weight_megabytes
-from genbench.detectors.registry import detector_names, detector_status
+from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError
 from genbench.models.registry import adapter_entries, load_adapter_class
-from genbench.quality.references import PUBLISHED, reference_path
-from genbench.records.protocols import load_protocols
+from genbench.quality.known_references import KnownReference, find_reference, load_references
+from genbench.records.protocols import find_protocol
 from genbench.records.provenance import cpu_name, git_revision, package_versions
 from genbench.runtime.devices import missing_architecture
 from genbench.runtime.folders import cache_folder, default_records
 from genbench.speed.power import power_monitor
 from genbench.version import __version__
+from genbench.weights.files import how_to_get, locate
 
 
 @dataclass(frozen=True)
@@ -81,29 +82,56 @@ def _free(path: Path) -> str:
 
 
 def _detectors() -> list[Finding]:
-    statuses = [detector_status(name) for name in detector_names()]
-    return [
-        Finding(
-            f"detector {status.name}",
-            status.usable,
-            status.summary if status.usable else status.reason,
-            weight_megabytes(status.name),
-        )
-        for status in statuses
-    ]
+    return [_detector(name) for name in detector_names()]
+
+
+def _detector(name: str) -> Finding:
+    status = detector_status(name)
+    told = status.summary if status.usable else status.reason
+    return Finding(f"detector {name}", status.usable, told, weight_megabytes(name))
 
 
 def _references() -> list[Finding]:
-    found = []
-    wanted = {protocol.reference: name for name, protocol in load_protocols().items()}
-    for spec, protocol in wanted.items():
-        if spec not in PUBLISHED:
-            continue
-        try:
-            found.append(Finding(f"reference {protocol}", True, reference_path(spec)))
-        except GenbenchError as error:
-            found.append(Finding(f"reference {protocol}", False, str(error)))
+    return [_reference(known) for known in load_references().values()]
+
+
+def _reference(known: KnownReference) -> Finding:
+    told = str(known.place) if known.here else known.how_to_get
+    return Finding(f"reference {known.name}", known.here, told, known.megabytes or None)
+
+
+def examine_protocol(name: str) -> list[Finding]:
+    """What measuring under a protocol needs on this machine, one finding a file or package.
+
+    Raises UsageError for an unknown protocol, with the nearest.
+    """
+    protocol = find_protocol(name)
+    found = _detector_needs(protocol.detector)
+    known = find_reference(protocol.reference)
+    if known is not None:
+        found.append(_reference(known))
+    elif protocol.reference:
+        found.append(Finding(f"reference {protocol.reference}", True, "comes with genbench"))
+    else:
+        told = "the protocol has none of its own: pass --ref IMAGES, or a file of statistics"
+        found.append(Finding("reference", True, told))
     return found
+
+
+def _detector_needs(name: str) -> list[Finding]:
+    """The weights file and the package of a detector; of one that says nothing of either, whether
+    it can be used."""
+    module = detector_module(name)
+    weight, lacking = module.weight(name), module.missing_code(name)
+    if weight is None and not lacking:
+        return [_detector(name)]
+    found = []
+    if weight is not None:
+        path = locate(weight, None)
+        told = str(path) if path else f"fetched on first use, or by hand: {how_to_get(weight)}"
+        found.append(Finding(f"weights of {name}", bool(path), told, weight.megabytes or None))
+    told = lacking or module.summary(name)
+    return [*found, Finding(f"code of {name}", not lacking, told)]
 
 
 def _models() -> list[Finding]:

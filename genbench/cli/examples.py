@@ -26,15 +26,20 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench sample --model toy -n 64 --out grid.png",
         "genbench sample --model biggan-deep -n 1000 --labels balanced --out samples.npz",
     ),
-    "ref": ("genbench ref images/ --res 128 --crop adm --out ref.npz",),
+    "ref": (
+        "genbench ref images/ --res 128 --crop adm --out ref.npz",
+        "genbench ref images/ --format edm --out fid-ref.npz",
+    ),
     "ls": (
         "genbench ls",
         "genbench ls adm-guided",
-        "genbench ls protocols --json",
+        "genbench ls papers DMD2",
+        "genbench ls protocols edm-imagenet64",
+        "genbench ls references --json",
         "genbench ls runs --model hit --last 5",
     ),
     "check": ("genbench check toy", "genbench check hit --res 32 --device cpu"),
-    "doctor": ("genbench doctor", "genbench doctor --verbose"),
+    "doctor": ("genbench doctor", "genbench doctor edm2-imagenet64", "genbench doctor --verbose"),
     "throughput": (
         "genbench throughput --gpu v100",
         "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch 64",
@@ -51,6 +56,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "plot": ("genbench plot speed --out speed.svg",),
     "delete": ("genbench delete my-run --yes",),
     "compare": ("genbench compare RUN_A RUN_B", "genbench compare old.jsonl new.jsonl"),
+    "explain": (
+        "genbench explain --samples samples.npz --from clean-fid --to adm-imagenet256",
+        "genbench explain --model hit --res 32 --from standard --to bundled "
+        "--detector efficientnet-lite0 --ref bundled --from-n 1000 --to-n 2000",
+    ),
     "train": ("genbench train hit --recipe fashion-mnist-32 --out runs/hit",),
     "distill": ("genbench distill emd --config recipe.toml --res 32 --out runs/emd",),
     "convert": (

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genbench.cli.protocols import list_papers, list_protocols, list_references
 from genbench.detectors.contract import DetectorStatus
+from genbench.detectors.published_preprocessing import PREPROCESSINGS
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
@@ -15,7 +17,6 @@ from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.labels import Labels
-from genbench.records.protocols import load_protocols
 from genbench.records.runs import day_of, runs_of
 from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, known_gpus
@@ -124,21 +125,6 @@ def weights_of_card(card: ModelCard) -> str:
     return source.kind if source.bundled or source.url else "bring your own"
 
 
-def list_protocols() -> Rows:
-    """Every protocol with its digest."""
-    return [
-        {
-            "protocol": protocol.name,
-            "digest": protocol.digest(),
-            "detector": protocol.detector,
-            "reference": protocol.reference or "--ref",
-            "samples": list(protocol.counts),
-            "metrics": list(protocol.metrics),
-        }
-        for protocol in load_protocols().values()
-    ]
-
-
 def list_detectors() -> Rows:
     """Every detector: whether it can be used now, and about how large a download it needs."""
     rows = []
@@ -149,6 +135,17 @@ def list_detectors() -> Rows:
             "layers": dict(status.layers), "MB": weight_megabytes(name), "about": status.summary,
         })  # fmt: skip
     return rows
+
+
+def list_preprocessings() -> Rows:
+    """Every way in which images come to a detector, and the code that defines it."""
+    return [
+        {
+            "preprocessing": item.name, "pixels": item.size, "crop": item.crop,
+            "resize": str(item.resize), "input": item.scaling, "source": item.source,
+        }
+        for item in PREPROCESSINGS.values()
+    ]  # fmt: skip
 
 
 def _lacking(status: DetectorStatus) -> str:
@@ -222,7 +219,10 @@ def _run(run: Sequence[Record], label: Labels) -> dict[str, str]:
 LISTS: dict[str, Callable[[], Rows]] = {
     "models": list_models,
     "protocols": list_protocols,
+    "papers": list_papers,
+    "references": list_references,
     "detectors": list_detectors,
+    "preprocessings": list_preprocessings,
 }
 LISTED = (*LISTS, "tables", "gpus", "runs")
 

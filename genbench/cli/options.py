@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from genbench.cli import completion
-from genbench.errors import UsageError, suggestion
 from genbench.records.run_names import run_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from genbench.models.opening import ResolvedModel
 
 RECORDS_DEFAULT = "$GENBENCH_RECORDS, else ~/.local/share/genbench/records.jsonl"
 
@@ -81,6 +75,13 @@ Seed = Annotated[
         help="Seed; sample i depends on (seed, i) alone.", metavar="N", rich_help_panel=MODEL
     ),
 ]
+Seeds = Annotated[
+    str,
+    typer.Option(
+        help="Several runs: 3 from --seed on, or seeds 0,5,7; with their mean and minimum.",
+        metavar="COUNT", rich_help_panel=MODEL, show_default="one run",
+    ),
+]  # fmt: skip
 Labels = Annotated[
     str,
     typer.Option(
@@ -147,6 +148,14 @@ ProtocolDetector = Annotated[
         show_default="the protocol's",
     ),
 ]  # fmt: skip
+Preprocessing = Annotated[
+    str,
+    typer.Option(
+        help="How images come to the detector (`genbench ls preprocessings`).", metavar="NAME",
+        rich_help_panel=MEASURE, autocompletion=completion.preprocessings,
+        show_default="the protocol's, else the detector's own",
+    ),
+]  # fmt: skip
 Protocol = Annotated[
     str,
     typer.Option(
@@ -158,8 +167,10 @@ Protocol = Annotated[
 Reference = Annotated[
     str,
     typer.Option(
-        help="Reference: images as --samples takes them, or an ADM reference file.",
-        metavar="IMAGES", rich_help_panel=IMAGES, show_default="the protocol's, where it has one",
+        help="Reference: images as --samples takes them, a file of statistics, or a published "
+        "file's name (`genbench ls references`).",
+        metavar="IMAGES", rich_help_panel=IMAGES, autocompletion=completion.references,
+        show_default="the protocol's, where it has one",
     ),
 ]  # fmt: skip
 Counts = Annotated[
@@ -172,8 +183,9 @@ Counts = Annotated[
 Metrics = Annotated[
     list[str] | None,
     typer.Option(
-        help="fid, sfid, is, kid, precision, recall, density or coverage; repeat it. Without "
-        "Inception features the first four are fd, sfd, cs and kd.",
+        help="fid, sfid, is, kid, precision, recall, density, coverage, fid_infinity, class_fid, "
+        "mind, cmmd, sw, vendi or class_vendi; repeat it. Without Inception features: fd, sfd, cs, "
+        "kd, fd_infinity, class_fd, md and gmmd.",
         metavar="METRIC", rich_help_panel=MEASURE, autocompletion=completion.metrics,
         show_default="all of the protocol's",
     ),
@@ -224,67 +236,3 @@ Records = Annotated[
         help="Record file to read; repeat it.", metavar="FILE", show_default=RECORDS_DEFAULT
     ),
 ]
-
-
-def free_options(ctx: typer.Context) -> dict[str, str]:
-    """The options this command does not know, by name without dashes; a bare one is "true".
-    Raises UsageError for any other word."""
-    return dict(option_pairs(ctx))
-
-
-def option_pairs(ctx: typer.Context) -> list[tuple[str, str]]:
-    """`free_options` as they were given, of which one may be given again."""
-    words, pairs = _words_and_pairs(ctx)
-    if words:
-        raise UsageError(f"{words[0]!r} is not expected here: options start with --")
-    return pairs
-
-
-def words_and_options(ctx: typer.Context) -> tuple[list[str], dict[str, str]]:
-    """What this command does not know: words that are no options, and `free_options`."""
-    words, pairs = _words_and_pairs(ctx)
-    return words, dict(pairs)
-
-
-def _words_and_pairs(ctx: typer.Context) -> tuple[list[str], list[tuple[str, str]]]:
-    loose: list[str] = []
-    given: list[tuple[str, str]] = []
-    words = list(ctx.args)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            loose.append(word)
-            continue
-        key, has_value, value = word[2:].partition("=")
-        if not has_value:
-            value = words.pop(0) if words and not words[0].startswith("--") else "true"
-        given.append((key, value))
-    return loose, given
-
-
-def resolved_model(
-    ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
-    labels: str, dtype: str, batch_size: int | None, block: int | None,
-) -> ResolvedModel:  # fmt: skip
-    """The model as the user named it, with the options it alone knows."""
-    from genbench.models.opening import ModelRequest, resolve
-
-    request = ModelRequest(
-        name=model, resolution=res, variant=variant, checkpoint=checkpoint,
-        options=free_options(ctx), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
-        block=block,
-    )  # fmt: skip
-    found = resolve(request, lenient=True)
-    refuse_unknown(ctx, [found])
-    return found
-
-
-def refuse_unknown(ctx: typer.Context, models: Sequence[ResolvedModel]) -> None:
-    """Raise UsageError for an option that neither the command nor any of these models has."""
-    names = [name for parameter in ctx.command.params for name in parameter.opts]
-    for model in models:
-        names += [f"--{name.replace('_', '-')}" for name in model.options]
-    for key in words_and_options(ctx)[1]:
-        if all(key in model.unknown for model in models):
-            spelled = f"--{key.replace('_', '-')}"
-            raise UsageError(f"there is no option {spelled}; {suggestion(spelled, names)}")

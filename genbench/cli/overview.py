@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -18,13 +17,12 @@ from genbench.detectors.registry import detector_module, detector_names, detecto
 from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.models.registry import adapter_entries, load_adapter_class
-from genbench.quality.references import PUBLISHED, reference_path
+from genbench.quality.known_references import KnownReference, find_reference, load_references
 from genbench.records.protocols import load_protocols
 from genbench.version import __version__
 
 Lines = list[tuple[str, ...]]
 _FLOAT32 = 4  # bytes a parameter
-_REFERENCE_MEGABYTES = (190, 2030)  # 10,000 images of 64 and of 256 pixels, and two covariances
 
 
 def look_around() -> list[tuple[str, Lines]]:
@@ -89,13 +87,8 @@ def _ready_measures(statuses: Sequence[DetectorStatus]) -> Iterator[tuple[str, s
 
 
 def _lacks(reference: str) -> bool:
-    if reference not in PUBLISHED:
-        return False
-    try:
-        reference_path(reference)
-    except GenbenchError:
-        return True
-    return False
+    known = find_reference(reference)
+    return known is not None and not known.here
 
 
 def _detectors(statuses: Sequence[DetectorStatus]) -> Iterator[tuple[str, ...]]:
@@ -122,11 +115,14 @@ def _detectors(statuses: Sequence[DetectorStatus]) -> Iterator[tuple[str, ...]]:
 
 
 def _references() -> Iterator[tuple[str, ...]]:
-    lacking = [name for name in PUBLISHED if _lacks(name)]
-    if lacking:
-        sizes = ", ".join(re.findall(r"imagenet(\d+)", " ".join(lacking)))
-        about = _range(_REFERENCE_MEGABYTES)
-        yield "references of ADM", about, f"ImageNet {sizes}, by hand: protocols adm-*"
+    """Published references that are not here, those of one format in one line."""
+    formats: dict[str, list[KnownReference]] = {}
+    for known in load_references().values():
+        if not known.here:
+            formats.setdefault(known.format, []).append(known)
+    for name, lacking in formats.items():
+        about = _range([known.megabytes for known in lacking])
+        yield f"references, {name} ({len(lacking)})", about, "by hand: genbench ls references"
 
 
 def _weights(models: dict[str, Sequence[ModelCard]]) -> Iterator[tuple[str, ...]]:

@@ -1,8 +1,7 @@
-"""`genbench fid`, `sample` and `ref`: images measured, drawn and written."""
+"""`genbench fid`: images measured."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +10,13 @@ import typer
 from genbench.cli import completion
 from genbench.cli.options import (
     IMAGES,
-    OUTPUT,
     Batch,
     Block,
     Cache,
     Checkpoint,
     Counts,
-    Crop,
-    Detector,
     Device,
     Dtype,
-    ImageSize,
     Interval,
     Json,
     Labels,
@@ -29,16 +24,19 @@ from genbench.cli.options import (
     Model,
     ModelOrImageSize,
     Name,
+    Preprocessing,
     Protocol,
     ProtocolCrop,
     ProtocolDetector,
     RecordFile,
     Reference,
-    Resolution,
     Reuse,
     Seed,
+    Seeds,
     Variant,
     Weights,
+)
+from genbench.cli.words import (
     refuse_unknown,
     resolved_model,
     words_and_options,
@@ -85,11 +83,13 @@ def fid(
     variant: Variant = "",
     checkpoint: Checkpoint = "",
     seed: Seed = 0,
+    seeds: Seeds = "",
     labels: Labels = "uniform",
     protocol: Protocol = "",
     n: Counts = None,
     metric: Metrics = None,
     detector: ProtocolDetector = "",
+    preprocessing: Preprocessing = "",
     detector_weights: Weights = None,
     ci: Interval = False,
     batch_size: Batch = None,
@@ -108,8 +108,15 @@ def fid(
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
     from genbench import api
-    from genbench.cli.console import show_results
+    from genbench.cli.console import show_results, stdout, told
+    from genbench.cli.seeds import named_seeds, of_seeds
+    from genbench.quality.battery import KEY, battery, in_words
+    from genbench.records.protocols import load_protocols
+    from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
+    from genbench.runtime.progress_bars import ProgressBars
+    from genbench.tables.seed_listing import list_seeds
+    from genbench.tables.terminal import print_listing
 
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
@@ -119,14 +126,30 @@ def fid(
         )
     else:
         refuse_unknown(ctx, [])
-    api.evaluate(
-        chosen or "", samples=samples, features=features, reference=ref,
-        reference_features=ref_features, training=train, protocol=protocol, counts=tuple(n or ()),
-        metrics=tuple(metric or ()), ci=ci, resolution=res, detector=detector,
-        detector_weights=detector_weights, crop=crop, device=device, cache=cache,
-        records=records or default_records(), reuse=reuse, run_name=name,
-        found=lambda measured: show_results(measured, as_json=json_lines),
-    )  # fmt: skip
+    drawn = of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen]
+    with joined_world() as world:  # once, for all runs
+        encoders = [detector]
+        if KEY in (metric or ()) and not (detector or features):
+            encoders = battery(ProgressBars(leads=world.leads))
+        runs = [
+            api.evaluate(
+                one or "", samples=samples, features=features, reference=ref,
+                reference_features=ref_features, training=train, protocol=protocol,
+                counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
+                detector=encoder, preprocessing=preprocessing,
+                detector_weights=detector_weights, crop=crop, device=device,
+                cache=cache, records=records or default_records(), reuse=reuse, run_name=name,
+                found=lambda measured: show_results(measured, as_json=json_lines),
+            )
+            for one in drawn for encoder in encoders
+        ]  # fmt: skip
+    if len(drawn) > 1 and all(runs) and not json_lines:
+        print_listing(stdout, list_seeds(runs))
+    if len(encoders) > 1 and all(runs) and not json_lines:
+        print(in_words(record for run in runs for record in run))
+    used = load_protocols().get(runs[0][0].protocol) if chosen and not seeds and runs[0] else None
+    if used and used.reported:
+        told(f"the paper prints the {used.reported} of {used.seeds} runs: --seeds {used.seeds}")
 
 
 def _image_sets(
@@ -158,101 +181,3 @@ def _image_sets(
             f"the reference is named twice, {others[0]} and --ref {ref}: leave one out"
         )
     return first, others[0] if others else ref
-
-
-def sample(
-    ctx: typer.Context,
-    model: Model,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help=".npz (ADM batch), .png (grid), or a folder.",
-            metavar="PATH",
-            rich_help_panel=OUTPUT,
-        ),
-    ],
-    n: Annotated[
-        int,
-        typer.Option("-n", help="Number of samples.", min=1, metavar="N", rich_help_panel=OUTPUT),
-    ],
-    res: Resolution = 0,
-    variant: Variant = "",
-    checkpoint: Checkpoint = "",
-    seed: Seed = 0,
-    labels: Labels = "uniform",
-    batch_size: Batch = None,
-    block: Block = None,
-    dtype: Dtype = "",
-    device: Device = "auto",
-    cache: Cache = None,
-) -> None:
-    """Draw samples and write them; a killed run resumes.
-
-    Options of the model itself are given the same way; `genbench sample --model NAME -h` shows
-    them.
-    """
-    from genbench.models.opening import open_model
-    from genbench.quality.samples import check_output, draw_samples, export_samples
-    from genbench.runtime.devices import device_of
-    from genbench.runtime.distributed import joined_world
-    from genbench.runtime.folders import cache_folder
-    from genbench.runtime.progress_bars import ProgressBars
-
-    chosen = resolved_model(
-        ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
-    )
-    check_output(out)
-    with joined_world() as world:
-        reporter = ProgressBars(leads=world.leads)
-        source = open_model(chosen, device_of(device, world))
-        where = cache or cache_folder()
-        folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
-        if world.leads:
-            export_samples(source, folder, n, out)
-            print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
-
-
-def ref(
-    images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Reference file to write (.npz).", metavar="FILE", rich_help_panel=OUTPUT
-        ),
-    ],
-    detector: Detector = "inception",
-    detector_weights: Weights = None,
-    res: ImageSize = 0,
-    crop: Crop = "none",
-    device: Device = "auto",
-    cache: Cache = None,
-) -> None:
-    """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it."""
-    from genbench.detectors.published_weights import fetch_weights
-    from genbench.detectors.registry import create_detector, detector_status
-    from genbench.images.opening import open_image_set
-    from genbench.quality.reference_files import export_reference
-    from genbench.runtime.devices import device_of
-    from genbench.runtime.distributed import joined_world
-    from genbench.runtime.files import refuse_input
-    from genbench.runtime.folders import cache_folder
-    from genbench.runtime.progress_bars import ProgressBars
-
-    if out.suffix.lower() != ".npz":
-        raise UsageError(f"--out {out}: a reference file ends in .npz: {out}.npz")
-    refuse_input(out, [Path(images)])
-    opened = open_image_set(images, crop=crop, resolution=res)
-    with joined_world() as world:
-        layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
-        reporter = ProgressBars(leads=world.leads)
-        if detector_weights is None:
-            fetch_weights(detector, reporter)
-        extractor = create_detector(
-            detector, layers=layers, weights=detector_weights, device=device_of(device, world)
-        )
-        export_reference(
-            opened, extractor, out, cache=cache or cache_folder(), world=world,
-            reporter=reporter,
-        )  # fmt: skip
-        if world.leads:
-            print(f"{len(opened)} images, {detector}: {out}", file=sys.stderr)

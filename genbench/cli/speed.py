@@ -20,6 +20,8 @@ from genbench.cli.options import (
     RecordFile,
     Seed,
     Variant,
+)
+from genbench.cli.words import (
     free_options,
     refuse_unknown,
 )

@@ -29,6 +29,8 @@ from genbench.cli.options import (
     Resolution,
     Variant,
     Weights,
+)
+from genbench.cli.words import (
     option_pairs,
     refuse_unknown,
 )

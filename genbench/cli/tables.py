@@ -12,7 +12,7 @@ from genbench.cli.options import OUTPUT, RECORDS, Cache, Json, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
-    from genbench.tables.build import Table
+    from genbench.tables.cells import Table
 
 
 def table(
@@ -48,15 +48,15 @@ def table(
     protocol: Annotated[
         str,
         typer.Option(
-            help="Of this protocol alone.",
-            metavar="NAME",
+            help="Of this protocol, or of several: A,B or all.",
+            metavar="NAMES",
             rich_help_panel=RECORDS,
             autocompletion=completion.protocols,
             show_default="that of most models",
         ),
     ] = "",
     format: Annotated[
-        Literal["terminal", "md", "latex", "csv", "html"] | None,
+        Literal["terminal", "md", "latex", "csv", "json", "html"] | None,
         typer.Option(
             help="What to print.",
             rich_help_panel=OUTPUT,
@@ -77,7 +77,7 @@ def table(
     out: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File to write (.md .tex .csv .html .txt) instead; repeat it.",
+            help="File to write (.md .tex .csv .json .html .txt) instead; repeat it.",
             metavar="FILE",
             rich_help_panel=OUTPUT,
         ),
@@ -87,7 +87,8 @@ def table(
 
     Specs of your own are found by name beside the record file and in ./tables. --from-records
     needs no spec: a row a model, checkpoint and setting on record, a column a metric; of the
-    protocol and count of most models, unless --protocol and -n choose others.
+    protocol and count of most models, unless --protocol and -n choose others. Several protocols
+    have columns of their own.
 
     --check exits 1 and lists every cell that is missing or differs from the paper by more than
     its uncertainty and the paper's rounding, and --out when the file is not what would be written.
@@ -158,7 +159,10 @@ def spec_folders(files: list[Path] | None) -> tuple[Path, ...]:
 def _format_of(path: Path) -> str:
     from genbench.errors import UsageError
 
-    formats = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".txt": "terminal"}
+    formats = {
+        ".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html",
+        ".txt": "terminal",
+    }  # fmt: skip
     if path.suffix not in formats:
         raise UsageError(
             f"--out {path}: end it in {', '.join(formats)}, or say which --format it takes"
@@ -180,15 +184,17 @@ def read_all(files: list[Path] | None) -> list[Record]:
 
 
 def _as_text(built: Table, format: str) -> str:
+    from genbench.tables.data_formats import table_to_csv, table_to_json
     from genbench.tables.html import table_to_html
     from genbench.tables.terminal import table_to_terminal
-    from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
+    from genbench.tables.text_formats import table_to_latex, table_to_markdown
 
     formats = {
         "terminal": table_to_terminal,
         "md": table_to_markdown,
         "latex": table_to_latex,
         "csv": table_to_csv,
+        "json": table_to_json,
         "html": table_to_html,
     }
     return formats[format](built)

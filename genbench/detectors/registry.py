@@ -13,8 +13,10 @@ from genbench.detectors.contract import (
     DetectorFactory,
     DetectorModule,
     DetectorStatus,
+    PreparingModule,
 )
-from genbench.errors import GenbenchError, UsageError
+from genbench.detectors.published_preprocessing import PREPROCESSINGS
+from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.runtime.entry_points import (
     Announced,
     announced,
@@ -74,17 +76,57 @@ def detector_status(name: str) -> DetectorStatus:
     )
 
 
+def preprocessings_of(name: str) -> tuple[str, ...]:
+    """The preprocessings that a detector takes by name, its own first; empty for one that always
+    does as it does. Raises UsageError for an unknown detector."""
+    module = detector_module(name)
+    return tuple(module.preprocessings(name)) if isinstance(module, PreparingModule) else ()
+
+
+def check_choices(name: str, *, preprocessing: str = "", logits_bias: bool = False) -> None:
+    """Raises UsageError, without building it, for what a detector cannot be asked: a preprocessing
+    that is unknown or that it does not take (with those it does), logits with a bias. At their
+    defaults both are everybody's."""
+    if preprocessing:
+        taken = preprocessings_of(name)
+        if preprocessing not in PREPROCESSINGS:
+            raise UsageError(
+                f"no preprocessing is named {preprocessing}; "
+                f"{suggestion(preprocessing, taken or PREPROCESSINGS)}"
+            )
+        if preprocessing not in taken:
+            others = f"only {', '.join(taken)}" if taken else "and none but its own: leave it out"
+            raise UsageError(
+                f"detector {name} does not take preprocessing {preprocessing}, {others}"
+            )
+    module = detector_module(name) if logits_bias else None
+    if module and not (isinstance(module, PreparingModule) and module.has_logits_bias(name)):
+        raise UsageError(
+            f"detector {name} gives no choice between logits with and without a bias: leave "
+            "logits_bias out of the protocol"
+        )
+
+
 def create_detector(
-    name: str, *, layers: Sequence[str], weights: Path | None = None, device: torch.device
+    name: str,
+    *,
+    layers: Sequence[str],
+    weights: Path | None = None,
+    device: torch.device,
+    preprocessing: str = "",
+    logits_bias: bool = False,
 ) -> Detector:
     """Build the detector `name` for `layers`; its calls check their input and their features.
 
     weights: a file to load instead of the published one (or a copy of it). Missing weights are
-    downloaded. Raises UsageError for an unknown name (with the nearest) and for a layer that the
-    detector lacks (with those it has), GenbenchError for weights that cannot be had or do not fit.
+    downloaded. preprocessing: how images come to its input, of `preprocessings_of(name)`; empty:
+    its own. logits_bias: the logits with the classifier's bias. Raises UsageError for an unknown
+    name (with the nearest), for a layer that the detector lacks (with those it has) and as
+    `check_choices`, GenbenchError for weights that cannot be had or do not fit.
     """
     from genbench.detectors.checked import CheckedDetector
 
+    check_choices(name, preprocessing=preprocessing, logits_bias=logits_bias)
     entry = find_announced(GROUP, name, _KIND)
     module = _module_of(entry)
     have = module.layers(name)
@@ -99,7 +141,13 @@ def create_detector(
             "metrics that need it, or choose another detector"
         )
     try:
-        built = module.create(name, layers=wanted, weights=weights, device=device)
+        if isinstance(module, PreparingModule):
+            built = module.create(
+                name, layers=wanted, weights=weights, device=device, preprocessing=preprocessing,
+                logits_bias=logits_bias,
+            )  # fmt: skip
+        else:
+            built = module.create(name, layers=wanted, weights=weights, device=device)
     except GenbenchError:
         raise
     except (Exception, SystemExit) as error:  # whatever a stranger's code raises

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.classical import CLASSICAL
+from genbench.metrics.distances import DISTANCES
 from genbench.metrics.memorisation import MEMORISATION
 from genbench.metrics.metric import Metric
 from genbench.metrics.neighbourhoods import NEIGHBOURHOODS
+from genbench.metrics.representative import REPRESENTATIVE
 
 METRICS: dict[str, Metric] = {
     metric.key: metric
-    for metric in (
-        *CLASSICAL,
-        *NEIGHBOURHOODS,
-        *MEMORISATION,
-    )
+    for metric in (*CLASSICAL, *DISTANCES, *NEIGHBOURHOODS, *MEMORISATION, REPRESENTATIVE)
 }
 
 
@@ -35,10 +33,15 @@ def metric_named(key: str) -> Metric:
 
 
 def short_title(metric: Metric, detector: str) -> str:
-    """What a table's heading calls it."""
-    return metric.short if detector == "inception" else metric.generic_short
+    """What a table's heading calls it: of DINOv2 features as papers do, FD-DINOv2 and KD-DINOv2."""
+    if metric.named_for(detector):
+        return metric.short
+    renamed = metric.generic_key != metric.key
+    if renamed and metric.layer == "pool" and detector.startswith("dinov2"):
+        return f"{metric.generic_short}-DINOv2"
+    return metric.generic_short
 
 
 def reported_key(metric: Metric, detector: str) -> str:
     """The name a figure is reported under: "fid" is reserved for Inception, else "fd"."""
-    return metric.key if detector == "inception" else metric.generic_key
+    return metric.key if metric.named_for(detector) else metric.generic_key

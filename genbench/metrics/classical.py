@@ -86,6 +86,8 @@ def _kernel(evidence: Evidence) -> Estimate:
         subsets=choices.kid_subsets,
         subset_size=choices.kid_subset_size,
         seed=choices.kid_seed,
+        first=choices.kid_first,
+        capped=choices.kid_capped,
         interval=evidence.interval,
     )
 
@@ -160,9 +162,9 @@ CLASSICAL: tuple[Metric, ...] = (
         source="Bińkowski et al. 2018, arXiv:1801.01401",
         settings=lambda choices: KernelSettings(
             subsets=choices.kid_subsets, subset_size=choices.kid_subset_size,
-            seed=choices.kid_seed,
+            seed=choices.kid_seed, first=choices.kid_first, capped=choices.kid_capped,
         ),
-        least=lambda choices: choices.kid_subset_size,
+        least=lambda choices: 2 if choices.kid_capped else choices.kid_subset_size,
         compute=_kernel,
     ),
     _neighbours("precision", "fraction", _IMPROVED, lambda choices: choices.pr_neighbours),

@@ -18,7 +18,7 @@ class Estimate:
 
     singular: whether the samples were too few for a covariance of full rank. exact: the figure by
     exact distances, where `value` imitates those of another evaluator. reference_bias: what the
-    finite reference adds to the value, about.
+    finite reference adds to the value, about. note: what a reader must know of the figure.
     """
 
     value: float
@@ -28,6 +28,7 @@ class Estimate:
     singular: bool = False
     exact: float | None = None
     reference_bias: float | None = None
+    note: str = ""
 
 
 def normal_interval(value: float, variance: float, held: str) -> Estimate:

@@ -11,16 +11,23 @@ from genbench.metrics.evidence import Evidence
 from genbench.metrics.settings import Choices, Layer, MetricSettings
 
 
+def inception_alone(detector: str) -> bool:
+    """Whether a detector is the one that FID and its kin are named for."""
+    return detector == "inception"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric; records name it `key` and tables `short` only when the detector is Inception.
+    """One metric; records name it `key` and tables `short` where it is `named_for` the detector,
+    which is Inception but for CMMD.
 
     layer: of the detector's outputs. compares: what it needs of the reference: nothing, the moments
     of its features (which a file may bring), or the features themselves. least: fewest samples and,
     where features are compared, references. settings: what a protocol chose for it. compute: its
     value; torch is imported no earlier, so that names come at once. few_samples: how it comes out
     where samples are few. training: whether it also needs features of the images that the model
-    learned from. labelled: whether it needs labels of samples and references.
+    learned from. labelled: whether it needs labels of the samples, and of the references where it
+    compares. named_for: whether a detector's features are those that `key` and `short` stand for.
     """
 
     key: str
@@ -41,6 +48,7 @@ class Metric:
     needs_shuffled: bool = False  # whether samples in the order of their classes spoil it
     training: bool = False
     labelled: bool = False
+    named_for: Callable[[str], bool] = inception_alone
 
     @property
     def needs_reference(self) -> bool:

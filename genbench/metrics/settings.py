@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Layer = Literal["pool", "spatial", "logits"]
+Side = Literal["samples", "reference"]
+Kernel = Literal["linear", "polynomial"]
 
 
 class Choices(Protocol):
@@ -33,11 +35,27 @@ class Choices(Protocol):
     def kid_subset_size(self) -> int: ...  # noqa: D102
     @property
     def kid_seed(self) -> int: ...  # noqa: D102
+    @property
+    def kid_first(self) -> Side: ...  # noqa: D102
+    @property
+    def kid_capped(self) -> bool: ...  # noqa: D102
+    @property
+    def fd_points(self) -> int: ...  # noqa: D102
+    @property
+    def fd_seed(self) -> int: ...  # noqa: D102
+    @property
+    def mind_directions(self) -> int: ...  # noqa: D102
+    @property
+    def mind_seed(self) -> int: ...  # noqa: D102
+    @property
+    def vendi_order(self) -> float: ...  # noqa: D102
+    @property
+    def vendi_kernel(self) -> Kernel: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetSettings:
-    """Of a Fréchet distance: the detector's layer."""
+    """Of a distance between moments, Fréchet's above all: the detector's layer."""
 
     kind: Literal["frechet"] = "frechet"
     layer: Layer
@@ -55,12 +73,51 @@ class ScoreSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSettings:
-    """Of a kernel distance: its random subsets."""
+    """Of a kernel distance: its random subsets. first: the side whose rows are drawn first. capped:
+    whether smaller sides make smaller subsets."""
 
     kind: Literal["kernel"] = "kernel"
     subsets: int
     subset_size: int
     seed: int
+    first: Side = "samples"
+    capped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtrapolationSettings:
+    """Of a distance at infinitely many samples: its random subsets."""
+
+    kind: Literal["extrapolation"] = "extrapolation"
+    points: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionSettings:
+    """Of a sliced distance: its random directions."""
+
+    kind: Literal["directions"] = "directions"
+    directions: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianSettings:
+    """Of a distance with a Gaussian kernel: the kernel's width and what the value is scaled by."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    sigma: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendiSettings:
+    """Of a Vendi score: the entropy's order and the kernel."""
+
+    kind: Literal["vendi"] = "vendi"
+    order: float
+    kernel: Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +162,15 @@ class LikelihoodSettings:
 
 
 MetricSettings = (
-    FrechetSettings | ScoreSettings | KernelSettings | NeighbourSettings
-    | NearestSettings | CellSettings | LikelihoodSettings
-)  # fmt: skip
+    FrechetSettings
+    | ScoreSettings
+    | KernelSettings
+    | ExtrapolationSettings
+    | DirectionSettings
+    | GaussianSettings
+    | VendiSettings
+    | NeighbourSettings
+    | NearestSettings
+    | CellSettings
+    | LikelihoodSettings
+)

@@ -20,6 +20,7 @@ from genbench.metrics.metric import Metric
 from genbench.models.opening import open_model
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
+from genbench.quality.feature_files import by_layer, read_features
 from genbench.quality.features import ArrayFeatures, FeatureSet, extract_features
 from genbench.quality.few_samples import MetricValue
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
@@ -42,7 +43,6 @@ from genbench.quality.request import (
 )
 from genbench.quality.reuse import figures_on_record
 from genbench.quality.source import SetSource, Source
-from genbench.quality.statistics_files import read_features
 from genbench.quality.strips import keep_strip
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
@@ -81,15 +81,18 @@ def evaluate(
         layers=wanted_layers(request, metrics),
         weights=request.detector_weights,
         device=device,
+        preprocessing=request.protocol.preprocessing,
+        logits_bias=request.protocol.logits_bias,
     )
-    opened = suited_to(opened, detector) if opened else None
+    if opened:
+        opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)
     for note in opened.notes if opened else ():
         reporter.note(note)
     labels = source.labels(0, max(counts))
     figures = _feasible(
         job, metrics, counts, opened, detector.layers,
         training=training.count if training else 0,
-        labelled=labels is not None and bool(opened and opened.labelled),
+        labelled=labels is not None, reference_labelled=opened is not None and opened.labelled,
     )  # fmt: skip
     kept = figures_on_record(
         request.known, samples_digest=source.digest(),
@@ -155,9 +158,7 @@ def _environment(job: Job, subject: Subject) -> Environment:
 
 
 def _feature_file(path: Path) -> ArrayFeatures:
-    arrays = read_features(path)
-    by_layer = {"pool" if key == "features" else key: value for key, value in arrays.items()}
-    return ArrayFeatures(path.name, file_sha256(path), by_layer)
+    return ArrayFeatures(path.name, file_sha256(path), by_layer(read_features(path)))
 
 
 def _open_source(job: Job) -> Source:
@@ -179,7 +180,9 @@ def _open_reference(job: Job, source: Source) -> OpenedReference:
         raise UsageError(
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
-    opened = open_reference(wanted, crop=protocol.crop, size=source.size)
+    opened = open_reference(
+        wanted, crop=protocol.crop, size=source.size, detector=protocol.detector
+    )
     refuse_statistics_of_others(opened, protocol.detector)
     # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
     return opened if wanted is named else replace(opened, name=protocol.reference)
@@ -198,7 +201,9 @@ def _reference(
         and not (metric.compares == "moments" and metric.layer in known)
     }
     features: FeatureSet | None = None
-    if opened.images is not None and needed:
+    if opened.features is not None:
+        features = ArrayFeatures(opened.name, opened.digest, opened.features)
+    elif opened.images is not None and needed:
         source = SetSource(opened.images)
         features = _extract(job, source, detector, sorted(needed), len(opened.images))
     labels = SetSource(opened.images).labels(0, opened.rows) if opened.images else None
@@ -252,10 +257,12 @@ def _extract(
 def _feasible(
     job: Job, metrics: Sequence[Metric], counts: Sequence[int], reference: Comparable | None,
     layers: Iterable[str], *, training: int = 0, labelled: bool = False,
+    reference_labelled: bool = False,
 ) -> list[Figure]:  # fmt: skip
     means = Means(
         choices=job.request.protocol, detector=job.detector, layers=frozenset(layers),
         reference=reference, training=training, labelled=labelled,
+        reference_labelled=reference_labelled,
     )  # fmt: skip
     return feasible(means, metrics, counts, job.reporter, named=bool(job.request.metrics))
 

@@ -38,7 +38,8 @@ class Means:
     layers: Set[str]
     reference: Comparable | None
     training: int = 0  # images the model learned from, as far as they were named
-    labelled: bool = False  # whether samples and references have labels
+    labelled: bool = False  # whether the samples have labels
+    reference_labelled: bool = False
 
     def why_not(self, metric: Metric, count: int) -> str:
         """Why a metric cannot be had at a sample count; empty when it can."""
@@ -53,12 +54,14 @@ class Means:
                 if self.training
                 else "it needs the images that the model learned from: pass --train IMAGES"
             )
+        if metric.labelled and not self.labelled:
+            return "it needs labels of the samples"
         if not metric.needs_reference:
             return ""
         if self.reference is None:
             return "it needs a reference: pass --ref"
-        if metric.labelled and not self.labelled:
-            return "it needs labels of the samples and of the reference"
+        if metric.labelled and not self.reference_labelled:
+            return f"it needs labels of the reference, and {self.reference.name} has none"
         return self._why_not_against(self.reference, metric, least)
 
     def _why_not_against(self, reference: Comparable, metric: Metric, least: int) -> str:

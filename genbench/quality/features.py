@@ -6,6 +6,7 @@ one filled up with black: batch size, rank, resuming and the sample count change
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
 
 EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
+DIGESTS = "digests"  # the layer that names each image: SHA-256, uint8 [n, 32]
 DETECTOR_BATCH = PART_ROWS  # so that a shard taken over half filled goes on with whole batches
 _FORMAT = 1  # changes when the meaning of a shard changes
 
@@ -141,7 +143,8 @@ def extract_features(
             if start == 0 and first is not None:
                 first(batch)
             features = _detect(detector, batch)
-            rows = {layer: features[layer].numpy() for layer in layers}
+            rows: dict[str, NDArray[Any]] = {layer: features[layer].numpy() for layer in layers}
+            rows[DIGESTS] = image_digests(batch)
             following = start + len(batch)
             if source.counts_evaluations:
                 rows[EVALUATIONS] = source.evaluations(start, following)
@@ -149,9 +152,17 @@ def extract_features(
             start = following
 
     label = f"{source.name} → {detector.name}"
-    kept = [*layers, EVALUATIONS] if source.counts_evaluations else layers
+    kept = [*layers, DIGESTS, *([EVALUATIONS] if source.counts_evaluations else [])]
     fill_shards(folder, kept, count, produce, label=label, world=world, reporter=reporter)
     return ShardFeatures(source.name, source.digest(), count, folder)
+
+
+def image_digests(images: Tensor) -> NDArray[np.uint8]:
+    """SHA-256 of each image uint8 [n, 3, H, W] as it goes to the detector: uint8 [n, 32]. Of its
+    bytes in the order channel, row, column; the shape is not in it."""
+    content = images.contiguous().cpu().numpy()
+    digests = [hashlib.sha256(image.tobytes()).digest() for image in content]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), 32).copy()
 
 
 def mean_evaluations(features: FeatureSet, count: int) -> tuple[float, float]:

@@ -46,10 +46,10 @@ def with_count_note(
         for way, names in keys.items() if names
     )  # fmt: skip
     singular = _counts(value.count for value in moved if value.estimate.singular)
+    reasons = [effects, f"the covariance is singular at {singular}" if singular else ""]
     note = (
-        f"{_counts(value.count for value in moved)} samples are few: {effects}"
-        + (f", the covariance is singular at {singular}" if singular else "")
-        + "; compare only with figures at the same count"
+        f"{_counts(value.count for value in moved)} samples are few: "
+        f"{', '.join(filter(None, reasons))}; compare only with figures at the same count"
     )
     return [
         replace(value, notes=(*value.notes, note)) if value in moved else value for value in values

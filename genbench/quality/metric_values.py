@@ -110,7 +110,8 @@ class MetricJob:
                 advance(0, f"{reported_key(metric, self.detector)} at {count:,} samples")
                 estimate = metric.compute(evidence[count])
                 settings = metric.settings(self.protocol)
-                values.append(MetricValue(metric, count, estimate, settings))
+                notes = (estimate.note,) if estimate.note else ()
+                values.append(MetricValue(metric, count, estimate, settings, notes))
                 advance(1)
         return with_count_note(values, self.detector, self.reference.rows if self.reference else 0)
 

@@ -1,8 +1,9 @@
-"""Reference files with images and statistics, written for others."""
+"""Reference files, with images and statistics or with statistics alone, written for others."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from genbench.detectors.contract import Detector
 from genbench.images.npz import stored_digest
@@ -21,12 +22,15 @@ def export_reference(
     detector: Detector,
     out: Path,
     *,
+    form: Literal["adm", "edm"] = "adm",
     cache: Path,
     world: World,
     reporter: Reporter,
 ) -> None:
-    """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s."""
-    layers = [layer for layer in detector.layers if layer != "logits"]
+    """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s; or
+    one as EDM's fid.py reads it, without images: mu, sigma. Each with genbench's own `meta`."""
+    wanted = ("pool", "spatial") if form == "adm" else ("pool",)
+    layers = [layer for layer in detector.layers if layer in wanted]
     features = extract_features(
         SetSource(images), detector, layers, len(images),
         root=cache / "features", world=world, reporter=reporter,
@@ -47,4 +51,4 @@ def export_reference(
         "images_digest": stored_digest(images),
         "genbench": __version__,
     }
-    write_reference(out, images, statistics, meta)
+    write_reference(out, images if form == "adm" else None, statistics, meta)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from genbench.detectors.published_weights import detector_weight
-from genbench.detectors.registry import detector_status
+from genbench.detectors.registry import check_choices, detector_status
 from genbench.errors import UsageError
 from genbench.images.sets import ImageSet
 from genbench.metrics.metric import Metric
@@ -70,7 +70,8 @@ class Job:
 
 
 def check_words(request: QualityRequest) -> None:
-    """Raises UsageError for words that contradict each other."""
+    """Raises UsageError for words that contradict each other, and for a preprocessing that the
+    detector does not take."""
     given = [request.samples != "", request.model is not None, request.features is not None]
     if sum(given) != 1:
         raise UsageError("name the samples by exactly one of --samples, --model and --features")
@@ -78,6 +79,12 @@ def check_words(request: QualityRequest) -> None:
         raise UsageError("--ref-features goes with --features; images are compared with --ref")
     if request.features is not None and request.reference != "":
         raise UsageError("--ref holds images; compare --features with --ref-features")
+    if request.features is None:
+        protocol = request.protocol
+        check_choices(
+            protocol.detector, preprocessing=protocol.preprocessing,
+            logits_bias=protocol.logits_bias,
+        )  # fmt: skip
 
 
 def wanted_layers(request: QualityRequest, metrics: Sequence[Metric]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reference statistics and feature files: small arrays of .npz files, checked."""
+"""Reference statistics: mean and covariance of .npz files, checked."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from genbench.runtime.validated import validated_json
 
 _STATISTICS = ("mu", "sigma", "mu_s", "sigma_s")
 _LARGEST = 1 << 30  # bytes of one array of statistics: far more than any detector's
+_ASYMMETRY = 1e-4  # of the largest entry: far more than float32 rounds
+_INDEFINITE = 1e-6  # of the Frobenius norm: rounding of float32 gives a tenth of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ class Meta:
 class ReferenceStatistics:
     """Mean and covariance of a reference, as float64; `_s` of the spatial features, if known.
 
-    meta: None in files of others, such as ADM's, which do not say what made them.
+    meta: None in files of others, such as ADM's, which do not say what made them. detector: what
+    the format of such a file, or its publisher, says of that; empty: nothing. images: behind the
+    statistics, where such a file tells.
     """
 
     mu: NDArray[np.float64]  # [D]
@@ -45,11 +49,13 @@ class ReferenceStatistics:
     mu_s: NDArray[np.float64] | None
     sigma_s: NDArray[np.float64] | None
     meta: Meta | None
+    detector: str = ""
+    images: int | None = None
 
     @property
     def count(self) -> int | None:
         """Images behind the statistics, where known."""
-        return self.meta.count if self.meta else None
+        return self.meta.count if self.meta else self.images
 
     @property
     def widths(self) -> dict[str, int]:
@@ -58,12 +64,17 @@ class ReferenceStatistics:
         return {"pool": len(self.mu), **spatial}
 
 
-def _pair(
-    path: Path, arrays: dict[str, NDArray[Any]], suffix: str
+def checked_pair(
+    path: Path, mu: NDArray[Any], sigma: NDArray[Any], suffix: str = ""
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """mu and sigma of a file as float64, their shapes and values checked."""
-    mu = np.asarray(arrays["mu" + suffix], np.float64)
-    sigma = np.asarray(arrays["sigma" + suffix], np.float64)
+    """mu [D] and sigma [D, D] of a file as float64.
+
+    Raises GenbenchError for shapes that do not belong together, NaN or infinity, and a sigma that
+    is no covariance: not symmetric, or with eigenvalues clearly below 0. One Cholesky factorisation
+    tells the latter in a fraction of the time that eigenvalues take.
+    """
+    coarse = 4 * np.finfo(sigma.dtype).eps if sigma.dtype.kind == "f" else 0.0
+    mu, sigma = np.asarray(mu, np.float64), np.asarray(sigma, np.float64)
     if mu.ndim != 1 or sigma.shape != (mu.shape[0],) * 2:
         raise GenbenchError(
             f"{path}: mu{suffix} {mu.shape} and sigma{suffix} {sigma.shape} do not belong "
@@ -71,51 +82,64 @@ def _pair(
         )
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise GenbenchError(f"{path}: mu{suffix} or sigma{suffix} holds NaN: write the file again")
+    largest = float(np.abs(sigma).max(initial=0))
+    if float(np.abs(sigma - sigma.T).max(initial=0)) > _ASYMMETRY * largest:
+        raise GenbenchError(
+            f"{path}: sigma{suffix} is not symmetric, so it is no covariance: write the file again"
+        )
+    lifted = sigma / (largest or 1.0)  # so that no square overflows
+    lifted[np.diag_indices_from(lifted)] += max(_INDEFINITE, coarse) * np.linalg.norm(lifted) or 1.0
+    try:
+        np.linalg.cholesky(lifted)
+    except np.linalg.LinAlgError:
+        raise GenbenchError(
+            f"{path}: sigma{suffix} has eigenvalues below 0, so it is no covariance: write the "
+            "file again"
+        ) from None
     return mu, sigma
 
 
-def npz_holds_images(path: Path) -> bool:
-    """Whether the file has an `arr_0`."""
-    with opened_npz(path) as archive:
-        return "arr_0.npy" in archive.namelist()
-
-
 def read_reference_statistics(path: Path) -> ReferenceStatistics | None:
-    """Statistics of an ADM reference file; None when it has no `mu`.
+    """Statistics of an .npz file; None when it has no `mu`.
 
-    Reads `mu` [D], `sigma` [D, D] and, where there, `mu_s`, `sigma_s` (real numbers), and the
-    `meta` of `genbench ref`; anybody else's is nothing to it. Raises GenbenchError for a wrong type
-    or shape, or NaN.
+    Reads `mu` [D] and `sigma` [D, D], real numbers, as EDM, clean-fid, pytorch-fid, StudioGAN and
+    torch-fidelity's forks write them (float64, or float32 of clean-fid's mu, which is widened), and
+    what ADM's files have beside: `mu_s`, `sigma_s`; and the `meta` of `genbench ref`; anybody
+    else's is nothing to it. Raises GenbenchError as `checked_pair`, and for a wrong type.
     """
     with opened_npz(path) as archive:
         held = archive.namelist()
         if "mu.npy" not in held:
             return None
         arrays = {
-            name: _array(path, archive, name, "fiu", _LARGEST)
+            name: array_of(path, archive, name, "fiu", _LARGEST)
             for name in _STATISTICS
             if name + ".npy" in held
         }
         meta = _meta(path, archive) if "meta.npy" in held else None
     if "sigma" not in arrays or ("mu_s" in arrays) != ("sigma_s" in arrays):
         raise GenbenchError(f"{path} has a mu without its sigma: write the file again")
-    mu, sigma = _pair(path, arrays, "")
-    mu_s, sigma_s = _pair(path, arrays, "_s") if "mu_s" in arrays else (None, None)
+    mu, sigma = checked_pair(path, arrays["mu"], arrays["sigma"])
+    mu_s = sigma_s = None
+    if "mu_s" in arrays:
+        mu_s, sigma_s = checked_pair(path, arrays["mu_s"], arrays["sigma_s"], "_s")
     return ReferenceStatistics(mu, sigma, mu_s, sigma_s, meta)
 
 
 def _meta(path: Path, archive: zipfile.ZipFile) -> Meta | None:
     """genbench's own account of the statistics; None for what anybody else calls `meta`."""
     try:
-        text = _array(path, archive, "meta", "U", 1 << 20)
+        text = array_of(path, archive, "meta", "U", 1 << 20)
         return validated_json(str(text), Meta, name=path)
     except GenbenchError:
         return None
 
 
-def _array(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> NDArray[Any]:
-    """An array of an archive, of a dtype of `kinds` ("f", "fiu", "U") and of `most` bytes at most.
-    Raises GenbenchError for another, before memory is taken for it."""
+def array_of(
+    path: Path, archive: zipfile.ZipFile, name: str, kinds: str, most: int
+) -> NDArray[Any]:
+    """An array [*any shape] of an archive, of a dtype of `kinds` ("f", "fiu", "U") and of `most`
+    bytes at most. Raises GenbenchError for another, before memory is taken for it."""
     header = array_header(path, archive, name)  # refuses objects
     if header is None or header.dtype.kind not in kinds:
         held = "nothing" if header is None else f"{header.dtype}"
@@ -127,29 +151,3 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, most: in
             "write the file again"
         )
     return read_array(archive, name, header)
-
-
-def read_features(path: Path) -> dict[str, NDArray[Any]]:
-    """A feature file: `features` [N, D] and, where there, `spatial` and `logits` [N, …].
-
-    Returns the arrays that are there, float32 or float64. Raises GenbenchError for anything else.
-    """
-    with opened_npz(path) as archive:
-        arrays = {
-            name: _array(path, archive, name, "f", 1 << 40)
-            for name in ("features", "spatial", "logits")
-            if name + ".npy" in archive.namelist()
-        }
-    if "features" not in arrays:
-        raise GenbenchError(f"{path} has no `features` array: save one, float [N, D]")
-    count = len(arrays["features"])
-    for name, array in arrays.items():
-        if array.ndim != 2 or array.dtype.kind != "f" or len(array) != count or count == 0:
-            raise GenbenchError(
-                f"{path}: {name} must be float [N, D] with the N of `features` ({count}), not "
-                f"{array.dtype} {list(array.shape)}: correct it"
-            )
-        if not np.isfinite(array).all():
-            row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-            raise GenbenchError(f"{path}: {name} holds NaN or infinity, first in row {row}")
-    return arrays

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from genbench.records.kinds import QualityRecord, Record
 
 # Of a detector's identity: what moves features by rounding alone.
-ROUNDING = frozenset({"device", "torch", "torch-fidelity", "efficientnet-lite-pytorch"})
+ROUNDING = frozenset(
+    {"device", "torch", "torch-fidelity", "efficientnet-lite-pytorch", "timm", "pillow"}
+)
 
 
 def other_detector(one: Mapping[str, str], other: Mapping[str, str]) -> str:

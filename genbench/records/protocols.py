@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import metric_named
+from genbench.metrics.settings import Kernel, Side
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.folders import tables_folder
 from genbench.runtime.validated import read_toml, validated
@@ -18,7 +19,10 @@ Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 
 
-_DESCRIPTIVE = {"title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks"}
+_DESCRIPTIVE = {
+    "title", "source", "counts", "name", "metrics", "rounding", "papers", "remarks", "seeds",
+    "reported", "resize", "network", "labels",
+}  # fmt: skip
 # The choices of the first protocols, which their digests hold at any value. Add nothing here.
 _ALWAYS = {
     "detector", "reference", "resolution", "crop", "pr_neighbours", "pr_half", "dc_neighbours",
@@ -47,14 +51,28 @@ class EvalProtocol:
     kid_subsets: Count = 100
     kid_subset_size: Annotated[int, Ge(2)] = 1000
     kid_seed: int = 2020
+    kid_first: Side = "samples"  # whose rows are drawn first
+    kid_capped: bool = False  # smaller sides make smaller subsets
+    fd_points: Annotated[int, Ge(2)] = 15  # of the line that FD-infinity is read from
+    fd_seed: int = 0
+    mind_directions: Count = 1000
+    mind_seed: int = 2020
+    vendi_order: Annotated[float, Gt(0)] = 1.0
+    vendi_kernel: Kernel = "linear"
     weights: str = ""  # SHA-256 of a detector's weights that the user brings; empty: its own
     preprocessing: str = ""  # how images come to the detector's input; empty: the detector's own
     logits_bias: bool = False  # Inception Score of logits with the classifier's bias
     neighbours_strict: bool = False  # `<` at the rim of every ball, as the prdc package
     neighbour_rows: Whole = 0  # rows of each side drawn for nearest neighbours; 0: all
-    rounding: str = ""  # of samples to uint8, as the official code does it
-    papers: tuple[str, ...] = ()  # whose numbers it gives
+    resize: str = ""  # how images come to the detector's input, in words
+    network: str = ""  # which weights and code the official figures are of, and genbench's
+    labels: str = ""  # of the samples, as the official code draws them
+    # of samples to uint8, as the official code does it (genbench.images.rounding)
+    rounding: Literal["", "truncate", "nearest", "floor256"] = ""
+    papers: tuple[str, ...] = ()  # whose numbers it gives, "NAME (arXiv:…): which figures"
     remarks: tuple[str, ...] = ()  # what the official code does that its paper does not say
+    seeds: Count = 1  # runs of other seeds that a published number is of
+    reported: Literal["", "minimum", "mean"] = ""  # which of them its papers print
     source: str = ""  # paper or code that defines it
 
     def __post_init__(self) -> None:
@@ -108,14 +126,16 @@ def choose_protocol(
     model_resolution: int = 0,
     referenced: bool = False,
     detector: str = "",
+    preprocessing: str = "",
     crop: str = "",
     resolution: int = 0,
 ) -> EvalProtocol:
     """The protocol the user named, or the usual one, with the user's changes.
 
     Without a name: the one made for the model's resolution (bundled at 32 pixels, ADM's at ImageNet
-    sizes), unless the user names a reference (`referenced`); otherwise "standard". A change shows
-    in the digest, and in a star behind the name.
+    sizes), unless the user names a reference (`referenced`); otherwise "standard". With another
+    detector than the protocol's, what it says of that one's input and logits is left aside. A
+    change shows in the digest, and in a star behind the name.
     """
     if name:
         protocol = find_protocol(name)
@@ -123,9 +143,12 @@ def choose_protocol(
         protocols = load_protocols()
         fitting = [item for item in protocols.values() if item.resolution == model_resolution != 0]
         protocol = fitting[0] if fitting and not referenced else protocols["standard"]
+    another = detector not in ("", protocol.detector)
     changed = replace(
         protocol,
         detector=detector or protocol.detector,
+        preprocessing=preprocessing or ("" if another else protocol.preprocessing),
+        logits_bias=protocol.logits_bias and not another,
         crop=crop or protocol.crop,
         resolution=protocol.resolution or (0 if model_resolution else resolution),
     )

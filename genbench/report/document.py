@@ -16,7 +16,7 @@ from genbench.report.looks import Look, Looks, quality_subjects
 from genbench.report.provenance import FIGURE_HEADER, Cards
 from genbench.report.samples import Picture, pairs_of, picture_of, strip_of
 from genbench.report.svg import inline_svg
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.html import table_to_body
 from genbench.tables.html_page import stylesheet
 from genbench.tables.ranking import TIED, TIED_MARK

@@ -53,7 +53,7 @@ def also_saved(path: Path, kind: Literal["png", "pdf"]) -> Iterator[None]:
 
 def draw_speed(plot: SpeedPlot) -> str:
     """Fréchet distance over images a second, both logarithmic, with the Pareto front in steps."""
-    with _figure() as (axes, save):
+    with figure() as (axes, save):
         for point in plot.points:
             _points(
                 axes, point.look, [point.speed.value], [point.quality.value],
@@ -110,7 +110,7 @@ def _steps(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
 
 def draw_counts(curves: Sequence[CountCurve]) -> str:
     """Fréchet distance over the sample count with the fitted 1/n line and its limit."""
-    with _figure() as (axes, save):
+    with figure() as (axes, save):
         names = "/".join(sorted({curve.metric.upper() for curve in curves}))
         for curve in curves:
             _points(axes, curve.look, curve.counts, curve.values, up=curve.intervals)
@@ -134,7 +134,7 @@ def draw_counts(curves: Sequence[CountCurve]) -> str:
 
 def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
     """Precision over recall, a line a model, each point at one setting of its option."""
-    with _figure() as (axes, save):
+    with figure() as (axes, save):
         for curve in curves:
             axes.plot(curve.recall, curve.precision, color=curve.look.colour, linewidth=1)
             _points(
@@ -167,7 +167,7 @@ def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
 
 def draw_evaluations(plot: EvaluationPlot) -> str:
     """Fréchet distance over network evaluations, both logarithmic, a line a model."""
-    with _figure() as (axes, save):
+    with figure() as (axes, save):
         ends = []
         for model in dict.fromkeys(point.model for point in plot.points):
             points = [point for point in plot.points if point.model == model]
@@ -190,7 +190,7 @@ def draw_evaluations(plot: EvaluationPlot) -> str:
 
 def draw_batches(curves: Sequence[BatchCurve]) -> str:
     """Images a second over the batch size, both logarithmic."""
-    with _figure() as (axes, save):
+    with figure() as (axes, save):
         several = len({curve.device for curve in curves}) > 1
         ends = []
         for curve in curves:
@@ -252,13 +252,14 @@ def _logarithmic(axes: Axes, which: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-class _Saver:
+class Saver:
     """Turns the open figure into SVG text with a title and a description."""
 
     def __init__(self, figure: Any) -> None:
         self._figure = figure
 
     def __call__(self, title: str, description: str) -> str:
+        """The SVG text, labelled for screen readers."""
         out = io.StringIO()
         if also := _ALSO.get():
             path, kind = also
@@ -270,7 +271,9 @@ class _Saver:
 
 
 @contextmanager
-def _figure() -> Iterator[tuple[Axes, _Saver]]:
+def figure(size: tuple[float, float] = (4.4, 3.4)) -> Iterator[tuple[Axes, Saver]]:
+    """Axes in genbench's style, `size` in inches, and what makes SVG text of them. Raises
+    GenbenchError without matplotlib."""
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -278,6 +281,6 @@ def _figure() -> Iterator[tuple[Axes, _Saver]]:
     except ImportError as error:
         raise GenbenchError("figures need matplotlib: pip install 'genbench[report]'") from error
     with rc_context(_STYLE):
-        figure = Figure(figsize=(4.4, 3.4), dpi=72)
-        FigureCanvasSVG(figure)
-        yield figure.add_subplot(), _Saver(figure)
+        drawn = Figure(figsize=size, dpi=72)
+        FigureCanvasSVG(drawn)
+        yield drawn.add_subplot(), Saver(drawn)

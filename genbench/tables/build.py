@@ -4,91 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import metric_named, short_title
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol
+from genbench.tables.basis import measured_basis, published_basis
+from genbench.tables.best import with_best
+from genbench.tables.cells import Cell, Table, TableRow
+from genbench.tables.columns import Column
+from genbench.tables.conditions import record_value
+from genbench.tables.measured import MeasuredSelector
 from genbench.tables.open_settings import settings_note
 from genbench.tables.published import QUALITY, PublishedValue, find_published
-from genbench.tables.ranking import Standing, standings
-from genbench.tables.specs import Column, MeasuredSelector, Row, TableSpec, record_value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One cell: what the paper prints, what was measured here, and what would fill the gap."""
-
-    published: PublishedValue | None = None
-    measured: Record | None = None
-    value: float | None = None  # the measured number
-    command: str = ""  # makes the missing record; empty: measured, or nothing can
-    best_published: bool = False
-    standing: Standing = ""  # of the measured value in its group
-
-    @property
-    def difference(self) -> float | None:
-        """Measured minus published; None unless both are numbers."""
-        if self.value is None or self.published is None or self.published.number is None:
-            return None
-        return self.value - self.published.number
-
-    @property
-    def spread(self) -> float:
-        """Half the width of the measured interval; 0 where none was computed."""
-        low, high = self.bounds
-        return 0.0 if low is None or high is None else (high - low) / 2
-
-    @property
-    def bounds(self) -> tuple[float | None, float | None]:
-        """The measured interval, of the record's value only."""
-        if self.measured is None or self.value != self.measured.value:
-            return None, None
-        return self.measured.low, self.measured.high
-
-    @property
-    def differs(self) -> bool:
-        """Whether the published value, unrounded, may not lie within the measured interval."""
-        if self.difference is None or self.published is None:
-            return False
-        return abs(self.difference) > self.spread + self.published.rounding
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableRow:
-    """A row of cells, one a column."""
-
-    label: str
-    group: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table with its values; the columns' titles already name the detector's metric."""
-
-    name: str
-    title: str
-    notes: tuple[str, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[TableRow, ...]
-
-    def faults(self) -> list[str]:
-        """One line a cell that is missing or differs from the paper by more than uncertainty."""
-        lines = []
-        for row in self.rows:
-            place = f"{row.group}: {row.label}" if row.group else row.label
-            for column, cell in zip(self.columns, row.cells, strict=True):
-                if cell.command:
-                    lines.append(f"missing: {place}, {column.title}: {cell.command}")
-                elif cell.differs and cell.published is not None:
-                    lines.append(
-                        f"differs: {place}, {column.title}: measured {cell.value:.6g} "
-                        f"± {cell.spread:.2g}, published {cell.published.value}"
-                    )
-        return lines
+from genbench.tables.several_seeds import mean_record, of_several_seeds
+from genbench.tables.specs import Row, TableSpec
 
 
 def build_table(
@@ -137,7 +69,7 @@ def _comparable(
     selected = [
         (row.measured, column)
         for row in spec.rows if row.measured
-        for column in spec.columns if column.measured and column.quality
+        for column in spec.columns if _protocol(row.measured, column, protocols)
     ]  # fmt: skip
     leads: dict[tuple[str, bool], QualityRecord] = {}
     kept: list[Record] = []
@@ -167,24 +99,69 @@ def _cell(
     latest: Sequence[Record],
     protocols: Mapping[str, EvalProtocol],
 ) -> Cell:
-    printed = find_published(published, row.published, column.published)
+    cell = _published_cell(row, column, published, protocols)
     wanted = row.measured
     if wanted is None or not column.measured:
-        return Cell(published=printed)
+        return cell
+    protocol = _protocol(wanted, column, protocols)
+    if column.quality and protocol is None:  # the row's protocols leave this column out
+        return cell
+    if protocol and column.value == "value":
+        cell = replace(cell, measured_under=measured_basis(protocol))
     fitting = _fitting(wanted, column, latest, protocols)
     if wanted.sweep:
         fitting = _at_best(wanted, fitting, latest, protocols)
+    if row.runs > 1 and column.quality and column.value == "value":
+        return _of_runs(cell, row, column, fitting)
     for record in fitting:
         value = record_value(record, column.value)
         if isinstance(value, int | float):
             told = replace(record, notes=(*record.notes, *settings_note(wanted, fitting)))
-            return Cell(published=printed, measured=told, value=value * column.scale)
+            return replace(cell, measured=told, value=value * column.scale)
         if value is not None:
             raise GenbenchError(
                 f"value = {column.value!r} of column {column.metric} is no number in a record: "
                 "correct the spec"
             )
-    return Cell(published=printed, command=wanted.command(column))
+    return replace(cell, command=wanted.command(column, row.runs))
+
+
+def _published_cell(
+    row: Row,
+    column: Column,
+    published: Sequence[PublishedValue],
+    protocols: Mapping[str, EvalProtocol],
+) -> Cell:
+    """The cell with what the paper prints, and what that rests on."""
+    printed = find_published(published, row.published, column.published)
+    if printed is None or column.quality is None or column.value != "value":
+        return Cell(published=printed)
+    several = row.reported == "mean" or row.reports_minimum(column)
+    return Cell(
+        published=printed,
+        published_under=published_basis(row.stated_protocol(column), protocols),
+        statistic=f"the {row.reported} of {row.runs} runs" if several else "",
+    )
+
+
+def _of_runs(cell: Cell, row: Row, column: Column, fitting: Sequence[Record]) -> Cell:
+    """The cell with the mean of the row's runs that are on record; a command where some are not."""
+    assert row.measured is not None
+    command = row.measured.command(column, row.runs)
+    runs = of_several_seeds(fitting, row.runs)
+    if not runs:
+        return replace(cell, command=command)
+    record = mean_record(runs) if len(runs) > 1 else runs[0]
+    if len(runs) < row.runs:
+        note = f"{len(runs)} of the {row.runs} runs that the row asks for"
+        record = replace(record, notes=(*record.notes, note))
+    record = replace(record, notes=(*record.notes, *settings_note(row.measured, fitting)))
+    least = min(run.value for run in runs) * column.scale
+    return replace(
+        cell, measured=record, value=record.value * column.scale, runs=len(runs),
+        minimum=least if len(runs) > 1 and row.reports_minimum(column) else None,
+        command=command if len(runs) < row.runs else "",
+    )  # fmt: skip
 
 
 def _fitting(
@@ -218,54 +195,32 @@ def _at_best(
 def _protocol(
     wanted: MeasuredSelector, column: Column, protocols: Mapping[str, EvalProtocol]
 ) -> EvalProtocol | None:
-    return None if column.quality is None else protocols[wanted.protocol]
-
-
-def with_best(
-    rows: Sequence[TableRow], position: int, column: Column, *, higher: bool
-) -> Iterator[TableRow]:
-    """The rows with each group's best published value of a column marked, and how the measured
-    ones stand. position: the column's."""
-    standing: list[Standing] = [""] * len(rows)
-    if column.value == "value":  # what stands beside it, such as a share, has no interval
-        for group in dict.fromkeys(row.group for row in rows):
-            own = [row.cells[position].measured if row.group == group else None for row in rows]
-            found = standings(own, higher=higher)
-            standing = [new or old for new, old in zip(found, standing, strict=True)]
-    for row, stands in zip(rows, standing, strict=True):
-        cell = row.cells[position]
-        peers = [peer.cells[position] for peer in rows if peer.group == row.group]
-        printed = [number for peer in peers if (number := _number(peer)) is not None]
-        best = (max if higher else min)(printed, default=None)
-        leads = len(printed) > 1 and _number(cell) == best
-        marked = replace(cell, best_published=leads, standing=stands)
-        cells = (*row.cells[:position], marked, *row.cells[position + 1 :])
-        yield replace(row, cells=cells)
-
-
-def _number(cell: Cell) -> float | None:
-    return None if cell.published is None else cell.published.number
+    """What a row measures a column under; None for speeds, and where the row leaves it out."""
+    name = wanted.protocol_of(column)
+    return protocols[name] if column.quality and name else None
 
 
 def _titled(column: Column, spec: TableSpec, protocols: Mapping[str, EvalProtocol]) -> Column:
     if column.title or column.quality is None:
         return replace(column, title=column.title or column.metric)
-    detectors = {
-        protocols[row.measured.protocol].detector
-        for row in spec.rows
-        if row.measured and row.measured.protocol in protocols
+    used = (_protocol(row.measured, column, protocols) for row in spec.rows if row.measured)
+    stated = (protocols.get(row.stated_protocol(column)) for row in spec.rows)
+    detectors = {protocol.detector for protocol in used if protocol} or {
+        protocol.detector for protocol in stated if protocol
     }
-    names = {short_title(column.quality, detector) for detector in detectors or {"inception"}}
+    named = "inception" if column.metric == column.quality.key else ""
+    names = {short_title(column.quality, detector) for detector in detectors or {named}}
     return replace(column, title="/".join(sorted(names)))
 
 
 def _protocol_notes(spec: TableSpec, protocols: Mapping[str, EvalProtocol]) -> Iterator[str]:
     """What every measured figure of the table was measured under."""
     used = dict.fromkeys(
-        (row.measured.protocol, row.measured.samples)
-        for row in spec.rows
-        if row.measured and row.measured.protocol in protocols
-    )
+        (protocol.name, row.measured.samples)
+        for row in spec.rows if row.measured
+        for column in spec.columns
+        if column.measured and (protocol := _protocol(row.measured, column, protocols))
+    )  # fmt: skip
     for name, samples in used:
         protocol = protocols[name]
         reference = protocol.reference or "the images --ref names"

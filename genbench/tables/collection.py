@@ -8,7 +8,8 @@ from pathlib import Path
 from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
 from genbench.runtime.folders import tables_folder
-from genbench.tables.build import Table, build_table
+from genbench.tables.build import build_table
+from genbench.tables.cells import Table
 from genbench.tables.published import load_published
 from genbench.tables.spec_files import spec_paths
 from genbench.tables.specs import at_count, read_spec

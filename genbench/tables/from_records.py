@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import METRICS, find_metric, short_title
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.labels import Labels, facts_of, sampler_options
-from genbench.tables.build import Cell, Table, TableRow, with_best
-from genbench.tables.specs import Column
+from genbench.tables.best import with_best
+from genbench.tables.cells import Cell, Table, TableRow
+from genbench.tables.columns import Column
+from genbench.tables.conditions import admitted
+from genbench.tables.record_choice import figures_by_protocol, leads_of
+from genbench.tables.record_commands import command_for
 
 THROUGHPUT, NFE = "throughput", "nfe"
 _TITLES = {THROUGHPUT: "images/s", NFE: "NFE"}
 _DIGITS = {"fid": 2, "sfid": 2, "is": 2, "kid": 4, THROUGHPUT: 1, NFE: 0}
 _SHARES = 3  # digits of precision, recall, density and coverage
+_Figures = Sequence[QualityRecord]  # of one protocol, reference and sample count, oldest first
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordsTable:
     """Which records to show, and how. rows: what tells rows apart ("checkpoint", "options", an
     option's name); None: everything. columns: metrics; None: all on record. samples, protocol: 0
-    and "": those with most models.
+    and "": those with most models; several protocols have commas between them, and "all" is all.
     """
 
     rows: tuple[str, ...] | None = None
@@ -36,8 +40,9 @@ class RecordsTable:
 
 
 def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
-    """One table of figures that compare: of one protocol, reference and sample count. Of several
-    records of one row and column the latest counts; what is left out is told in a note.
+    """One table of figures that compare: of one protocol, reference and sample count, or of several
+    protocols in columns of their own. Of several records of one row and column the latest counts;
+    what is left out is told in a note.
 
     Raises UsageError, with what there is, for a choice that leaves nothing.
     """
@@ -46,7 +51,8 @@ def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
     quality = [record for record in records if isinstance(record, QualityRecord)]
     speeds = [record for record in records if isinstance(record, SpeedRecord)]
     speeds = [speed for speed in speeds if speed.tier == "measured" and speed.training is None]
-    chosen = _chosen(quality, wanted)
+    groups = figures_by_protocol(quality, wanted.protocol, wanted.samples)
+    chosen = [record for group in groups for record in group]
     shown: Sequence[Record] = chosen or speeds
     if not shown:
         raise GenbenchError("the records hold neither quality nor speed of sampling")
@@ -58,54 +64,20 @@ def table_of_records(records: Sequence[Record], wanted: RecordsTable) -> Table:
     for found in rows.values():
         found += [speed for speed in speeds if chosen and _draws(found[-1]) == _draws(speed)]
     keys = list(wanted.columns) if wanted.columns is not None else _on_record(rows.values())
-    columns = [_column(key, rows.values()) for key in keys]
+    pairs = list(_columns(keys, groups, list(rows.values())))
+    columns = [column for column, _ in pairs]
     built = [
         TableRow(label=label(found[0]), group="",
-                 cells=tuple(_cell(column, found) for column in columns))
+                 cells=tuple(_cell(column, figures, found) for column, figures in pairs))
         for found in rows.values()
     ]  # fmt: skip
     for position, column in enumerate(columns):
         if column.higher_is_better is not None:
             built = list(with_best(built, position, column, higher=column.higher_is_better))
     return Table(
-        name="records", title=_title(chosen), notes=tuple(_notes(chosen, quality)),
+        name="records", title=_title(groups), notes=tuple(_notes(groups, quality)),
         columns=tuple(columns), rows=tuple(built),
     )  # fmt: skip
-
-
-def _chosen(quality: Sequence[QualityRecord], wanted: RecordsTable) -> list[QualityRecord]:
-    """The figures that compare, of what was asked for: those of most models and checkpoints, then
-    of most samples, then the latest."""
-    fitting = [
-        record for record in quality
-        if wanted.protocol in ("", record.protocol, record.protocol_digest)
-        and wanted.samples in (0, record.samples)
-    ]  # fmt: skip
-    if quality and not fitting:
-        there = dict.fromkeys(f"{item.protocol} at {item.samples:,}" for item in quality)
-        asked = wanted.protocol or "any protocol"
-        count = f" at {wanted.samples:,} samples" if wanted.samples else ""
-        raise UsageError(f"nothing is on record of {asked}{count}; there is: {', '.join(there)}")
-    groups: dict[tuple[str, int], list[QualityRecord]] = {}
-    for record in reversed(fitting):  # a dictionary keeps the latest first, and max the first
-        groups.setdefault((record.protocol_digest, record.samples), []).append(record)
-    if not groups:
-        return []
-    best = max(groups.values(), key=lambda group: (_models(group), group[0].samples))
-    leads = _leads(best)
-    return [item for item in reversed(best) if not incomparable(leads[bool(item.reference)], item)]
-
-
-def _leads(latest: Iterable[QualityRecord]) -> dict[bool, QualityRecord]:
-    """The latest figure, with a reference and without: what others must compare with."""
-    leads: dict[bool, QualityRecord] = {}
-    for record in latest:
-        leads.setdefault(bool(record.reference), record)
-    return leads
-
-
-def _models(group: Iterable[QualityRecord]) -> int:
-    return len({(item.model, item.card, item.checkpoint_digest, item.name) for item in group})
 
 
 def _facts(rows: Sequence[str], shown: Sequence[Record]) -> tuple[str, ...]:
@@ -146,15 +118,40 @@ def _on_record(rows: Iterable[Sequence[Record]]) -> list[str]:
     return found + ([THROUGHPUT] if THROUGHPUT in there else [])
 
 
-def _column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
-    """The column of a metric, by either of its names, or of what a speed record has."""
+def _columns(
+    keys: Sequence[str], groups: Sequence[_Figures], rows: Iterable[Sequence[Record]]
+) -> Iterator[tuple[Column, _Figures]]:
+    """The columns, a metric once for each protocol that has figures of it, and with each the
+    figures of that protocol; none with a column of speeds."""
+    for key in keys:
+        metric = find_metric(key)
+        if metric is None:
+            yield _other_column(key, rows), ()
+            continue
+        names = {metric.key, metric.generic_key}
+        having = [group for group in groups if names & {record.metric for record in group}]
+        for group in having or groups[:1]:
+            like = group[-1]
+            told = f" ({_which(group, groups)})" if len(groups) > 1 else ""
+            yield Column(
+                metric=metric.key, title=short_title(metric, like.detector) + told,
+                digits=_DIGITS.get(metric.key, _SHARES),
+                where={"protocol_digest": like.protocol_digest, "samples": like.samples},
+            ), group  # fmt: skip
+        if not groups:
+            yield Column(metric=metric.key, title=metric.short), ()
+
+
+def _which(group: _Figures, groups: Sequence[_Figures]) -> str:
+    """What tells a protocol from the others of a table."""
+    names = [others[-1].protocol for others in groups]
+    name, digest = group[-1].protocol, group[-1].protocol_digest
+    return name if names.count(name) == 1 else f"{name} {digest}"
+
+
+def _other_column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
+    """The column of evaluations, or of what a speed record has."""
     records = [record for found in rows for record in found]
-    metric = find_metric(key)
-    if metric is not None:
-        detectors = {item.detector for item in records if isinstance(item, QualityRecord)}
-        title = "/".join(sorted({short_title(metric, name) for name in detectors}))
-        digits = _DIGITS.get(metric.key, _SHARES)
-        return Column(metric=metric.key, title=title or metric.short, digits=digits)
     if key == NFE:
         return Column(metric="fid", value="nfe", title=_TITLES[NFE], digits=0)
     values = [abs(item.value) for item in records if item.metric == key and item.value]
@@ -170,80 +167,56 @@ def _column(key: str, rows: Iterable[Sequence[Record]]) -> Column:
     )  # fmt: skip
 
 
-def _cell(column: Column, found: Sequence[Record]) -> Cell:
+def _cell(column: Column, figures: _Figures, found: Sequence[Record]) -> Cell:
     metric = column.quality
     names = (metric.key, metric.generic_key) if metric else (column.metric,)
     for record in reversed(found):
         if column.value == "nfe":
             if isinstance(record, QualityRecord) and record.nfe is not None:
                 return Cell(measured=record, value=record.nfe)
-        elif record.metric in names:
+        elif record.metric in names and admitted(record, column.where):
             return Cell(measured=record, value=record.value)
-    return Cell() if column.value == "nfe" else Cell(command=_command(found[0], column))
+    # A protocol under which nothing of this size was measured may be for another size.
+    sizes = {record.resolution for record in figures}
+    if column.value == "nfe" or (figures and found[0].resolution not in sizes):
+        return Cell()
+    return Cell(command=command_for(found[0], column, figures[-1] if figures else None))
 
 
-def _command(record: Record, column: Column) -> str:
-    """What measures the missing figure of a row: of the same model, weights and options."""
-    given = _checkpoint_of(record)
-    words = ["--model", record.model, "--res", str(record.resolution)]
-    if not record.card:
-        words = ["--samples", record.model]
-    elif record.card != record.model:
-        words += ["--variant", record.card]
-    words += ["--checkpoint", given] if given else []
-    for name, value in record.options.items() if record.card else ():
-        if value not in (None, "") and name != "compile":
-            text = str(value).lower() if isinstance(value, bool) else str(value).split(" ")[0]
-            words += [f"--{name.replace('_', '-')}", text]
-    words += ["--dtype", record.arithmetic] if record.arithmetic else []
-    words += ["--name", record.name] if record.name else []
-    if column.quality is None:
-        return "genbench throughput " + shlex.join(words)
-    assert isinstance(record, QualityRecord)
-    words += ["--seed", str(record.seed)] if record.seed else []
-    words += ["--protocol", record.protocol.rstrip("*"), "-n", str(record.samples)]
-    return "genbench fid " + shlex.join([*words, "--metric", column.metric])
-
-
-def _checkpoint_of(record: Record) -> str:
-    """The weights as the command that made the record named them; empty: the model's own."""
-    words = record.environment.command
-    given = [after for word, after in pairwise(words) if word == "--checkpoint"]
-    given += [word.partition("=")[2] for word in words if word.startswith("--checkpoint=")]
-    if len(given) == 1:
-        return given[0]
-    return record.checkpoint if given or record.weight_kind in ("given", "converted") else ""
-
-
-def _title(chosen: Sequence[QualityRecord]) -> str:
-    if not chosen:
+def _title(groups: Sequence[_Figures]) -> str:
+    if not groups:
         return "On record: speed"
-    first = chosen[-1]
-    return f"On record: protocol {first.protocol}, {first.samples:,} samples"
+    told = [f"{group[-1].protocol}, {group[-1].samples:,} samples" for group in groups]
+    return f"On record: protocol {'; '.join(told)}"
 
 
-def _notes(chosen: Sequence[QualityRecord], quality: Sequence[QualityRecord]) -> Iterable[str]:
-    """What all figures of quality have in common, and what else there is on record."""
-    if not chosen:
-        return
-    leads = _leads(reversed(chosen))
-    lead = leads.get(True, chosen[-1])
+def _notes(groups: Sequence[_Figures], quality: Sequence[QualityRecord]) -> Iterator[str]:
+    """What all figures of a protocol have in common, and what else there is on record."""
+    for group in groups:
+        yield from _group_notes(group, quality)
+    shown = {(group[-1].protocol_digest, group[-1].samples) for group in groups}
+    others = dict.fromkeys(
+        f"--protocol {shlex.quote(item.protocol)} -n {item.samples}"
+        for item in quality
+        if (item.protocol_digest, item.samples) not in shown
+    )
+    if others:
+        yield f"on record too, in tables of their own: {', '.join(others)}"
+        if len(groups) == 1:
+            yield "several in one table: --protocol A,B or --protocol all"
+
+
+def _group_notes(group: _Figures, quality: Sequence[QualityRecord]) -> Iterator[str]:
+    leads = leads_of(reversed(group))
+    lead = leads.get(True, group[-1])
     reference = f", reference {lead.reference}" if lead.reference else ""
     yield (
         f"measured under protocol {lead.protocol} [{lead.protocol_digest}]: {lead.samples:,} "
         f"samples, detector {lead.detector}{reference}"
     )
-    same = (lead.protocol_digest, lead.samples)
     unlike = dict.fromkeys(
         incomparable(leads.get(bool(item.reference), item), item)
         for item in quality
-        if (item.protocol_digest, item.samples) == same
+        if (item.protocol_digest, item.samples) == (lead.protocol_digest, lead.samples)
     )
     yield from (f"left out, since it does not compare: {reason}" for reason in unlike if reason)
-    others = dict.fromkeys(
-        f"--protocol {shlex.quote(item.protocol)} -n {item.samples}"
-        for item in quality
-        if (item.protocol_digest, item.samples) != same
-    )
-    if others:
-        yield f"on record too, in tables of their own: {', '.join(others)}"

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 
 from genbench.records.kinds import Record
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.html_page import page
 from genbench.tables.layout import Entry, Grid, Heading, lay_out
 from genbench.tables.listings import Listing

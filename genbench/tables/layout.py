@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from genbench.records.kinds import Record, SpeedRecord
-from genbench.tables.build import Cell, Table, TableRow
-from genbench.tables.numbers import shown_number, with_spread
-from genbench.tables.published import PublishedValue
+from genbench.tables.cells import Cell, Table, TableRow
+from genbench.tables.columns import Column
+from genbench.tables.numbers import decimals_of, shown_number, with_spread
+from genbench.tables.protocol_marks import ProtocolMarks, of_difference
 from genbench.tables.ranking import TIED, TIED_MARK
 from genbench.tables.remarks import Figure, Marks, Remark, shared_remarks
-from genbench.tables.specs import Column
 
 # Marks with a meaning of their own; others are letters.
 UNVERIFIED, RANDOM, ESTIMATE, SECONDARY, COUNTED = "†", "‡", "≈", "§", "¶"
@@ -73,9 +73,10 @@ class Grid:
 def lay_out(table: Table) -> Grid:
     """The printed form of a table."""
     parts = [_parts(table, position) for position in range(len(table.columns))]
+    protocols = ProtocolMarks(table)
     noted = [
         [
-            _noted(part, row, column, cell)
+            _noted(part, row, column, cell, protocols)
             for column, cell, shown in zip(table.columns, row.cells, parts, strict=True)
             for part in shown
         ]
@@ -97,8 +98,8 @@ def lay_out(table: Table) -> Grid:
             for column, shown in zip(table.columns, parts, strict=True)
         ),
         lines=lines,
-        notes=(*_said_once(shared), *table.notes),
-        footnotes=tuple((mark, text) for text, mark in marks.given.items()),
+        notes=(*_said_once(shared), *protocols.notes(), *table.notes),
+        footnotes=tuple(marks.legend()),
         commands=tuple(dict.fromkeys(missing)),
     )
 
@@ -137,22 +138,30 @@ class _Noted:
     tied: bool = False
 
 
-def _noted(part: str, row: TableRow, column: Column, cell: Cell) -> _Noted:
+def _noted(
+    part: str, row: TableRow, column: Column, cell: Cell, protocols: ProtocolMarks
+) -> _Noted:
     name = f"{row.group}, {row.label}" if row.group else row.label
     if part == PUBLISHED:
         printed = cell.published
         if printed is None:
             return _Noted()
-        figure = Figure(name, column.title, part, tuple(_published_remarks(printed)))
+        remarks = (*protocols.of_published(cell), *_published_remarks(cell))
+        figure = Figure(name, column.title, part, remarks)
         return _Noted(printed.value, cell.best_published, figure)
     if part == DIFFERENCE:
-        return _Noted(_difference(cell, column))
+        figure = Figure(name, column.title, part, tuple(of_difference(cell)))
+        return _Noted(_difference(cell, column), figure=figure)
     if cell.measured is None or cell.value is None:
         return _Noted(ABSENT if cell.command else "")
     text = shown_number(cell.value, column.digits)
     if cell.bounds != (None, None):
         text = with_spread(cell.value, cell.spread, column.digits)
-    remarks = tuple(_measured_remarks(cell.measured, column))
+    if cell.minimum is not None:
+        decimals = decimals_of(cell.spread)
+        least = shown_number(cell.minimum, column.digits if decimals is None else decimals)
+        text += f" (min of {cell.runs}: {least})"
+    remarks = (*protocols.of_measured(cell), *_measured_remarks(cell.measured, column))
     text = " ".join([*(remark.symbol for remark in remarks if remark.before), text])
     own = column.value == "value"  # unlike NFE, which stands beside the figure that remarks are on
     noted = Figure(name, column.title, part, remarks) if own or remarks else None
@@ -176,9 +185,13 @@ def _marked(item: _Noted, shared: Mapping[tuple[str, Remark], str], marks: Marks
     return Entry(item.text, item.best, shown, item.record)
 
 
-def _published_remarks(value: PublishedValue) -> Iterator[Remark]:
+def _published_remarks(cell: Cell) -> Iterator[Remark]:
+    value = cell.published
+    assert value is not None
     if value.confidence in _UNSEEN:
         yield _UNSEEN[value.confidence]
+    if cell.statistic:
+        yield Remark(cell.statistic)
     for note in value.notes:
         yield Remark(note)
 

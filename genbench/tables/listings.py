@@ -26,7 +26,7 @@ class Listing:
 
 def metric_title(metric: Metric, detector: str) -> str:
     """The name to print: FID with Inception, FD (detector) with anything else."""
-    if detector == "inception":
+    if metric.named_for(detector):
         return metric.title
     if metric.generic_key == metric.key:
         return metric.title

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genbench.records.kinds import Record
-from genbench.tables.specs import MeasuredSelector
+from genbench.tables.measured import MeasuredSelector
 
 
 def settings_note(wanted: MeasuredSelector, fitting: Sequence[Record]) -> Iterator[str]:

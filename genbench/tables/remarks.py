@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from string import digits
 
 _NAMED = 3  # rows or columns that a line below the table names before marks are clearer
 
@@ -12,17 +13,20 @@ _NAMED = 3  # rows or columns that a line below the table names before marks are
 class Remark:
     """What a reader must know of a figure. symbol: its mark, where it has one of its own.
 
-    before: the symbol stands before the figure and not among its marks ("≈ 250").
+    before: the symbol stands before the figure and not among its marks ("≈ 250"). kept: the mark
+    stands on the figure however many share it; of several texts under one symbol the later ones
+    are numbered ("≠2").
     """
 
     text: str
     symbol: str = ""
     before: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A printed figure that can have remarks. part: published or measured."""
+    """A printed figure that can have remarks. part: published, measured or difference."""
 
     row: str
     column: str
@@ -45,7 +49,7 @@ def shared_remarks(figures: Sequence[Figure]) -> dict[tuple[str, Remark], str]:
 
 def _whereabouts(remark: Remark, figures: Sequence[Figure]) -> str | None:
     bearing = [figure for figure in figures if remark in figure.remarks]
-    if len(bearing) < 2 or remark.before:
+    if len(bearing) < 2 or remark.before or remark.kept:
         return None
     if len(bearing) == len(figures):
         return ""
@@ -63,13 +67,24 @@ class Marks:
     """Marks given out in the order in which the table needs them, one a text."""
 
     given: dict[str, str] = field(default_factory=dict)
+    _kept: set[str] = field(default_factory=set)
 
     def mark(self, remark: Remark) -> str:
         """The mark of a remark: its symbol, else the next letter."""
         if remark.text not in self.given:
             letters = sum(mark.isalpha() for mark in self.given.values())
-            self.given[remark.text] = remark.symbol or _letter(letters)
+            alike = sum(mark.rstrip(digits) == remark.symbol for mark in self.given.values())
+            number = str(alike + 1) if remark.kept and alike else ""
+            self.given[remark.text] = remark.symbol + number or _letter(letters)
+            if remark.kept:
+                self._kept.add(remark.text)
         return self.given[remark.text]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """Mark and text, in the order in which the marks were given; those that are kept on every
+        figure first."""
+        kept = [(mark, text) for text, mark in self.given.items() if text in self._kept]
+        return kept + [(mark, text) for text, mark in self.given.items() if text not in self._kept]
 
 
 def _letter(number: int) -> str:

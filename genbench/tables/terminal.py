@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.forms import tables_that_fit
 from genbench.tables.layout import lay_out
 from genbench.tables.listings import Listing

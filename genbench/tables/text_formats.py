@@ -1,14 +1,11 @@
-"""Tables as Markdown, LaTeX and CSV."""
+"""Tables as Markdown and LaTeX, for people to read."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from genbench.records.kinds import SpeedRecord
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.layout import Entry, Grid, Heading, Line, lay_out
 
 WIDE = 7  # printed columns that LaTeX sets in ordinary size
@@ -26,6 +23,9 @@ _LATEX = {
     "±": r"$\pm$",
     "−": r"$-$",
     "≈": r"$\approx$",
+    "≠": r"$\neq$",
+    "≟": r"$\stackrel{?}{=}$",
+    **{chr(ord("①") + number): rf"\textcircled{{{number + 1}}}" for number in range(20)},
     "×": r"$\times$",
     "→": r"$\rightarrow$",
     "↑": r"$\uparrow$",
@@ -148,33 +148,3 @@ def _latex_notes(grid: Grid) -> Iterator[str]:
         yield "\\end{minipage}"
     for command in grid.commands:
         yield f"% missing: {command}"
-
-
-def table_to_csv(table: Table) -> str:
-    """One line a cell, every digit kept, for spreadsheets and scripts."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["table", "group", "row", "column", "published", "published_unit", "confidence", "source",
-         "locator", "measured", "low", "high", "difference", "samples", "protocol",
-         "protocol_digest", "weights", "tier", "device", "run", "notes", "command"]
-    )  # fmt: skip
-    for row in table.rows:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            paper, found = cell.published, cell.measured
-            if paper is None and found is None and not cell.command:
-                continue
-            own = found if column.value == "value" else None  # NFE stands beside a figure's notes
-            notes = [*(paper.notes if paper else ()), *(own.notes if own else ())]
-            writer.writerow(
-                [table.name, row.group, row.label, column.title]
-                + ([paper.value, paper.unit, paper.confidence, paper.source, paper.locator]
-                   if paper else [""] * 5)
-                + [cell.value, *cell.bounds, cell.difference]
-                + ([found.samples or "", found.protocol, found.protocol_digest, found.weight_kind,
-                    found.tier if isinstance(found, SpeedRecord) else "",
-                    found.environment.device, found.run]
-                   if found else [""] * 7)
-                + ["; ".join(notes), cell.command]
-            )  # fmt: skip
-    return out.getvalue()

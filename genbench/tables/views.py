@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.labels import labels_of
 from genbench.records.protocols import load_protocols
-from genbench.tables.build import Table, build_table
+from genbench.tables.build import build_table
+from genbench.tables.cells import Table
+from genbench.tables.data_formats import table_to_csv, table_to_json
 from genbench.tables.from_records import RecordsTable, table_of_records
 from genbench.tables.html import listing_to_fragment, table_to_fragment
 from genbench.tables.listings import Listing, list_quality, list_speeds
 from genbench.tables.published import load_published
 from genbench.tables.specs import TableSpec
 from genbench.tables.terminal import listing_to_terminal, table_to_terminal
-from genbench.tables.text_formats import table_to_csv, table_to_latex, table_to_markdown
+from genbench.tables.text_formats import table_to_latex, table_to_markdown
 
 if TYPE_CHECKING:
     import pandas
@@ -75,8 +77,9 @@ class Results(Sequence[R], Generic[R]):
         """The figures that compare as one table: a row a model, checkpoint and setting.
 
         rows: what tells rows apart ("checkpoint", "options", "steps"); None: everything. columns:
-        metrics; None: all on record. samples, protocol: 0 and "": those of most models. Raises
-        UsageError, with what there is, for what is not on record.
+        metrics; None: all on record. samples, protocol: 0 and "": those of most models; "A,B" and
+        "all" are several protocols, in columns of their own. Raises UsageError, with what there is,
+        for what is not on record.
         """
         wanted = RecordsTable(
             rows=None if rows is None else tuple(rows),
@@ -126,6 +129,10 @@ class TableView:
     def to_csv(self) -> str:
         """One line a cell, every digit kept."""
         return table_to_csv(self.table)
+
+    def to_json(self) -> str:
+        """The same as a JSON object."""
+        return table_to_json(self.table)
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a cell: published, measured, difference, and where both come from."""

@@ -72,7 +72,9 @@ def write_case(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -
 
 
 def test_every_case_is_counted() -> None:
-    assert {path.name for path in cases([PARITY])} == set(CHECKS)
+    # Those of metrics/ are counted where the tests of their rooms are.
+    found = {path.name for path in cases([PARITY]) if path.parent.name != "metrics"}
+    assert found == set(CHECKS)
 
 
 @pytest.mark.parametrize("name", CHECKS)

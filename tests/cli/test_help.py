@@ -101,7 +101,8 @@ def test_the_shell_completes_names_and_options() -> None:
 
 
 def test_completion_imports_no_torch_and_its_copies_are_current() -> None:
-    names = ("models", "detectors", "protocols", "metrics", "tables", "gpus", "lists", "audits")
+    names = ("models", "detectors", "protocols", "references", "metrics", "tables", "gpus", "lists",
+             "audits")  # fmt: skip
     script = "import sys; import genbench.cli.app; from genbench.cli import completion as c\n"
     script += f"for name in {names}: assert getattr(c, name)('')\n"
     script += "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"

@@ -86,5 +86,9 @@ def test_json_has_numbers_as_numbers_and_null_for_the_unknown() -> None:
     detectors = {row["detector"]: row for row in listed("detectors")}
     assert detectors["inception"]["layers"]["pool"] == 2048
     assert (detectors["inception"]["MB"], detectors["efficientnet-lite0"]["MB"]) == (96, None)
+    inputs = {row["preprocessing"]: row for row in listed("preprocessings")}
+    assert inputs["cmmd_google"]["pixels"] == 336
+    assert inputs["cmmd_google"]["crop"] == "before"
+    assert inputs["edm2_dinov2_torch"]["resize"] == "torch bicubic, antialias, not clipped"
     assert listed("protocols")[0]["samples"] == [10_000]
     assert {"rows": 4, "of them genbench measures": 4}.items() <= listed("tables")[4].items()

@@ -14,8 +14,8 @@ from strangers import error_line, genbench
 from torch import Tensor
 from weight_files import CPU, fails, on_its_own, some_images
 
-from genbench.detectors import efficientnet, fidelity
-from genbench.detectors.contract import Detector, DetectorModule
+from genbench.detectors import dinov2, efficientnet, fidelity
+from genbench.detectors.contract import Detector, PreparingModule
 from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import (
     create_detector,
@@ -169,6 +169,12 @@ def test_detectors_of_strangers_are_checked_like_our_own(
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, some_images(4).float().mean(dim=(2, 3)))
     assert detector.identity == {"detector": "mean", "version": "1"}
+    fails(
+        lambda: create_detector(
+            "mean", layers=["pool"], device=CPU, preprocessing="cleanfid_clean"
+        ),
+        "mean does not take preprocessing cleanfid_clean, and none but its own",
+    )  # fmt: skip
     for wrong in (some_images(4).float(), some_images(4)[0], some_images(4)[:, :1],
                   some_images(4)[:0]):  # fmt: skip
         fails(lambda wrong=wrong: detector(wrong), "uint8 images [N, 3, H, W]")  # type: ignore[misc]
@@ -181,8 +187,8 @@ def test_detectors_of_strangers_are_checked_like_our_own(
 def test_our_own_modules_keep_the_contract_that_strangers_may_keep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own: tuple[DetectorModule, ...] = (efficientnet, fidelity)  # mypy compares the signatures
-    assert all(isinstance(module, DetectorModule) for module in own)
+    own: tuple[PreparingModule, ...] = (efficientnet, fidelity, dinov2)  # mypy compares signatures
+    assert all(isinstance(module, PreparingModule) for module in own)
     assert detector_module("efficientnet-lite0") is efficientnet
     code = """
 def layers(name): return {"pool": len(name)}

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from weight_files import CPU, fails, on_its_own, save_random_inception, some_images
 
 from genbench.detectors import fidelity as detectors_fidelity
 from genbench.detectors.contract import Detector
+from genbench.detectors.prepared_detector import chosen, input_identity
+from genbench.detectors.published_preprocessing import PREPROCESSINGS, TORCH_FIDELITY, openai_clip
 from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import create_detector, detector_names
+from genbench.detectors.resizing import prepared
 from genbench.runtime.digests import file_sha256
 from genbench.weights.loading import load_tensors
 
@@ -84,7 +88,7 @@ def test_inception_gives_only_what_is_asked(
     for layers in (["spatial"], ["logits", "pool"]):
         only = create_detector("inception", layers=layers, weights=inception_file, device=CPU)
         blocks: list[int] = []
-        last = only._detector._extractor.Mixed_7c  # type: ignore[attr-defined]
+        last = only._detector._network.extractor.Mixed_7c  # type: ignore[attr-defined]
         last.register_forward_hook(lambda *_, seen=blocks: seen.append(1))
         found = only(some_images(2))
         assert list(found) == list(only.layers) == layers
@@ -101,6 +105,34 @@ def test_inception_says_what_its_features_depend_on(
     assert identity["weights_sha256"] == file_sha256(inception_file)
     assert "299x299" in identity["input"]
     assert all(isinstance(value, str) for value in identity.values())
+
+
+def test_inception_takes_another_preprocessing_and_a_bias_and_says_so(
+    inception_file: Path, inception: Detector, inception_features: dict[str, Tensor]
+) -> None:
+    images = some_images(2)
+    clean = create_detector(
+        "inception", layers=["pool", "logits"], weights=inception_file, device=CPU,
+        preprocessing="cleanfid_clean", logits_bias=True,
+    )  # fmt: skip
+    assert "cleanfid_clean" in clean.identity["input"]
+    assert {"pillow", "logits"} <= set(clean.identity)
+    assert not {"pillow", "logits"} & set(inception.identity)
+    found = clean(images)
+    assert (found["pool"] - inception_features["pool"]).abs().max() > 1e-4
+    network = inception._detector._network  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        given = network(prepared(images, PREPROCESSINGS["cleanfid_clean"], CPU))
+    torch.testing.assert_close(given["pool"], found["pool"])
+    offset, bias = found["logits"] - given["logits"], load_tensors(inception_file)["fc.bias"]
+    torch.testing.assert_close(offset, bias.expand(2, -1), rtol=0, atol=1e-4)
+
+
+def test_two_names_of_one_preprocessing_are_one_identity() -> None:
+    same = [PREPROCESSINGS[name] for name in ("pytorch_fid", "dgm_inception")]
+    assert input_identity(same[0]) == input_identity(same[1])
+    assert chosen("torchmetrics_no_antialias", TORCH_FIDELITY) is TORCH_FIDELITY
+    assert chosen("cleanfid_clean", TORCH_FIDELITY).name == "cleanfid_clean"
 
 
 def test_building_a_detector_leaves_the_global_random_state(inception_file: Path) -> None:
@@ -243,6 +275,36 @@ def test_a_torchscript_archive_is_refused_as_any_other_checkpoint(tmp_path: Path
     fails(lambda: load_tensors(tmp_path / "net.pt"), "TorchScript")
 
 
+def test_clip_takes_safetensors_and_its_own_preprocessing_is_openais(tmp_path: Path) -> None:
+    state = small_clip()
+    save_file(state, tmp_path / "clip.safetensors")
+    torch.save(state, tmp_path / "clip.pth")
+    both = [
+        create_detector("clip-vit-b-32", layers=["pool"], weights=tmp_path / name, device=CPU)
+        for name in ("clip.safetensors", "clip.pth")
+    ]
+    images = some_images(2, 48)[:, :, :40]
+    features = [detector(images)["pool"] for detector in both]
+    assert torch.equal(*features)
+    assert "openai_clip_64" in both[0].identity["input"]
+    network = both[0]._detector._network  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        wanted = network.network(prepared(images, openai_clip(64), CPU))
+    assert torch.equal(features[0], wanted)
+    assert (features[0].norm(dim=1) - 1).abs().min() > 1e-3, "nobody brings it to length 1 here"
+
+
+def test_weights_of_another_input_size_than_the_preprocessing_are_named(tmp_path: Path) -> None:
+    torch.save(small_clip(), tmp_path / "clip.pth")
+    fails(
+        lambda: create_detector(
+            "clip-vit-b-32", layers=["pool"], weights=tmp_path / "clip.pth", device=CPU,
+            preprocessing="dgm_clip",
+        ),
+        "clip.pth holds a network for 64 pixels", "dgm_clip ends in 224",
+    )  # fmt: skip
+
+
 def test_clip_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(2)}, tmp_path / "other.pth")
     fails(
@@ -251,41 +313,3 @@ def test_clip_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ),
         "other.pth does not fit clip-rn50",
     )
-
-
-HUBCONF = """
-import torch
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = torch.nn.Linear(3, 384)
-    def forward(self, x):
-        return self.fc(x.mean(dim=(2, 3)))
-def dinov2_vits14(pretrained):
-    assert not pretrained, "the weights are genbench's to load"
-    return Net()
-"""
-
-
-def test_dinov2_runs_the_code_in_torch_hub_on_weights_loaded_here(tmp_path: Path) -> None:
-    weights = tmp_path / "dino.pth"
-    state = {"fc.weight": torch.randn(384, 3), "fc.bias": torch.zeros(384)}
-    torch.save(state, weights)
-
-    def create() -> Detector:
-        return create_detector("dinov2-vit-s-14", layers=["pool"], weights=weights, device=CPU)
-
-    fails(create, "facebookresearch/dinov2", "torch.hub.load")
-    code = tmp_path / "torch" / "hub" / "facebookresearch_dinov2_main"
-    code.mkdir(parents=True)
-    (code / "hubconf.py").write_text(HUBCONF)
-    detector = create()
-    grey = torch.full((2, 3, 8, 8), 128, dtype=torch.uint8)
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    wanted = state["fc.weight"] @ ((128 / 255 - mean) / deviation)
-    torch.testing.assert_close(detector(grey)["pool"], wanted.expand(2, -1), rtol=1e-4, atol=1e-5)
-    first = detector.identity["code_sha256"]
-    (code / "hubconf.py").write_text(HUBCONF + "# changed")
-    assert create().identity["code_sha256"] != first
-    (code / "hubconf.py").write_text("import no_such_module")
-    fails(create, "the DINOv2 code does not load", "no_such_module")

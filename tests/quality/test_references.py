@@ -85,6 +85,17 @@ def test_other_statistics_are_left_aside_for_the_images(
         assert found.notes[0].endswith("computed from its images instead")
 
 
+def test_statistics_of_an_unknown_preprocessing_stand_for_no_other_than_the_detectors_own(
+    tmp_path: Path,
+) -> None:
+    foreign = open_reference(str(written(tmp_path / "r.npz", None)), crop="none", size=(32, 32))
+    detector = Fake("inception")
+    assert suited_to(foreign, detector).statistics is not None
+    found = suited_to(foreign, detector, preprocessing="cleanfid_clean")
+    assert found.statistics is None
+    assert "do not say whether they are of cleanfid_clean" in found.notes[0]
+
+
 def test_statistics_are_not_those_of_images_brought_to_another_size(tmp_path: Path) -> None:
     found = opened(written(tmp_path / "r.npz", meta_of(Fake())), Fake(), size=16, crop="adm")
     assert found.statistics is None

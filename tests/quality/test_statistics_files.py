@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from genbench.errors import GenbenchError
 from genbench.images.npz_writing import write_reference
 from genbench.images.opening import open_image_set
-from genbench.quality.statistics_files import Meta, read_features, read_reference_statistics
+from genbench.quality.feature_files import read_features
+from genbench.quality.statistics_files import Meta, read_reference_statistics
 
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)

@@ -46,6 +46,23 @@ DIGESTS = {
     "adm-imagenet256": "688ead1f68676c71",
     "adm-imagenet512": "f4408a993166487b",
     "torch-fidelity": "1e0dce864f63982e",
+    "adm-lsun-bedroom256": "d8754a2dafbb44fd",
+    "adm-lsun-cat256": "eb4d2bc7f54d0c47",
+    "adm-lsun-horse256": "fef59c22eb0413fa",
+    "edm-imagenet64": "e253901793406443",
+    "edm-imagenet64-baseline": "bf3b594e96aea51a",
+    "edm-cifar10": "271249fa1bd80f45",
+    "edm-ffhq64": "d1a972f43526c7c4",
+    "edm-afhqv2-64": "ad930d997414ade8",
+    "edm2-imagenet512": "b8f1c07fcb3f29a3",
+    "edm2-imagenet512-dinov2": "4a9b80aa58ff3fda",
+    "edm2-imagenet64": "30d61bbe06e74d0b",
+    "edm2-imagenet64-dinov2": "c67398d350d01970",
+    "clean-fid": "1559558c13ff46ce",
+    "cm-cifar10": "33350d32f3b4de77",
+    "pytorch-fid": "f93457f100b8bfe1",
+    "torchmetrics": "995c031a4c59b8ea",
+    "mar-imagenet256": "8151402645f9fde4",
 }
 
 
@@ -119,6 +136,15 @@ def test_the_usual_protocol_of_a_model_and_the_users_changes() -> None:
     assert changed.digest() != choose_protocol("bundled").digest()
     with pytest.raises(UsageError, match="32 pixels"):
         choose_protocol("bundled", resolution=64)
+
+
+def test_another_preprocessing_is_another_protocol_and_goes_with_its_detector() -> None:
+    plain = choose_protocol("bundled")
+    changed = choose_protocol("bundled", preprocessing="lite0_tf1")
+    assert (changed.name, changed.preprocessing) == ("bundled*", "lite0_tf1")
+    assert changed.digest() != plain.digest()
+    own = EvalProtocol(name="own", preprocessing="cleanfid_clean", logits_bias=True)
+    assert own.digest() != EvalProtocol(name="own").digest()
 
 
 def test_weights_of_ones_own_make_another_protocol() -> None:

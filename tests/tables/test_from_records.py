@@ -14,7 +14,7 @@ from genbench.errors import UsageError
 from genbench.records.kinds import Record
 from genbench.records.measurement import Environment
 from genbench.records.store import append_records
-from genbench.tables.build import Table
+from genbench.tables.cells import Table
 from genbench.tables.from_records import RecordsTable, table_of_records
 from genbench.tables.views import Results
 
@@ -100,6 +100,30 @@ def test_only_figures_that_compare_stand_together_and_the_others_are_named() -> 
     assert titles(table(*records, protocol="standard")) == ["FID"]
     with pytest.raises(UsageError, match=r"standard at 7 samples; there is: bundled at 1,000, "):
         table(*records, protocol="standard", samples=7)
+
+
+def test_several_protocols_stand_in_columns_of_their_own() -> None:
+    records: list[Record] = [
+        made("a", "fd", 1.0), made("b", "fd", 2.0), made("a", "recall", 0.5),
+        made("a", "fid", 3.0, protocol="standard"),
+        made("a", "fid", 4.0, protocol="torch-fidelity", samples=500),
+        made("a", "fid", 5.0, protocol="torch-fidelity", samples=900),
+        speed("a", 7.0),
+    ]  # fmt: skip
+    built = table(*records, protocol="bundled,standard")
+    assert titles(built) == ["FD (bundled)", "FID (standard)", "Recall (bundled)", "images/s"]
+    assert shown(built) == {"a": [1.0, 3.0, 0.5, 7.0], "b": [2.0, None, None, None]}
+    assert "--protocol standard -n 10000 --metric fid" in built.rows[1].cells[1].command
+    assert "--protocol bundled -n 10000 --metric recall" in built.rows[1].cells[2].command
+    assert built.title == ("On record: protocol bundled, 10,000 samples; standard, 10,000 samples")
+    whole = table(*records, protocol="all", columns=("fid",))
+    assert titles(whole) == ["FD (bundled)", "FID (standard)", "FID (torch-fidelity)"]
+    assert shown(whole)["a"] == [1.0, 3.0, 5.0]
+    assert any("--protocol torch-fidelity -n 500" in note for note in whole.notes)
+    large = made("c", "fid", 6.0, protocol="standard", resolution=64)
+    assert not table(*records, large, protocol="bundled,standard").rows[2].cells[0].command
+    with pytest.raises(UsageError, match="nothing is on record of nope; there is: bundled at"):
+        table(*records, protocol="bundled,nope")
 
 
 def test_rows_and_columns_are_chosen() -> None:

@@ -17,10 +17,13 @@ from strangers import error_line, genbench
 from genbench.records.kinds import Record
 from genbench.records.protocols import load_protocols
 from genbench.records.store import append_records
-from genbench.tables.build import Cell, build_table
+from genbench.tables.build import build_table
+from genbench.tables.cells import Cell
 from genbench.tables.collection import all_tables
+from genbench.tables.columns import Column
+from genbench.tables.measured import MeasuredSelector
 from genbench.tables.published import PublishedSelector
-from genbench.tables.specs import Column, MeasuredSelector, Row, SpecFile, read_spec
+from genbench.tables.specs import Row, SpecFile, read_spec
 
 PAGE = Path(__file__).parents[2] / "docs" / "table-specs.md"
 HEAD = """

@@ -1,0 +1,1 @@
+"""Why two numbers of the same samples differ, step by step."""

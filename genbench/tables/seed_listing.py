@@ -1,0 +1,35 @@
+"""Runs of several seeds beside each other: every figure, their mean, deviation and minimum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genbench.metrics.catalogue import metric_named
+from genbench.records.kinds import QualityRecord
+from genbench.tables.listings import Listing, metric_title, rounded
+from genbench.tables.several_seeds import SeveralRuns
+
+
+def list_seeds(runs: Sequence[Sequence[QualityRecord]]) -> Listing:
+    """Two runs or more of one model, which differ in their seed: a row a metric and sample count
+    that all of them have."""
+    tables = [{(record.metric, record.samples): record for record in run} for run in runs]
+    shared = [key for key in tables[0] if all(key in table for table in tables)]
+    seeds = [f"seed {run[0].seed}" for run in runs]
+    columns = ("metric", "samples", *seeds, "mean", "deviation", "minimum")
+    rows = []
+    for key in shared:
+        found = [table[key] for table in tables]
+        several = SeveralRuns(values=tuple(record.value for record in found))
+        rows.append((
+            metric_title(metric_named(key[0]), found[0].detector), f"{key[1]:,}",
+            *map(rounded, several.values),
+            rounded(several.mean), f"{several.deviation:.2g}", rounded(min(several.values)),
+        ))  # fmt: skip
+    return Listing(
+        title=f"{runs[0][0].model}, {len(runs)} runs under protocol {runs[0][0].protocol}",
+        columns=columns,
+        rows=tuple(rows),
+        numbers=frozenset(columns[1:]),
+        notes=("deviation: sample standard deviation of the runs",),
+    )

@@ -1,0 +1,34 @@
+"""The distance to real images in units of real images."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from genbench.metrics.representative import distance_ratio
+
+
+def normal(count: int, shift: float, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 6, generator=generator) + shift
+
+
+def test_real_images_are_one_and_others_more() -> None:
+    reference = normal(4000, 0.0, 0)
+    real = distance_ratio(normal(2000, 0.0, 1), reference, interval=True)
+    assert real.low is not None
+    assert real.high is not None
+    assert real.low < 1 < real.high
+    far = distance_ratio(normal(2000, 0.5, 2), reference, interval=True)
+    # |shift|^2 = 1.5 over what two draws of 2000 differ by, about 2 * (D + D (D + 1) / 4) / n.
+    assert far.value == pytest.approx(1.5 / (2 * (6 + 6 * 7 / 4) / 2000), rel=0.5)
+    assert far.low is not None
+    assert real.high < far.low
+
+
+def test_copies_of_the_reference_are_told_by_zero() -> None:
+    reference = normal(200, 0.0, 3)
+    assert distance_ratio(reference[::2].clone(), reference, interval=False).value == (
+        pytest.approx(0.5)  # at no distance from their own half, at 1 from the other
+    )
+    assert distance_ratio(normal(100, 0.0, 4)[:5], reference, interval=False).singular
