@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import parity_distances
+import parity_memorisation
 from parity_cases import Check, UnknownCaseError
 from parity_metric_cases import MetricCase, open_metric_case
 
 # Each has computed(case): our values of the keys it knows. "KEY (array)" is the largest difference
 # from an official array, judged by the tolerance of KEY.
-MODULES = (parity_distances,)
+MODULES = (parity_distances, parity_memorisation)
 
 
 class Compared(NamedTuple):
@@ -34,7 +35,7 @@ def compared(case: MetricCase) -> Compared:
     ours: dict[str, float] = {}
     for module in MODULES:
         ours |= module.computed(case)
-    checks: list[Check] = []
+    checks = list(parity_memorisation.array_checks(case))
     unjudged: list[Check] = []
     for key, value in ours.items():
         named = key.removesuffix(" (array)")
