@@ -88,7 +88,7 @@ def further_sides(side: Side, metric: Metric, detector: str = "") -> Iterator[Si
             if lacking:
                 continue
         try:
-            reference = _usable(protocol.reference, side.source) if protocol.reference else ""
+            reference = _usable(protocol, protocol.reference, side.source)
         except GenbenchError:
             continue
         count = min(max(protocol.counts), side.source.count or max(protocol.counts))
@@ -118,7 +118,7 @@ def _references(
     for one, protocol, source in zip(ends, protocols, sources, strict=True):
         wanted = one.reference or protocol.reference
         try:
-            found.append(_usable(wanted, source) if wanted else "")
+            found.append(_usable(protocol, wanted, source))
         except GenbenchError as error:
             found.append("")
             missing.append(str(error))
@@ -131,9 +131,10 @@ def _references(
     return [reference or there[0] for reference in found]
 
 
-def _usable(reference: str, source: Source) -> str:
-    """The reference, if it can be opened for samples of that size."""
-    open_reference(reference, crop="none", size=source.size)
+def _usable(protocol: EvalProtocol, reference: str, source: Source) -> str:
+    """The reference, if it can be opened for samples of that size; empty for none."""
+    if reference:
+        open_reference(reference, crop=protocol.crop, size=source.size, detector=protocol.detector)
     return reference
 
 
