@@ -90,6 +90,9 @@ def _quality_notes(records: Sequence[QualityRecord]) -> Iterator[str]:
         images = compared[0].reference_samples
         count = f", {images:,} images" if images else ""
         yield f"reference {compared[0].reference} [{compared[0].reference_digest[:12]}]{count}"
+    learned = next((item for item in records if item.training), None)
+    if learned:
+        yield f"training images {learned.training} [{learned.training_digest[:12]}]"
     origin = f"seed {first.seed}, " if first.seed is not None else ""
     where = first.environment
     yield (

@@ -49,10 +49,12 @@ def test_half_of_the_samples_are_copies(folder: Path) -> None:
 
 
 def test_images_and_their_copies(tmp_path: Path) -> None:
-    words = ("--protocol", "bundled", "--metric", "authpct", "--json", "--cache", tmp_path)
-    run = genbench("fid", "bundled[:20]", "bundled[20:30]", "--train", "bundled[:40]", *words)
+    words = ("--protocol", "bundled", "--metric", "authpct", "--cache", tmp_path)
+    images = ("bundled[:20]", "bundled[20:30]", "--train", "bundled[:40]")
+    run = genbench("fid", *images, *words, "--json")
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["value"] == 0
+    assert "training images bundled[0:40] [" in genbench("fid", *images, *words).stdout
 
 
 @pytest.mark.parametrize(
