@@ -65,8 +65,8 @@ def bundle(
     if source.digest() != first.samples_digest:
         raise GenbenchError(
             f"the samples of the run [{first.samples_digest[:12]}] cannot be had here: what "
-            f"decides them differs [{source.digest()[:12]}], such as versions, code or device: pack "
-            "on the machine that measured, or measure again"
+            f"decides them differs [{source.digest()[:12]}], such as versions, code or device: "
+            "pack on the machine that measured, or measure again"
         )
     job = Job(
         QualityRequest(protocol=protocol, samples=source, reference=reference, cache=cache),

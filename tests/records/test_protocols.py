@@ -58,7 +58,7 @@ DIGESTS = {
     "edm2-imagenet512-dinov2": "4a9b80aa58ff3fda",
     "edm2-imagenet64": "30d61bbe06e74d0b",
     "edm2-imagenet64-dinov2": "c67398d350d01970",
-    "clean-fid": "1559558c13ff46ce",
+    "clean-fid": "58c2aa15cd1d6275",
     "cm-cifar10": "33350d32f3b4de77",
     "pytorch-fid": "f93457f100b8bfe1",
     "torchmetrics": "995c031a4c59b8ea",
