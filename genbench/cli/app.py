@@ -45,8 +45,8 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="models, protocols, papers, references, detectors, preprocessings, gpus, tables, "
-            "runs or a MODEL",
+            help="models, protocols, papers, references, metrics, detectors, preprocessings, gpus, "
+            "tables, runs or a MODEL",
             autocompletion=completion.lists,
         ),
     ] = "models",
@@ -102,8 +102,9 @@ def ls(
     json_lines: Json = False,
     records: Records = None,
 ) -> None:
-    """List models, protocols, papers with their protocols, references, detectors, preprocessings,
-    gpus, tables, runs, or a model's variants and options; explain one protocol or reference.
+    """List models, protocols, papers with their protocols, references, metrics, detectors,
+    preprocessings, gpus, tables, runs, or a model's variants and options; explain one protocol or
+    reference.
     """
     from genbench.cli.console import show_explanation, show_rows
     from genbench.cli.listing import named_list, texts

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genbench.cli.metrics import list_metrics
 from genbench.cli.protocols import list_papers, list_protocols, list_references
 from genbench.detectors.contract import DetectorStatus
 from genbench.detectors.published_preprocessing import PREPROCESSINGS
@@ -221,6 +222,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "protocols": list_protocols,
     "papers": list_papers,
     "references": list_references,
+    "metrics": list_metrics,
     "detectors": list_detectors,
     "preprocessings": list_preprocessings,
 }

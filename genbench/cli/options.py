@@ -176,9 +176,8 @@ Counts = Annotated[
 Metrics = Annotated[
     list[str] | None,
     typer.Option(
-        help="fid, sfid, is, kid, precision, recall, density, coverage, fid_infinity, class_fid, "
-        "mind, cmmd, sw, vendi or class_vendi; repeat it. Without Inception features: fd, sfd, cs, "
-        "kd, fd_infinity, class_fd, md and gmmd.",
+        help="fid, sfid, is, kid, precision, recall, density, coverage or one of `genbench ls "
+        "metrics`; repeat it. Without Inception features: fd, sfd, cs, kd, …",
         metavar="METRIC", rich_help_panel=MEASURE, autocompletion=completion.metrics,
         show_default="all of the protocol's",
     ),

@@ -20,6 +20,7 @@ from genbench.cli.app import app
 from genbench.cli.examples import EXAMPLES
 from genbench.cli.model_command import options_of, spelled
 from genbench.metrics.catalogue import METRICS
+from genbench.metrics.classical import CLASSICAL
 from genbench.runtime.arithmetic import ARITHMETICS
 from genbench.speed.audits import AUDITS
 
@@ -50,7 +51,10 @@ def test_every_example_can_be_given(line: str) -> None:
 
 def test_help_shows_metrics_and_what_happens_by_default() -> None:
     shown = genbench("fid", "-h").stdout
-    assert all(key in shown for key in METRICS)
+    assert all(metric.key in shown for metric in CLASSICAL)
+    assert "ls metrics" in " ".join(shown.split())
+    listed = genbench("ls", "metrics").stdout
+    assert all(key in listed for key in METRICS)
     for default in (
         "(the protocol's: 10,000 or 50,000)",
         "(of a model bundled at 32 pixels",
@@ -59,7 +63,7 @@ def test_help_shows_metrics_and_what_happens_by_default() -> None:
         assert f"default: {default}" in shown
     for command in COMMANDS:
         lines = genbench(command, "-h").stdout.splitlines()
-        assert not [line for line in lines if "default: 0" in line and "--seed" not in line]
+        assert not [line for line in lines if "default: 0]" in line and "--seed" not in line]
 
 
 def test_help_knows_the_options_of_the_model_named() -> None:
@@ -87,7 +91,8 @@ def completed(line: str) -> list[str]:
 
 def test_the_shell_completes_names_and_options() -> None:
     assert completed("genbench fid --model hi") == ["hit"]
-    assert completed("genbench fid --metric c") == ["coverage", "cs"]
+    assert completed("genbench fid --metric cov") == ["coverage"]
+    assert completed("genbench fid --metric clipped") == ["clipped_coverage", "clipped_density"]
     assert completed("genbench distill emd --protocol bun") == ["bundled"]
     assert completed("genbench table hit-t") == ["hit-table1", "hit-throughput"]
     assert completed("genbench ref x --detector eff") == ["efficientnet-lite0"]
