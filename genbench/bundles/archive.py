@@ -36,7 +36,8 @@ _AGAIN = "have it sent or written again"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a bundle is of. root: the Merkle root over all samples. layers: of the features whose
+    """What a bundle is of. identity: everything that decides the samples, whose digest
+    `samples_digest` is. root: the Merkle root over all samples. layers: of the features whose
     digests the leaves hold. slim: whether it was packed without moments. digests: member ->
     SHA-256.
     """
@@ -46,6 +47,7 @@ class Manifest:
     created: str
     samples: Annotated[int, Ge(1)]
     samples_digest: str
+    identity: Mapping[str, Any]
     root: str
     layers: tuple[str, ...]
     protocol: EvalProtocol

@@ -36,6 +36,8 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.tables.views import Results
 
+_SEAL = 16  # digits of a seal, at the least
+
 
 def bundle(
     run: Sequence[Record],
@@ -92,7 +94,7 @@ def bundle(
     features = extracted(job, source, detector, list(layers), count)
     return pack(
         out, figures, protocol, Evidence(samples=features, layers=layers, reference=against),
-        table=Results(figures).table().to_markdown(),
+        identity=source.identity(), table=Results(figures).table().to_markdown(),
         grid=strip_in(cached_strips(job.cache), first.samples_digest),
         slim=slim, with_features=with_features,
     )  # fmt: skip
@@ -103,6 +105,7 @@ def verify(
     *,
     fraction: float = 0.02,
     seed: int | None = None,
+    seal: str = "",
     samples: str = "",
     checkpoint: str = "",
     device: str = "auto",
@@ -111,15 +114,29 @@ def verify(
     """Everything that can be checked of a bundle here, one finding after the other.
 
     fraction: of the samples to draw again; 0 for none. seed: which ones; None: such as nobody could
-    foresee. Raises GenbenchError for a file that is no bundle or was changed since it was packed.
+    foresee. seal: what was published of the bundle, at least its first 16 digits: only with it is
+    a bundle told from another that was packed anew. Raises GenbenchError for a file that is no
+    bundle or was changed since it was packed.
     """
     if not 0 <= fraction <= 1:
         raise UsageError(f"--fraction {fraction:g} is no share: between 0 and 1, such as 0.02")
+    if seal and (len(seal) < _SEAL or set(seal.lower()) - set("0123456789abcdef")):
+        raise UsageError(f"--seal {seal} is no seal: at least {_SEAL} digits of 0-9 and a-f")
     opened = read_bundle(path)
     figures = records_of(opened)
-    yield Check(
-        subject="file", state="holds", told=f"{path.name} is whole, seal {opened.manifest.seal()}"
-    )
+    own = opened.manifest.seal()
+    yield Check(subject="file", state="holds", told=f"{path.name} is whole")
+    if seal:
+        yield Check(
+            subject="seal", state="holds" if own.startswith(seal.lower()) else "fails",
+            told=f"that which was published, {own}"
+            if own.startswith(seal.lower()) else f"{own}, not {seal}: this is another bundle",
+        )  # fmt: skip
+    else:
+        yield Check(
+            subject="seal", state="not checked",
+            told=f"{own}: hold it against the published one, or pass that by --seal",
+        )  # fmt: skip
     yield from whole(opened, figures)
     yield from from_moments(opened, figures)
     yield from from_features(opened, figures, reporter)

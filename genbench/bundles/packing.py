@@ -75,13 +75,15 @@ def pack(
     protocol: EvalProtocol,
     evidence: Evidence,
     *,
+    identity: Mapping[str, Any],
     table: str,
     grid: Path | None,
     slim: bool = False,
     with_features: bool = False,
 ) -> Manifest:
-    """Write the bundle of a run. grid: a picture of its first samples. slim: without moments.
-    with_features: with all features, by which every figure can be computed again."""
+    """Write the bundle of a run. identity: of the samples' source. grid: a picture of its first
+    samples. slim: without moments. with_features: with all features, by which every figure can be
+    computed again."""
     leaves = leaves_of(evidence.samples, evidence.layers)
     members: dict[str, bytes | Mapping[str, NDArray[Any]]] = {
         RECORDS: "".join(f"{to_line(figure)}\n" for figure in figures).encode(),
@@ -96,7 +98,8 @@ def pack(
         members[GRID] = grid.read_bytes()
     manifest = Manifest(
         format=1, genbench=__version__, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        samples=len(leaves), samples_digest=figures[0].samples_digest, root=root_of(leaves),
+        samples=len(leaves), samples_digest=figures[0].samples_digest,
+        identity=identity, root=root_of(leaves),
         layers=tuple(sorted(evidence.layers)), protocol=replace(protocol), slim=slim,
     )  # fmt: skip
     return write_bundle(path, manifest, members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ Detect = Callable[[Tensor], dict[str, Tensor]]
 # against float32 moves them by 0.2 at most, other blocks by 0.07; another sample is at 0.39 and
 # more.
 FEATURE_TOLERANCE = 0.25
+# Of what decides a model's samples: where other last bits come from, and no other samples.
+_OF_THE_MACHINE = {"switches", "threads", "device_type", "code_digest"}
 
 
 def units_of(samples: int) -> int:
@@ -61,6 +64,9 @@ def redrawn(
     the bundle, where it has any, within FEATURE_TOLERANCE.
     """
     strict = source.digest() == bundle.manifest.samples_digest
+    if told := otherwise(bundle, source):
+        yield Check(subject="drawn again", state="fails", told=told)
+        return
     tally, kept = _Tally(), _kept(bundle)
     with reporter.task("drawing samples again", len(units) * DETECTOR_BATCH) as advance:
         for unit in units:
@@ -92,6 +98,20 @@ def redrawn(
             + ("" if good else f": {tally.far:,} are further"),
         )  # fmt: skip
     yield _chances(bundle, len(units))
+
+
+def otherwise(bundle: Bundle, source: Source) -> str:
+    """In what the model that the records tell of is another than that of the samples; empty where
+    only machine and code may differ."""
+    here = json.loads(json.dumps(dict(source.identity()), default=str))
+    there = dict(bundle.manifest.identity)
+    for key in sorted({*here, *there} - _OF_THE_MACHINE):
+        if here.get(key) != there.get(key):
+            return (
+                f"the records tell of {key} {here.get(key)}, and the samples are of "
+                f"{there.get(key)}"
+            )
+    return ""
 
 
 def _kept(bundle: Bundle) -> dict[str, NDArray[np.float32]]:

@@ -23,6 +23,7 @@ from genbench.quality.features import ArrayFeatures
 from genbench.quality.metric_values import MetricJob, Reference
 from genbench.records.kinds import QualityRecord
 from genbench.records.lines import from_line
+from genbench.runtime.digests import canonical_digest
 from genbench.runtime.progress import Reporter
 
 State = Literal["holds", "fails", "not checked"]
@@ -63,6 +64,12 @@ def whole(bundle: Bundle, figures: Sequence[QualityRecord]) -> Iterator[Check]:
         told=f"{manifest.samples:,} digests, root {root[:16]}…"
         if same else f"the digests have the root {root[:16]}…, not {manifest.root[:16]}…",
     )  # fmt: skip
+    named = canonical_digest(dict(manifest.identity)) == manifest.samples_digest
+    yield Check(
+        subject="identity", state="holds" if named else "fails",
+        told=f"what decides the samples has the digest {manifest.samples_digest[:16]}…"
+        + ("" if named else ", it is said, and has not"),
+    )  # fmt: skip
     digest = manifest.protocol.digest()
     wrong = [
         figure
@@ -88,8 +95,12 @@ def from_moments(bundle: Bundle, figures: Sequence[QualityRecord]) -> Iterator[C
         if bundle.manifest.slim:
             yield Check(subject=subject, state="not checked", told="a slim bundle has no moments")
             continue
-        samples = unpacked(f"samples/{metric.layer}/{figure.samples}", dict(bundle.moments))
-        reference = unpacked(f"reference/{metric.layer}", dict(bundle.moments))
+        try:
+            samples = unpacked(f"samples/{metric.layer}/{figure.samples}", dict(bundle.moments))
+            reference = unpacked(f"reference/{metric.layer}", dict(bundle.moments))
+        except GenbenchError as error:
+            yield Check(subject=subject, state="fails", told=str(error))
+            continue
         if samples.count != figure.samples:
             yield Check(subject=subject, state="fails", told=f"its moments are of {samples.count}")
             continue

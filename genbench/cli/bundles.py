@@ -97,6 +97,11 @@ def verify(
         typer.Option(help="Which samples.", metavar="NUMBER", rich_help_panel=COMPUTE,
                      show_default="drawn anew, so that nobody can foresee them"),
     ] = None,
+    seal: Annotated[
+        str,
+        typer.Option(help="The seal that was published.", metavar="DIGITS", rich_help_panel=IMAGES,
+                     show_default=False),
+    ] = "",
     samples: Samples = "",
     checkpoint: Weights = "",
     device: Device = "auto",
@@ -112,8 +117,8 @@ def verify(
 
     failed = left = 0
     found = checked(
-        file, fraction=fraction, seed=seed, samples=samples, checkpoint=checkpoint, device=device,
-        reporter=ProgressBars(leads=True),
+        file, fraction=fraction, seed=seed, seal=seal, samples=samples, checkpoint=checkpoint,
+        device=device, reporter=ProgressBars(leads=True),
     )  # fmt: skip
     for check in found:
         failed += check.state == "fails"
