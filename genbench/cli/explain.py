@@ -37,7 +37,7 @@ from genbench.cli.words import (
 from genbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from genbench.explaining.explanation import Explanation
+    from genbench.explaining.result import Explanation
 
 ENDS = "The two ends"
 
@@ -80,15 +80,15 @@ def explain(
         str, typer.Option(help="Reference of --to.", metavar="IMAGES", rich_help_panel=ENDS)
     ] = "",
     from_n: Annotated[
-        int,
-        typer.Option(help="Sample count of --from.", min=0, metavar="N", rich_help_panel=ENDS,
+        int | None,
+        typer.Option(help="Sample count of --from.", min=1, metavar="N", rich_help_panel=ENDS,
                      show_default="the protocol's, or all there are"),
-    ] = 0,
+    ] = None,
     to_n: Annotated[
-        int,
-        typer.Option(help="Sample count of --to.", min=0, metavar="N", rich_help_panel=ENDS,
+        int | None,
+        typer.Option(help="Sample count of --to.", min=1, metavar="N", rich_help_panel=ENDS,
                      show_default="the protocol's, or all there are"),
-    ] = 0,
+    ] = None,
     rounding: Annotated[
         str,
         typer.Option(
@@ -97,13 +97,13 @@ def explain(
         ),
     ] = "",
     from_jpeg: Annotated[
-        int, typer.Option(help="--from of JPEG files of this quality.", min=0, max=100,
+        int | None, typer.Option(help="--from of JPEG files of this quality.", min=1, max=100,
                           metavar="1-100", rich_help_panel=ENDS, show_default="none")
-    ] = 0,
+    ] = None,
     to_jpeg: Annotated[
-        int, typer.Option(help="--to of JPEG files of this quality.", min=0, max=100,
+        int | None, typer.Option(help="--to of JPEG files of this quality.", min=1, max=100,
                           metavar="1-100", rich_help_panel=ENDS, show_default="none")
-    ] = 0,
+    ] = None,
     from_weights: Annotated[
         Path | None, typer.Option(help="Detector weights of --from.", metavar="FILE",
                                   rich_help_panel=ENDS, show_default="the published ones")
@@ -178,8 +178,8 @@ def explain(
             raise UsageError("--to-labels is of a model; images are what they are")
     found = explained(
         start, end, samples=what, end_samples=other, metric=metric, reference=ref,
-        references=(from_ref, to_ref), counts=(from_n, to_n), detector=detector,
-        weights=(from_weights, to_weights), rounding=rounding, jpeg=(from_jpeg, to_jpeg),
+        references=(from_ref, to_ref), counts=(from_n or 0, to_n or 0), detector=detector,
+        weights=(from_weights, to_weights), rounding=rounding, jpeg=(from_jpeg or 0, to_jpeg or 0),
         published=published, order=order,  # type: ignore[arg-type]
         crop=crop, resolution=0 if model else res, device=device, cache=cache,
     )  # fmt: skip
@@ -226,7 +226,7 @@ def _plain(found: Explanation) -> dict[str, Any]:
 
 def _show(found: Explanation) -> None:
     from genbench.cli.console import stdout
-    from genbench.report.waterfall import in_words, waterfall_rows
+    from genbench.explaining.result import in_words, waterfall_rows
     from genbench.tables.terminal import print_rows
 
     print_rows(stdout, waterfall_rows(found), frozenset({"change", found.metric.upper()}))

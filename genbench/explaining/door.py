@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
 from genbench import given
 from genbench.errors import UsageError
-from genbench.explaining.explanation import Explanation, Laboratory, Order, explained
+from genbench.explaining.explanation import Laboratory, Order, explained
 from genbench.explaining.opening import End, further_sides, opened_ends
+from genbench.explaining.result import Explanation
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.models.opening import ResolvedModel, open_model
@@ -57,6 +59,8 @@ def explain(
     `genbench.evaluate`. Raises GenbenchError or UsageError with the remedy.
     """
     chosen = metric_named(metric)
+    if published is not None and not math.isfinite(published):
+        raise UsageError(f"--published {published}: a finite number")
     place = device_of(device, World())
     bars = reporter or ProgressBars(leads=True)
     folder = given.path_of(cache, "cache")
@@ -79,20 +83,24 @@ def explain(
         what = end_samples if number and end_samples is not None else samples
         if jpeg[number] and not 1 <= jpeg[number] <= 100:
             raise UsageError(f"JPEG quality {jpeg[number]} cannot be: pass 1 to 100")
-        own = references[number] or reference or protocol.reference
+        named = references[number] or reference
         ends.append(
             End(
                 protocol=protocol, source=partial(source, what, protocol.crop), files=_name(what),
-                reference=given.spec_of(own), count=counts[number],
+                reference=given.spec_of(named), count=counts[number],
                 jpeg=jpeg[number], weights=given.path_of(weights[number], "weights"),
             )
         )  # fmt: skip
     first, last, left_out = opened_ends(ends[0], ends[1], chosen, was=rounding, detector=detector)
+    own = {one.protocol.detector for one in ends}
+    foreign = detector if detector and own != {detector} else ""
+    if foreign:
+        left_out += (f"detector ({' and '.join(sorted(own))}): {foreign} in its place",)
     laboratory = Laboratory(metric=chosen, device=place, reporter=bars, cache=folder)
     others = tuple(further_sides(last, chosen, detector)) if published is not None else ()
     return explained(
         first, last, laboratory, order=order, left_out=left_out, published=published,
-        others=others,
+        others=others, foreign=foreign,
     )  # fmt: skip
 
 

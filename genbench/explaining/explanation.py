@@ -13,7 +13,8 @@ import torch
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.explaining.attribution import averaged, in_order
-from genbench.explaining.sides import Side, Step, mixed, steps_between
+from genbench.explaining.result import Candidate, Explanation, Part
+from genbench.explaining.sides import Side, mixed, steps_between
 from genbench.metrics.catalogue import reported_key
 from genbench.metrics.metric import Metric
 from genbench.quality.evaluation import evaluate
@@ -24,45 +25,6 @@ from genbench.runtime.progress import Advance, Reporter
 Order = Literal["", "averaged", "stated"]
 _AVERAGED = 6  # steps of which all 2^n sets are measured
 _DRAWN = 3  # of them such as need the detector
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """What one step adds to the figure."""
-
-    step: Step
-    change: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """The figure under a protocol, and how far a published number is from it."""
-
-    protocol: str
-    value: float
-    rest: float  # published minus value
-    chance: float | None  # half a 95% interval of the difference of two draws of samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """The figures at both ends, what each step adds, and what was left out of the comparison.
-
-    The parts and `rest` sum to `end.value - start.value`, but for rounding. order: "averaged" over
-    all orders of the steps, or "stated": taken in the order of `parts`. candidates: nearest to the
-    published number first.
-    """
-
-    metric: str
-    protocols: tuple[str, str]
-    start: QualityRecord
-    end: QualityRecord
-    parts: tuple[Part, ...]
-    order: Literal["averaged", "stated"]
-    rest: float = 0.0  # what no step accounts for
-    left_out: tuple[str, ...] = ()
-    published: float | None = None
-    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass
@@ -114,12 +76,14 @@ def explained(
     left_out: Sequence[str] = (),
     published: float | None = None,
     others: Sequence[Side] = (),
+    foreign: str = "",
 ) -> Explanation:
     """The figure of `start` and of `end`, and the difference attributed step by step.
 
     order: "averaged" (Shapley), "stated", or empty: averaged where there are no more than six
     steps, three of them such as draw features again. others: sides under further protocols, among
-    which the one nearest to `published` is looked for. Raises UsageError where the ends measure
+    which the one nearest to `published` is looked for. foreign: the detector in the place of the
+    protocols', if there is one. Raises UsageError where the ends measure
     with different detectors, and GenbenchError as `genbench.quality.evaluation.evaluate`.
     """
     if start.protocol.detector != end.protocol.detector:
@@ -153,6 +117,7 @@ def explained(
         left_out=tuple(left_out),
         published=published,
         candidates=tuple(sorted(candidates, key=lambda found: abs(found.rest))),
+        foreign=foreign,
     )
 
 

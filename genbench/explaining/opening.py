@@ -120,15 +120,26 @@ def _references(
         try:
             found.append(_usable(protocol, wanted, source))
         except GenbenchError as error:
+            if one.reference:  # the user's own
+                raise
             found.append("")
-            missing.append(str(error))
+            missing.append(f"{wanted} of {protocol.name} {_why(error)}")
     there = [reference for reference in found if reference]
     if not there:
-        raise UsageError(
-            missing[0] if missing else "neither protocol names a reference: pass --ref"
-        )
-    left_out += [f"reference: {reason}; both ends take {there[0]}" for reason in missing]
+        told = "; ".join(missing) or "neither protocol names a reference"
+        raise UsageError(f"{told}: pass --ref, such as --ref bundled")
+    left_out += [f"reference: {reason}: both ends take {there[0]}" for reason in missing]
+    own = [protocol.reference for protocol in protocols]
+    if ends[0].reference == ends[1].reference != "" and own[0] != own[1]:
+        between = " → ".join(reference or "none" for reference in own)
+        left_out.append(f"reference ({between}): both take {ends[0].reference}, as was asked")
     return [reference or there[0] for reference in found]
+
+
+def _why(error: GenbenchError) -> str:
+    """Why a protocol's reference cannot be used, in few words where it is not here."""
+    told = str(error)
+    return "is not here (`genbench doctor` says how to get it)" if "not here" in told else told
 
 
 def _usable(protocol: EvalProtocol, reference: str, source: Source) -> str:
@@ -148,6 +159,9 @@ def _counts(
     ]  # fmt: skip
     limits = [source.count for source in sources]
     most = min((limit for limit in limits if limit is not None), default=max(wanted))
+    for one in ends:
+        if one.count > most:
+            raise UsageError(f"there are {most:,} samples, not {one.count:,}: ask for less")
     if wanted[0] != wanted[1] and max(wanted) > most:
         left_out.append(
             f"sample count ({wanted[0]:,} → {wanted[1]:,}): there are {most:,} samples; --from-n "

@@ -24,7 +24,7 @@ _TITLES = {
     "dc_neighbours": "k of density and coverage",
     "pr_half": "float16 distances",
     "neighbours_strict": "rim of the balls counted as outside",
-    "neighbour_rows": "rows drawn for nearest neighbours",
+    "neighbour_rows": "rows of each side at most, for nearest neighbours",
     "is_splits": "splits of the score",
     "is_split_size": "images of a split",
     "is_shuffle": "shuffled before splitting",
@@ -123,12 +123,14 @@ def steps_between(start: Side, end: Side, metric: Metric) -> Iterator[Step]:
         yield Step(key="count", title="sample count", start=f"{start.count:,}",
                    end=f"{end.count:,}",
                    take=lambda side, to: replace(side, count=to.count))  # fmt: skip
+    every = {"neighbour_rows": "all"}  # what 0 stands for
     for item in fields(EvalProtocol):
         name = item.name
         changed = replace(one, **{name: getattr(other, name)})
         if name not in _APART and metric.settings(changed) != metric.settings(one):
             yield Step(key=name, title=_TITLES.get(name, name.replace("_", " ")),
-                       start=_said(getattr(one, name)), end=_said(getattr(other, name)),
+                       start=_said(getattr(one, name), every.get(name, "")),
+                       end=_said(getattr(other, name), every.get(name, "")),
                        take=_of_protocol(name))  # fmt: skip
 
 
@@ -164,7 +166,9 @@ def _name(reference: str | ImageSet) -> str:
     return reference if isinstance(reference, str) else reference.name
 
 
-def _said(value: object) -> str:
+def _said(value: object, zero: str = "") -> str:
+    if zero and not value:
+        return zero
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

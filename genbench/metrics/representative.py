@@ -24,8 +24,9 @@ def distance_ratio(samples: Tensor, reference: Tensor, *, interval: bool) -> Est
     other row makes a half; n = min(N, M // 2) rows of each are compared, so that the bias of a
     finite count is the same above and below the line. A single encoder's distance can be gamed
     (Stein et al. 2023, arXiv:2306.04675; Kynkäänniemi et al. 2023, arXiv:2203.06026), so it is
-    meant for several. interval: the delta method's of the logarithm, over other samples and
-    other real images (unlike that of a distance, which holds the reference fixed). GenbenchError for fewer than two rows, other widths, and NaN.
+    meant for several. interval: the delta method's of the logarithm, over other samples and other
+    real images (that of a distance holds the reference fixed). GenbenchError for fewer than two
+    rows, other widths, and NaN.
     """
     from genbench.metrics.frechet import frechet_distance, frechet_interval
     from genbench.metrics.moments import stream_moments

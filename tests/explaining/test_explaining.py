@@ -17,11 +17,11 @@ from torch import Tensor
 import genbench as door
 from genbench.explaining.altered import Altered, rounded_otherwise
 from genbench.explaining.attribution import averaged, in_order
-from genbench.explaining.explanation import Explanation
+from genbench.explaining.result import Explanation, bars
 from genbench.images.arrays import images_of
 from genbench.quality import reading
 from genbench.quality.source import SetSource
-from genbench.report.waterfall import bars, draw_waterfall
+from genbench.report.waterfall import draw_waterfall
 from genbench.runtime.progress import SilentReporter
 
 
@@ -122,10 +122,10 @@ def test_parts_are_those_that_are_known(means: Path) -> None:
 
 def test_lossy_files_alone_are_the_whole_difference(means: Path) -> None:
     rng = np.random.default_rng(2)
-    np.savez(means / "samples.npz", rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8))
-    np.savez(means / "ref.npz", rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8))
+    np.savez(means / "samples.npz", rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8))
+    np.savez(means / "ref.npz", rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8))
     words = ("explain", "--samples", means / "samples.npz", "--ref", means / "ref.npz", "--from",
-             "standard", "--to", "standard", "--detector", "efficientnet-lite0")  # fmt: skip
+             "bundled", "--to", "bundled")  # fmt: skip
     done = genbench(
         *words, "--from-jpeg", "10", "--published", "1", "--json", "--out", means / "w.svg"
     )
@@ -138,7 +138,14 @@ def test_lossy_files_alone_are_the_whole_difference(means: Path) -> None:
     assert (means / "w.svg").read_text().startswith("<svg")
     shown = genbench(*words, "--from-jpeg", "10", "--published", "1")
     assert "lossy files: JPEG 10 → as they are" in shown.stdout
-    assert "comes nearest" in shown.stdout
+    assert "nearest: " in shown.stdout
+    other = genbench("explain", "--samples", means / "samples.npz", "--ref", means / "ref.npz",
+                     "--from", "standard", "--to", "adm-imagenet64", "--detector",
+                     "efficientnet-lite0", "--published", "1", "--rounding", "truncate")  # fmt: skip
+    assert "of other networks than efficientnet-lite0" in other.stdout
+    assert "left out: detector (inception): efficientnet-lite0 in its place" in other.stdout
+    assert "standard* does not say how to round" in other.stdout
+    assert "reference (none → VIRTUAL_imagenet64_labeled.npz): both take" in other.stdout
     same = genbench(*words)
     assert "nothing that moves fd differs" in same.stdout
 
@@ -165,6 +172,8 @@ def test_what_cannot_be_had_is_left_out_of_both_ends(means: Path) -> None:
         (("--from", "standard", "--to", "standard"), "neither protocol names a reference"),
         (("--from", "standard", "--to", "standard", "--rounding", "up"), "one of truncate"),
         (("--from", "standard", "--to", "standard", "--order", "random"), "averaged or stated"),
+        (("--from", "bundled", "--to", "bundled", "--to-n", "11"), "there are 10 samples, not 11"),
+        (("--from", "bundled", "--to", "bundled", "--published", "nan"), "a finite number"),
         (("--from", "standard", "--to", "standard", "--out", "w.png"), "end it in .svg"),
     ],
 )
@@ -192,5 +201,8 @@ def test_other_roundings_and_files_depend_on_the_index_alone() -> None:
     back = rounded_otherwise(level, 0, "nearest", "truncate").float().mean()
     assert float(back) == pytest.approx(99.5, abs=0.02)
     assert torch.equal(rounded_otherwise(level, 3, "truncate", "truncate"), level)
+    grey = torch.arange(1, 193, dtype=torch.uint8).reshape(1, 12, 16).repeat(3, 1, 1)
+    changed_grey = rounded_otherwise(grey, 5, "truncate", "nearest")
+    assert torch.equal(changed_grey[0], changed_grey[1])  # grey stays grey
     ends = torch.tensor([0, 255], dtype=torch.uint8).repeat(3, 4, 4)
     assert torch.equal(rounded_otherwise(ends, 0, "truncate", "nearest"), ends)
