@@ -108,7 +108,14 @@ def ls(
     """
     from genbench.cli.console import show_explanation, show_rows
     from genbench.cli.listing import named_list, texts
-    from genbench.cli.protocols import explained_protocol, explained_reference, list_papers
+    from genbench.cli.metrics import explained_metric
+    from genbench.cli.protocols import (
+        explained_protocol,
+        explained_reference,
+        list_papers,
+        list_references,
+    )
+    from genbench.quality.known_references import find_reference
     from genbench.records.runs import RunFilter
 
     wanted = RunFilter(
@@ -116,7 +123,13 @@ def ls(
     )
     if wanted != RunFilter() and what != "runs":
         raise UsageError(f"only runs are chosen by such options: genbench ls runs, not ls {what}")
-    explain = {"protocols": explained_protocol, "references": explained_reference}
+    explain = {
+        "protocols": explained_protocol, "references": explained_reference,
+        "metrics": explained_metric,
+    }  # fmt: skip
+    found = list_references(which) if which and what == "references" else []
+    if len(found) > 1 or (found and find_reference(which) is None):
+        what, which, lists = "", "", [found]  # a part of several names
     if which and what in explain:
         heading, lines = explain[what](which)
         if json_lines:
@@ -126,12 +139,11 @@ def ls(
         return
     if which and what != "papers":
         raise UsageError(
-            f"genbench ls {what} takes no second word, and {which!r} is one: leave it out, or say "
-            f"genbench ls protocols {which}"
+            f"genbench ls {what} takes no second word, and {which!r} is one: leave it out"
         )
     if which:
         lists = [list_papers(which)]
-    else:
+    elif what:
         lists = named_list(what, lambda: wanted(read_all(records)), spec_folders(records))
     for number, rows in enumerate(lists):
         if json_lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from genbench.detectors.registry import detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.metrics.catalogue import metric_named, reported_key
 from genbench.quality.known_references import KnownReference, find_reference, load_references
-from genbench.records.papers import load_papers
+from genbench.records.papers import load_papers, load_titles
 from genbench.records.protocols import EvalProtocol, find_protocol, load_protocols
 
 Rows = list[dict[str, Any]]
@@ -40,8 +41,8 @@ def list_protocols() -> Rows:
     ]
 
 
-def list_references() -> Rows:
-    """Every published reference, and whether its file is here."""
+def list_references(text: str = "") -> Rows:
+    """Every published reference whose name has a text, and whether its file is here."""
     return [
         {
             "reference": known.name,
@@ -55,12 +56,14 @@ def list_references() -> Rows:
             "address": known.url or known.source,
         }
         for known in load_references().values()
+        if text.lower() in known.name.lower()
     ]
 
 
 def list_papers(text: str = "") -> Rows:
     """The figures of papers with the protocol they are of. text: of the paper's name or of the
-    figures, in any case. Raises UsageError where none has it."""
+    figures, in any case, or words of its title. Raises UsageError where none has it."""
+    titles = load_titles()
     rows: Rows = [
         {
             "paper": item.paper,
@@ -70,7 +73,7 @@ def list_papers(text: str = "") -> Rows:
             "note": item.note or None,
         }
         for item in load_papers()
-        if text.lower() in f"{item.paper} {item.figures}".lower()
+        if _named(text, f"{item.paper} {item.figures} {titles.get(item.paper.split(' (')[0], '')}")
     ]
     if not rows:
         raise UsageError(
@@ -78,6 +81,13 @@ def list_papers(text: str = "") -> Rows:
             "looked up; docs/protocols.md says how to find out of another"
         )
     return rows
+
+
+def _named(text: str, told: str) -> bool:
+    """Whether words begin so somewhere in what is told, hyphens and spaces aside."""
+    words = re.split(r"[^0-9a-z.]+", told.lower())
+    wanted = re.sub(r"[^0-9a-z.]+", "", text.lower())
+    return any("".join(words[place:]).startswith(wanted) for place in range(len(words)))
 
 
 def explained_reference(name: str) -> Explanation:

@@ -102,7 +102,8 @@ def fid(
     json_lines: Json = False,
     records: RecordFile = None,
 ) -> None:
-    """Measure quality: FID, sFID, Inception Score, KID, precision, recall, density, coverage.
+    """Measure quality: FID, sFID, Inception Score, KID, precision, recall, density, coverage, and
+    what else `genbench ls metrics` lists.
 
     `genbench fid A B` measures the images A against the reference B, as --samples A --ref B does.
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.

@@ -15,7 +15,7 @@ from genbench.detectors.contract import (
     DetectorStatus,
     PreparingModule,
 )
-from genbench.detectors.published_preprocessing import PREPROCESSINGS
+from genbench.detectors.published_preprocessing import PREPROCESSINGS, resized_alike
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.runtime.entry_points import (
     Announced,
@@ -96,6 +96,8 @@ def check_choices(name: str, *, preprocessing: str = "", logits_bias: bool = Fal
             )
         if preprocessing not in taken:
             others = f"only {', '.join(taken)}" if taken else "and none but its own: leave it out"
+            if alike := resized_alike(preprocessing, taken):
+                others += f" ({alike} resizes alike)"
             raise UsageError(
                 f"detector {name} does not take preprocessing {preprocessing}, {others}"
             )

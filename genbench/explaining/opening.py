@@ -56,6 +56,9 @@ def opened_ends(
         references = _references((start, end), protocols, sources, left_out)
     counts = _counts((start, end), protocols, sources, left_out)
     roundings: list[str] = [protocol.rounding for protocol in protocols]
+    if was and not all(roundings):
+        silent = " and ".join(one.name for one in protocols if not one.rounding)
+        left_out.append(f"rounding to uint8: {silent} does not say how to round")
     if not was and all(roundings) and roundings[0] != roundings[1]:
         left_out.append(
             f"rounding to uint8 ({roundings[0]} → {roundings[1]}): the samples are as they are; "

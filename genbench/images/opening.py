@@ -77,6 +77,8 @@ def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
 
     if spec in NAMED:
         return open_named(spec)
+    if Path(spec).is_symlink() and not _exists(spec):
+        raise UsageError(f"{spec} is a link to nothing: mend it, or name the file")
     if not _exists(spec):
         raise UsageError(
             f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has that "

@@ -27,7 +27,8 @@ def metric_named(key: str) -> Metric:
     if found := find_metric(key):
         return found
     if "," in key or " " in key.strip():
-        raise UsageError(f"there is no metric {key}: name one at a time, --metric fid --metric is")
+        apart = " --metric ".join(key.replace(",", " ").split())
+        raise UsageError(f"there is no metric {key}: name one at a time, --metric {apart}")
     known = {*METRICS, *(metric.generic_key for metric in METRICS.values())}
     raise UsageError(f"there is no metric {key}; {suggestion(key.lower(), known)}")
 

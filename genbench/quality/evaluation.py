@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from genbench.errors import GenbenchError
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
@@ -122,6 +123,7 @@ def _evaluate_features(job: Job, path: Path) -> list[QualityRecord]:
         features = _feature_file(request.reference_features)
         reference = Reference(features.name, features.digest, features)
     training = _feature_file(Path(str(request.training))) if request.training else None
+    _check_widths(samples, reference.features if reference else None, training)
     metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
     counts = sample_counts(
         request.counts, request.protocol, samples.count, job.reporter, usual_alone=True
@@ -137,6 +139,21 @@ def _evaluate_features(job: Job, path: Path) -> list[QualityRecord]:
         identity={}, environment=_environment(job, subject), name=request.name,
     )  # fmt: skip
     return recorded(run, values, reference, training)
+
+
+def _check_widths(samples: ArrayFeatures, *others: FeatureSet | None) -> None:
+    """Raises GenbenchError for features of the reference or of training images that are of another
+    detector than the samples', as far as widths tell."""
+    for other in others:
+        if not isinstance(other, ArrayFeatures):
+            continue
+        for layer, own in samples.arrays.items():
+            width = other.arrays[layer].shape[1] if layer in other.arrays else own.shape[1]
+            if width != own.shape[1]:
+                raise GenbenchError(
+                    f"{samples.name} has {own.shape[1]} {layer} features and {other.name} {width}: "
+                    "use features of the same detector and layer"
+                )
 
 
 def _environment(job: Job, subject: Subject) -> Environment:

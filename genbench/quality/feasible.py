@@ -29,6 +29,9 @@ class Comparable(Protocol):
         ...
 
 
+_OWN = "features"  # what the detector of features is called that the user brings
+
+
 @dataclass(frozen=True, kw_only=True)
 class Means:
     """What there is to compute figures from. layers: those of the samples' features."""
@@ -52,14 +55,17 @@ class Means:
             return (
                 f"it needs at least {least} training images and there are {self.training}"
                 if self.training
-                else "it needs the images that the model learned from: pass --train IMAGES"
+                else "it needs the images that the model learned from: pass --train "
+                + ("IMAGES" if self.detector != _OWN else "FILE, their features")
             )
         if metric.labelled and not self.labelled:
+            if self.detector == _OWN:
+                return "it needs labels, which feature files do not bring: measure images"
             return "it needs labels of the samples"
         if not metric.needs_reference:
             return ""
         if self.reference is None:
-            return "it needs a reference: pass --ref"
+            return "it needs a reference: pass --ref" + "-features" * (self.detector == _OWN)
         if metric.labelled and not self.reference_labelled:
             return f"it needs labels of the reference, and {self.reference.name} has none"
         return self._why_not_against(self.reference, metric, least)

@@ -15,6 +15,7 @@ from genbench.images.npz import opened_npz
 from genbench.quality.statistics_files import array_of
 
 _LARGEST = 1 << 40  # bytes of one array
+_LOST = 1e-5  # of a feature's range, at most, by rounding to float32
 # The features [N, D] of genbench's own files, clean-fid's *_kid.npz, StudioGAN's *_feats.npz and
 # dgm-eval's --save.
 _NAMES = ("features", "feats", "real_feats", "reps")
@@ -30,7 +31,8 @@ def read_features(path: Path) -> dict[str, NDArray[Any]]:
 
     Takes genbench's own names, those of clean-fid (`feats`), StudioGAN (`real_feats`) and dgm-eval
     (`reps`) for the features, and torch-fidelity's `.pt`, one tensor. Returns the arrays that are
-    there, float32 or float64. Raises GenbenchError for anything else.
+    there as float32: float16 is widened, float64 rounded. Raises GenbenchError for anything else,
+    and for float64 whose differences float32 cannot hold.
     """
     if path.suffix.lower() in (".pt", ".pth"):
         return checked_features(path, {"features": _tensor(path)})
@@ -53,9 +55,17 @@ def _tensor(path: Path) -> NDArray[Any]:
 
     held = load_checkpoint(path)
     if not isinstance(held, torch.Tensor):
-        raise GenbenchError(f"{path} holds a {type(held).__name__}, not one tensor of features")
-    if held.dtype not in (torch.float32, torch.float64):
-        raise GenbenchError(f"{path} holds {held.dtype}, not float32 or float64: correct it")
+        raise GenbenchError(
+            f"{path} holds a {type(held).__name__}, not one tensor of features [N, D]: save one; "
+            "statistics are read as torch-fidelity keeps them, mu and sigma as numpy arrays"
+        )
+    if held.dtype not in (torch.float16, torch.float32, torch.float64) or held.is_sparse:
+        raise GenbenchError(
+            f"{path} holds {'a sparse tensor' if held.is_sparse else held.dtype}, not a dense one "
+            "of floating-point numbers: correct it"
+        )
+    if held.numel() * held.element_size() > held.untyped_storage().nbytes():
+        raise GenbenchError(f"{path} holds a tensor that is larger than its data: save it whole")
     array: NDArray[Any] = held.detach().numpy()
     return array
 
@@ -66,15 +76,34 @@ def checked_features(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str
         raise GenbenchError(f"{path} has no `features` array: save one, float [N, D]")
     count = len(arrays["features"]) if arrays["features"].ndim else 0
     for name, array in arrays.items():
-        if array.ndim != 2 or array.dtype.kind != "f" or len(array) != count or count == 0:
+        if array.ndim != 2 or array.dtype.kind != "f" or len(array) != count or 0 in array.shape:
             raise GenbenchError(
                 f"{path}: {name} must be float [N, D] with the N of `features` ({count}), not "
                 f"{array.dtype} {list(array.shape)}: correct it"
             )
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-            raise GenbenchError(f"{path}: {name} holds NaN or infinity, first in row {row}")
-    return dict(arrays)
+            raise GenbenchError(
+                f"{path}: {name} holds NaN or infinity, first in row {row}: leave such rows out, "
+                "or compute them again"
+            )
+    return {name: _narrowed(path, name, array) for name, array in arrays.items()}
+
+
+def _narrowed(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """[N, D] as float32. Raises GenbenchError where that loses what figures rest on."""
+    if array.dtype.itemsize <= 4:
+        return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        narrow: NDArray[np.float32] = array.astype(np.float32)
+    lost = np.abs(narrow - array).max(axis=0)
+    spread = array.max(axis=0) - array.min(axis=0)
+    if not np.isfinite(narrow).all() or (lost > _LOST * spread)[spread > 0].any():
+        raise GenbenchError(
+            f"{path}: {name} is float64 of which float32, in which figures are computed, would "
+            "lose too much: take an offset off that all rows share, or scale all sets alike"
+        )
+    return narrow
 
 
 def by_layer(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

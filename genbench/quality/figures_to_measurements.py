@@ -84,8 +84,9 @@ def _filled(
     metric, estimate = value.metric, value.estimate
     if not math.isfinite(estimate.value):
         raise GenbenchError(
-            f"{metric.title} at {value.count} samples is {estimate.value}: look at the samples and "
-            "the features; it is not recorded"
+            f"{reported_key(metric, template.detector)} at {value.count} samples is "
+            f"{estimate.value}: look at the samples, the reference and their features; it is not "
+            "recorded"
         )
     filled = replace(
         template,

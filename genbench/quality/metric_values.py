@@ -104,15 +104,28 @@ class MetricJob:
         counts = tuple(sorted({count for _, count in figures}))
         shared = _Shared(self, counts)
         evidence = {count: _AtCount(shared, count) for count in counts}
-        values = []
+        values: list[MetricValue] = []
+        refused: list[str] = []
         with self.reporter.task("figures", len(figures)) as advance:
             for metric, count in figures:
-                advance(0, f"{reported_key(metric, self.detector)} at {count:,} samples")
-                estimate = metric.compute(evidence[count])
+                name = f"{reported_key(metric, self.detector)} at {count:,} samples"
+                advance(0, name)
+                try:
+                    estimate = metric.compute(evidence[count])
+                except GenbenchError as error:
+                    if len(figures) == 1:
+                        raise
+                    refused.append(f"{name} left out: {error}")
+                    advance(1)
+                    continue
                 settings = metric.settings(self.protocol)
                 notes = (estimate.note,) if estimate.note else ()
                 values.append(MetricValue(metric, count, estimate, settings, notes))
                 advance(1)
+        if refused and not values:
+            raise GenbenchError("; ".join(refused))
+        for line in refused:
+            self.reporter.note(line)
         return with_count_note(values, self.detector, self.reference.rows if self.reference else 0)
 
 

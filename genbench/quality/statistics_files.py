@@ -81,7 +81,9 @@ def checked_pair(
             "together ([D] and [D, D] are wanted): write the file again"
         )
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
-        raise GenbenchError(f"{path}: mu{suffix} or sigma{suffix} holds NaN: write the file again")
+        raise GenbenchError(
+            f"{path}: mu{suffix} or sigma{suffix} holds NaN or infinity: write the file again"
+        )
     largest = float(np.abs(sigma).max(initial=0))
     if float(np.abs(sigma - sigma.T).max(initial=0)) > _ASYMMETRY * largest:
         raise GenbenchError(

@@ -51,10 +51,18 @@ def load_papers(path: Path | None = None) -> list[PaperFigures]:
                 )
             )  # fmt: skip
     path = path or tables_folder() / "papers.toml"
-    others = validated(read_toml(path), dict[str, Unmatched], name=path)
+    content = read_toml(path)
+    content.pop("titles", None)
+    others = validated(content, dict[str, Unmatched], name=path)
     found += [
         PaperFigures(paper=paper, figures=other.figures, protocol="", reference=other.reference,
                      note=f"{other.known} ({other.source})")
         for paper, other in others.items()
     ]  # fmt: skip
     return sorted(found, key=lambda item: (item.paper.lower(), item.figures))
+
+
+def load_titles(path: Path | None = None) -> dict[str, str]:
+    """The titles of papers by what they are called here. Raises GenbenchError for anything else."""
+    path = path or tables_folder() / "papers.toml"
+    return validated(read_toml(path).get("titles", {}), dict[str, str], name=f"{path}: titles")

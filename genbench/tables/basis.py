@@ -24,13 +24,14 @@ class Basis:
     name: str
     text: str
     known: bool = True
+    detector: str = ""  # empty where it is not known
 
 
 def measured_basis(protocol: EvalProtocol) -> Basis:
     """The protocol of genbench that a figure was measured under."""
     reference = protocol.reference or "the images --ref names"
     text = f"protocol {protocol.name}: {protocol.detector}, reference {reference}"
-    return Basis(protocol.digest(), protocol.name, text)
+    return Basis(protocol.digest(), protocol.name, text, detector=protocol.detector)
 
 
 def published_basis(stated: str, protocols: Mapping[str, EvalProtocol]) -> Basis:

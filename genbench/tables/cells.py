@@ -43,7 +43,13 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published, minimum minus minimum; None unless both are numbers."""
+        """Measured minus published, minimum minus minimum; None unless both are numbers, and of one
+        detector."""
+        detectors = {
+            basis.detector for basis in (self.published_under, self.measured_under) if basis
+        }
+        if len(detectors - {""}) > 1:  # distances of two networks
+            return None
         own = self.value if self.minimum is None else self.minimum
         if own is None or self.published is None or self.published.number is None:
             return None

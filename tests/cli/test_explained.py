@@ -12,6 +12,8 @@ from statistics_made import moments, write_edm
 from strangers import error_line, genbench
 
 from genbench.cli.protocols import explained_protocol, explained_reference, list_papers, measuring
+from genbench.metrics.about import ABOUT
+from genbench.metrics.catalogue import METRICS
 from genbench.quality.known_references import load_references
 from genbench.records.papers import PaperFigures, load_papers
 from genbench.records.protocols import EvalProtocol, load_protocols
@@ -134,3 +136,19 @@ def test_the_page_has_every_paper_and_no_other() -> None:
     part = PAGE.read_text(encoding="utf-8").split("<!-- papers:")[1].split("<!-- end of")[0]
     rows = [line for line in part.splitlines() if line.startswith("| ")][1:]
     assert rows == [_row(item) for item in load_papers()]
+
+
+def test_every_metric_is_explained() -> None:
+    assert list(ABOUT) == list(METRICS)
+    shown = genbench("ls", "metrics", "copies").stdout
+    assert "held-out images" in shown
+    assert "--metric copies --train IMAGES" in " ".join(shown.split())
+    assert "fd with other detectors" in genbench("ls", "metrics", "fd").stdout
+    assert "did you mean vendi?" in error_line(genbench("ls", "metrics", "vendy"))
+
+
+def test_parts_of_names_and_words_of_titles_are_found() -> None:
+    assert "edm:cifar10-32x32" in genbench("ls", "references", "edm").stdout
+    assert "StudioGAN" not in genbench("ls", "papers", "MAR").stdout
+    for text in ("imagenet64", "imagenet 64", "consistency models", "cm", "2303.01469"):
+        assert "CM (arXiv:2303.01469)" in genbench("ls", "papers", text).stdout, text

@@ -139,9 +139,11 @@ def test_lossy_files_alone_are_the_whole_difference(means: Path) -> None:
     shown = genbench(*words, "--from-jpeg", "10", "--published", "1")
     assert "lossy files: JPEG 10 → as they are" in shown.stdout
     assert "nearest: " in shown.stdout
-    other = genbench("explain", "--samples", means / "samples.npz", "--ref", means / "ref.npz",
-                     "--from", "standard", "--to", "adm-imagenet64", "--detector",
-                     "efficientnet-lite0", "--published", "1", "--rounding", "truncate")  # fmt: skip
+    other = genbench(
+        "explain", "--samples", means / "samples.npz", "--ref", means / "ref.npz", "--from",
+        "standard", "--to", "adm-imagenet64", "--detector", "efficientnet-lite0", "--published",
+        "1", "--rounding", "truncate",
+    )  # fmt: skip
     assert "of other networks than efficientnet-lite0" in other.stdout
     assert "left out: detector (inception): efficientnet-lite0 in its place" in other.stdout
     assert "standard* does not say how to round" in other.stdout

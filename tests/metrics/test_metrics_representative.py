@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from genbench.errors import GenbenchError
 from genbench.metrics.representative import distance_ratio
 
 
@@ -31,4 +32,14 @@ def test_copies_of_the_reference_are_told_by_zero() -> None:
     assert distance_ratio(reference[::2].clone(), reference, interval=False).value == (
         pytest.approx(0.5)  # at no distance from their own half, at 1 from the other
     )
-    assert distance_ratio(normal(100, 0.0, 4)[:5], reference, interval=False).singular
+    few = distance_ratio(normal(100, 0.0, 4)[:5], reference, interval=False)
+    assert few.singular
+    assert "too near to 1" in few.note
+
+
+def test_the_whole_reference_is_drawn_from_and_must_have_a_scale() -> None:
+    sorted_by_class = torch.cat([normal(500, 0.0, 5), normal(500, 9.0, 6)])
+    found = distance_ratio(sorted_by_class[::10].clone(), sorted_by_class, interval=False)
+    assert found.value < 2  # halves of both classes; of the first class alone it were hundreds
+    with pytest.raises(GenbenchError, match="no scale"):
+        distance_ratio(normal(20, 0.0, 7), torch.ones(40, 6), interval=False)

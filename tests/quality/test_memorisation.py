@@ -60,7 +60,7 @@ def test_images_and_their_copies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "pass --train IMAGES"),
+        ((), "pass --train FILE, their features"),
         (("--train", "train.npz"), "100.0% of the reference's images are training images"),
     ],
 )
