@@ -21,6 +21,7 @@ from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
 from genbench.cli.quality import fid
+from genbench.cli.reproduce import reproduce
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
@@ -153,6 +154,7 @@ _PANELS: dict[str, _Commands] = {
         "explain": explain,
         "bundle": bundle,
         "verify": verify,
+        "reproduce": reproduce,
         "delete": delete,
         "audit": audit,
     },
