@@ -13,6 +13,7 @@ import typer
 
 from genbench.cli import completion
 from genbench.cli.bundles import bundle, verify
+from genbench.cli.card import card
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
@@ -155,6 +156,7 @@ _PANELS: dict[str, _Commands] = {
         "bundle": bundle,
         "verify": verify,
         "reproduce": reproduce,
+        "card": card,
         "delete": delete,
         "audit": audit,
     },

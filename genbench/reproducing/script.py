@@ -42,7 +42,8 @@ def _file(need: Need) -> Iterator[str]:
     else:
         yield f': "${{{need.variable}:?say where it lies}}"'
     if need.sha256:
-        yield f'echo {shlex.quote(need.sha256)}"  ${need.variable}" | sha256sum --check --quiet -'
+        line = f'{shlex.quote(need.sha256)}"  ${need.variable}"'
+        yield f"echo {line} | sha256sum --check --quiet - >&2"
 
 
 def _told(one: Evaluation) -> Iterator[str]:
