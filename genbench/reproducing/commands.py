@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from genbench.errors import GenbenchError
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
-from genbench.reproducing.needs import OWN_FEATURES, Need, needs_of, option_file
+from genbench.reproducing.needs import Need, needs_of, option_file
 from genbench.reproducing.protocols import recorded_protocol
 
 Word = str | Need
@@ -86,6 +86,11 @@ def _full_products(records: Sequence[QualityRecord]) -> list[list[QualityRecord]
 
 def _quality(records: Sequence[QualityRecord]) -> Evaluation:
     first, notes = records[0], []
+    if first.weight_kind == "random-init":
+        raise GenbenchError(
+            f"the figures of run {first.run} are of random weights, which nobody kept: measure "
+            "weights of a file"
+        )
     compared = next((record for record in records if record.reference_digest), first)
     learned = next((record for record in records if record.training_digest), None)
     weights = ""
@@ -102,10 +107,7 @@ def _quality(records: Sequence[QualityRecord]) -> Evaluation:
         words += ["--labels", first.labels] if first.labels else []
         words += ["--block", str(first.block)] if first.block else []
     words += _files([*needs_of(compared, weights), *(needs_of(learned) if learned else ())])
-    if first.detector != OWN_FEATURES:
-        words += protocol
-    else:
-        words += protocol[:2]
+    words += protocol
     for count in dict.fromkeys(record.samples for record in records):
         words += ["-n", str(count)]
     for metric in dict.fromkeys(record.metric for record in records):
@@ -114,11 +116,6 @@ def _quality(records: Sequence[QualityRecord]) -> Evaluation:
     words += ["--device", first.environment.device_type] if first.environment.device_type else []
     if not first.card and (command := first.environment.command):
         notes.append(f"the command on record: {shlex.join(command)}")
-    if first.weight_kind == "random-init":
-        raise GenbenchError(
-            f"the figures of run {first.run} are of random weights, which nobody kept: measure "
-            "weights of a file"
-        )
     return Evaluation(records=tuple(records), words=tuple(words), notes=tuple(notes))
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from genbench import api
 from genbench.errors import GenbenchError, UsageError
+from genbench.images.opening import open_image_set
+from genbench.images.sets import ImageSet
 from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
+from genbench.quality.source import SetSource
 from genbench.records.kinds import QualityRecord
 from genbench.records.protocols import EvalProtocol
 from genbench.reproducing.commands import Evaluation
@@ -83,9 +86,10 @@ def run_again(
         if first.card:
             model = reopened(_with_files(first, files), device_of(place, World()),
                              named.get("--checkpoint", ""))  # fmt: skip
+        images = _the_images(named["--samples"], first, used) if "--samples" in named else ""
         return list(
             api.evaluate(
-                model, samples=named.get("--samples", ""), features=named.get("--features"),
+                model, samples=images, features=named.get("--features"),
                 reference=named.get("--ref", ""), reference_features=named.get("--ref-features"),
                 training=named.get("--train", ""), protocol=used,
                 counts=tuple(dict.fromkeys(record.samples for record in records)),
@@ -95,6 +99,17 @@ def run_again(
                 reporter=reporter,
             )
         )  # fmt: skip
+
+
+def _the_images(spec: str, record: QualityRecord, protocol: EvalProtocol) -> ImageSet:
+    """The images of a record. Raises GenbenchError for others, before anything is computed."""
+    images = open_image_set(spec, crop=protocol.crop, resolution=protocol.resolution)
+    if (digest := SetSource(images).digest()) != record.samples_digest:
+        raise GenbenchError(
+            f"{spec} holds other images [{digest[:12]}] than the run's, {record.model} "
+            f"[{record.samples_digest[:12]}]: pass --file SAMPLES=IMAGES"
+        )
+    return images
 
 
 def _named(evaluation: Evaluation, files: Files) -> dict[str, str]:

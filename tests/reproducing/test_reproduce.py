@@ -22,6 +22,7 @@ from genbench.records.protocols import choose_protocol, load_protocols, with_wei
 from genbench.records.store import read_records
 from genbench.reproducing.commands import evaluations
 from genbench.reproducing.comparing import TOLERANCE, differences, reproduced
+from genbench.reproducing.opening import wanted
 from genbench.reproducing.packages import pins
 from genbench.reproducing.protocols import recorded_protocol
 from genbench.reproducing.recipe import base_image, recipe
@@ -336,3 +337,17 @@ def test_bad_input_is_one_line(
     run = genbench("reproduce", *given, cwd=tmp_path)
     assert told in error_line(run)
     assert run.returncode in (1, 2)
+
+
+def test_a_bundle_brings_its_own_protocol(kept: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.genbench"
+    packed = genbench(
+        "bundle", "small", "--out", out, "--ref", "bundled[:64]", "--records", kept,
+        "--cache", kept.parent / "cache",
+    )  # fmt: skip
+    assert packed.returncode == 0, packed.stderr
+    found = wanted(str(out), list, print)
+    assert found.records == tuple(figures(kept))
+    assert found.protocol == load_protocols()["bundled"]
+    run = genbench("reproduce", out, "--measured", kept)
+    assert run.returncode == 0, run.stderr
