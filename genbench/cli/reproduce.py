@@ -87,9 +87,9 @@ def reproduce(
 ) -> None:  # fmt: skip
     """Print the commands that give a figure again; --run runs them here, --out writes a container.
 
-    --run and --measured say of each figure whether it is equal, equal but for rounding (1e-6 of
-    it), within its interval or different, and what differs of the environment; exit code 1 unless
-    all are equal but for rounding.
+    --run and --measured say of each figure whether it is equal, equal but for rounding (1e-6 of it;
+    1e-3 on another kind of device or with other packages), within its interval or different, and
+    what differs of the environment; exit code 1 unless all are equal but for rounding.
     """
     from genbench.cli.console import told
     from genbench.cli.tables import read_all
@@ -197,7 +197,13 @@ def _compare(
 
     from genbench.cli.console import show_rows
     from genbench.records.kinds import QualityRecord
-    from genbench.reproducing.comparing import TOLERANCE, counterpart, differences, reproduced
+    from genbench.reproducing.comparing import (
+        OTHER_KERNELS,
+        TOLERANCE,
+        counterpart,
+        differences,
+        reproduced,
+    )
 
     recorded = [
         record for one in commands for record in one.records if isinstance(record, QualityRecord)
@@ -225,6 +231,7 @@ def _compare(
     failed = [figure for figure in figures if not figure.holds]
     if failed:
         raise GenbenchError(
-            f"{len(failed)} of {len(figures)} figures are not those on record, by more than the "
-            f"{TOLERANCE:g} of them that rounding may move: see what differs"
+            f"{len(failed)} of {len(figures)} figures are not those on record, by more than "
+            f"rounding moves ({TOLERANCE:g} of a figure; {OTHER_KERNELS:g} with another device or "
+            "packages): see what differs"
         )

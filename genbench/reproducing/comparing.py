@@ -9,9 +9,10 @@ from typing import Literal
 from genbench.records.comparability import incomparable
 from genbench.records.kinds import QualityRecord
 
-# Relative: what a figure of equal samples may move with threads, kernels and libraries that add in
-# another order (docs/reproduce.md tells what was measured).
+# Relative: what rounding may move a figure with equal kernels, and with others, as another kind of
+# device, other CPU instructions or other packages bring. docs/reproduce.md tells what was measured.
 TOLERANCE = 1e-6
+OTHER_KERNELS = 1e-3
 Verdict = Literal["equal", "equal but for rounding", "within its interval", "different",
                   "not measured"]  # fmt: skip
 _HELD: tuple[Verdict, ...] = ("equal", "equal but for rounding")
@@ -91,9 +92,15 @@ def _verdict(record: QualityRecord, again: QualityRecord | None) -> tuple[Verdic
         return "different", "other training images"
     if record.value == again.value:
         return "equal", ""
+    apart = abs(record.value - again.value)
     size = max(abs(record.value), abs(again.value))
-    if abs(record.value - again.value) <= TOLERANCE * size:
+    if apart <= TOLERANCE * size:
         return "equal but for rounding", ""
+    kernels = sorted(
+        item.what for item in differences(record, again) if item.what in _kernels(record)
+    )
+    if kernels and apart <= OTHER_KERNELS * size:
+        return "equal but for rounding", f"another {' and '.join(kernels)}"
     if record.low is not None and record.high is not None:
         if record.low <= again.value <= record.high:
             return "within its interval", ""
@@ -123,6 +130,11 @@ def differences(record: QualityRecord, again: QualityRecord) -> list[Difference]
         for what, value in _circumstances(record)
         if value and here.get(what) and here[what] != value
     ]
+
+
+def _kernels(record: QualityRecord) -> set[str]:
+    """The circumstances that choose the kernels, and so the last bits of features."""
+    return {"device", "device type", "CPU instructions", "CUDA", *record.environment.packages}
 
 
 def _circumstances(record: QualityRecord) -> Iterator[tuple[str, str]]:

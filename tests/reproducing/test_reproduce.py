@@ -49,6 +49,10 @@ def written(path: Path, *records: Record) -> Path:
     return path
 
 
+def placed(record: QualityRecord, **change: Any) -> QualityRecord:
+    return replace(record, environment=replace(record.environment, **change))
+
+
 def figures(path: Path) -> list[QualityRecord]:
     return [record for record in read_records(path) if isinstance(record, QualityRecord)]
 
@@ -111,6 +115,17 @@ def test_verdicts(value: float, change: dict[str, Any], verdict: str) -> None:
     (found,) = reproduced([record], [replace(record, value=value, **change)])
     assert found.verdict == verdict
     assert found.holds == verdict.startswith("equal")
+
+
+def test_other_kernels_may_move_more_and_are_named() -> None:
+    record = placed(made("hit", "fd", 100.0, card="hit-32"), instructions="AVX512")
+    other = placed(replace(record, value=100.01), instructions="AVX2", genbench="0.2")
+    (found,) = reproduced([record], [other])
+    assert (found.verdict, found.why) == ("equal but for rounding", "another CPU instructions")
+    (found,) = reproduced([record], [placed(other, instructions="AVX512")])
+    assert found.verdict == "different"
+    (found,) = reproduced([record], [replace(other, value=101.0)])
+    assert found.verdict == "different"
 
 
 def test_what_only_one_record_tells_is_no_difference() -> None:
@@ -242,10 +257,6 @@ def test_the_container_has_every_pin(kept: Path, tmp_path: Path) -> None:
     assert subprocess.run(["sh", "-n", tmp_path / "again" / "run.sh"], timeout=20).returncode == 0
     again = genbench("reproduce", "small", "--out", tmp_path / "again", "--records", kept)
     assert "holds something: name a new folder" in error_line(again)
-
-
-def placed(record: QualityRecord, **change: Any) -> QualityRecord:
-    return replace(record, environment=replace(record.environment, **change))
 
 
 def test_images_to_build_on() -> None:
