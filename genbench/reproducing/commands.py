@@ -59,7 +59,7 @@ def evaluations(records: Iterable[Record]) -> list[Evaluation]:
     for group in groups.values():
         first = group[0]
         if isinstance(first, SpeedRecord):
-            found.append(_speed(first, group))
+            found.append(_speed([record for record in group if isinstance(record, SpeedRecord)]))
         else:
             quality = [record for record in group if isinstance(record, QualityRecord)]
             found += [_quality(part) for part in _full_products(quality)]
@@ -70,7 +70,7 @@ def _measured_together(record: Record) -> tuple[object, ...]:
     told = (record.run, record.model, record.card, record.protocol_digest, record.checkpoint_digest)
     if isinstance(record, QualityRecord):
         return (*told, record.samples_digest, record.detector)
-    return (*told, record.mode, record.batch, record.compiled, record.target and record.target.gpu)
+    return (*told, record.mode, record.batch, record.compiled)
 
 
 def _full_products(records: Sequence[QualityRecord]) -> list[list[QualityRecord]]:
@@ -119,12 +119,14 @@ def _quality(records: Sequence[QualityRecord]) -> Evaluation:
     return Evaluation(records=tuple(records), words=tuple(words), notes=tuple(notes))
 
 
-def _speed(first: SpeedRecord, records: Sequence[Record]) -> Evaluation:
+def _speed(records: Sequence[SpeedRecord]) -> Evaluation:
+    first = records[0]
+    target = next((record.target for record in records if record.target), None)
     words: list[Word] = ["throughput", *_model(first), *_files(needs_of(first))]
     words += ["--train"] if first.mode == "train" else []
     words += ["--batch", str(first.batch)] if first.batch else []
     words += ["--compile"] if first.compiled else []
-    words += ["--gpu", first.target.gpu] if first.target else []
+    words += ["--gpu", target.gpu] if target else []
     words += ["--device", first.environment.device_type] if first.environment.device_type else []
     return Evaluation(records=tuple(records), words=tuple(words), notes=(TIMES,))
 

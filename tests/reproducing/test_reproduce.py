@@ -15,7 +15,7 @@ from made_records import made, speed
 from strangers import error_line, genbench
 
 from genbench.errors import GenbenchError
-from genbench.records.kinds import QualityRecord, Record
+from genbench.records.kinds import QualityRecord, Record, TargetFacts
 from genbench.records.lines import to_line
 from genbench.records.measurement import Environment
 from genbench.records.protocols import choose_protocol, load_protocols, with_weights
@@ -177,12 +177,20 @@ def test_metrics_at_their_own_counts_and_speeds_are_commands_of_their_own() -> N
         made("hit", "fd", 1.0, card="hit-32", samples=200),
         made("hit", "recall", 1.0, card="hit-32", samples=200),
         speed("hit", 9.0, card="hit-32", batch=8),
-        speed("hit", 9.0, metric="latency", card="hit-32", batch=8),
+        speed(
+            "hit",
+            9.0,
+            card="hit-32",
+            batch=8,
+            tier="theoretical",
+            target=TargetFacts(gpu="v100-sxm2", how="peak"),
+        ),
     ]
     first, second, timed = evaluations(records)
     assert "-n 100 --metric fd" in first.shown()
     assert "-n 200 --metric fd --metric recall" in second.shown()
     assert "throughput --model hit" in timed.shown()
+    assert "--batch 8 --gpu v100-sxm2" in timed.shown()
     assert "times are of the machine" in timed.notes[0]
 
 
