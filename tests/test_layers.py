@@ -22,6 +22,7 @@ FLOORS = [
     {"given"},
     {"explaining", "bundles"},
     {"report", "api"},
+    {"reproducing"},
     {"cli"},
     {"__main__"},
 ]

@@ -13,6 +13,7 @@ import typer
 
 from genbench.cli import completion
 from genbench.cli.bundles import bundle, verify
+from genbench.cli.card import card
 from genbench.cli.checks import check, doctor, schema
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
@@ -21,6 +22,7 @@ from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
 from genbench.cli.quality import fid
+from genbench.cli.reproduce import reproduce
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
@@ -165,6 +167,8 @@ _PANELS: dict[str, _Commands] = {
         "explain": explain,
         "bundle": bundle,
         "verify": verify,
+        "reproduce": reproduce,
+        "card": card,
         "delete": delete,
         "audit": audit,
     },

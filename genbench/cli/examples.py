@@ -69,6 +69,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench verify run.genbench",
         "genbench verify run.genbench --fraction 0.1 --seed 1",
     ),
+    "reproduce": (
+        "genbench reproduce my-run",
+        "genbench reproduce my-run --run",
+        "genbench reproduce runs.jsonl:3 --out again/",
+        "genbench reproduce expected.jsonl --measured measured.jsonl",
+    ),
+    "card": ("genbench card my-run", "genbench card my-run other-run --out card/README.md"),
     "train": ("genbench train hit --recipe fashion-mnist-32 --out runs/hit",),
     "distill": ("genbench distill emd --config recipe.toml --res 32 --out runs/emd",),
     "convert": (

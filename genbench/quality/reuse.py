@@ -43,7 +43,7 @@ def figures_on_record(
             and record.training_digest in ("", training_digest)
             and dict(record.detector_identity) == dict(detector.identity)
             and record.environment.genbench == __version__
-            and dict(record.environment.packages) == package_versions()
+            and package_versions().items() <= record.environment.packages.items()
         )
         if same and (record.interval or not interval) and name in ("", record.name):
             found[record.metric, record.samples] = record

@@ -65,9 +65,11 @@ class GpuFacts:
 class Environment:
     """Where a figure was computed, and how torch's switches stood while it was.
 
-    packages: installed versions of the libraries that can change a figure. tf32, autotuned,
-    deterministic: see genbench.runtime.arithmetic.Switches; None in records of format 1, which did
-    not tell. load_average: of the machine, when a speed measurement began.
+    packages: installed versions of the libraries that can change a figure. system: the operating
+    system's release. instructions: the widest that torch's CPU kernels use ("AVX512"), which move
+    last bits. Both are empty in records that did not tell. tf32, autotuned, deterministic: see
+    genbench.runtime.arithmetic.Switches; None in records of format 1, which did not tell.
+    load_average: of the machine, when a speed measurement began.
     """
 
     genbench: str = ""
@@ -75,6 +77,8 @@ class Environment:
     python: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
+    system: str = ""
+    instructions: str = ""
     device: str = "an unnamed device"  # as its maker calls it
     device_type: str = ""
     cuda: str = ""

