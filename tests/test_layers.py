@@ -22,6 +22,7 @@ FLOORS = [
     {"given"},
     {"explaining", "bundles"},
     {"report", "api"},
+    {"site"},
     {"cli"},
     {"__main__"},
 ]

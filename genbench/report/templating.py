@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # Of markers, in a box of 10 by 10; the same shapes as matplotlib's of these letters.
-_SHAPES = {
+SHAPES = {
     "o": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
     "s": "M1 1H9V9H1z",
     "D": "M5 0L10 5L5 10L0 5z",
@@ -44,7 +44,7 @@ def environment(*folders: Path) -> Environment:
     )
     found.globals |= {
         "css": Markup(stylesheet()),
-        "shapes": _SHAPES,
+        "shapes": SHAPES,
         "inline": lambda svg, prefix: Markup(inline_svg(svg, prefix)),
     }
     found.filters["markup"] = Markup
