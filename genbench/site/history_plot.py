@@ -9,6 +9,7 @@ from genbench.report.numbers import plain
 from genbench.site.history import Series
 
 _WIDE, _HIGH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 180, 56, 12, 12, 40
+_LETTER = 7.0  # units of width of a letter, about
 _MOST = 60  # points, of which the latest are drawn
 
 
@@ -38,7 +39,7 @@ def draw_history(series: Series, look: Look, id: str) -> str:
         )
     line = " ".join(f"{across(at)},{up(record.value)}" for at, record in enumerate(records))
     parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}"/>')
-    before = None
+    before, free = None, 0.0  # where the last version's name ends
     for at, (record, (least, most)) in enumerate(zip(records, ends, strict=True)):
         x, version = across(at), record.environment.genbench
         parts.append(f'<path d="M{x} {up(least)}V{up(most)}" stroke="{colour}" stroke-width="2"/>')
@@ -50,11 +51,10 @@ def draw_history(series: Series, look: Look, id: str) -> str:
                     f'<path d="M{middle} {_TOP}V{_HIGH - _BOTTOM}" stroke="var(--muted)" '
                     'stroke-dasharray="3 3"/>'
                 )
-            anchor = "end" if x > _WIDE - 90 else "start"
-            parts.append(
-                f'<text x="{x if at else _LEFT}" y="{_HIGH - 8}" text-anchor="{anchor}">'
-                f"{escape(version)}</text>"
-            )
+            name, begin = escape(version), x - 8 if at else float(_LEFT)
+            if begin >= free and begin + _LETTER * len(version) <= _WIDE:
+                parts.append(f'<text x="{begin}" y="{_HIGH - 8}">{name}</text>')
+                free = begin + _LETTER * (len(version) + 1)
             before = version
     first, last = records[0].created[:10], records[-1].created[:10]
     parts.append(f'<text x="{_LEFT}" y="{_HIGH - 24}">{escape(first)}</text>')

@@ -79,7 +79,7 @@ def models_listing(
 
 def runs_listing(
     runs: Mapping[str, Sequence[Record]], looks: Looks, places: Places,
-    bundles: Mapping[str, Packed], *, id: str = "runs/all",
+    bundles: Mapping[str, Packed], *, id: str = "runs/all", caption: str = "All runs",
 ) -> Rows:  # fmt: skip
     """Every run, the latest first."""
     rows: list[list[Cell]] = []
@@ -110,11 +110,11 @@ def runs_listing(
         })  # fmt: skip
     return Rows(
         id=id,
-        caption="All runs" if id == "runs/all" else "Runs",
+        caption=caption,
         columns=[
             Column(title="run", text=True), Column(title="model", text=True),
             Column(title="protocol", text=True), Column(title="samples"),
-            Column(title="numbers", text=True), Column(title="genbench", text=True),
+            Column(title="numbers", text=True), Column(title="genbench"),
             Column(title="bundle"), Column(title="measured"),
         ],
         rows=rows, lines=lines, ordered=7, descending=True,

@@ -99,10 +99,16 @@ class Site:
             for record in records:
                 runs.setdefault(record.run, []).append(record)
             id = self._places.model(model)
-            listing = runs_listing(runs, self._looks, self._places, self.bundles, id=f"{id}-runs")
+            listing = runs_listing(
+                runs, self._looks, self._places, self.bundles, id=f"{id}-runs",
+                caption=f"Runs of {model}",
+            )  # fmt: skip
             yield from listing.files()
             plots = [
-                draw_history(one, self._looks.look(one.records[-1]), f"history-{number}")
+                (
+                    one.title,
+                    draw_history(one, self._looks.look(one.records[-1]), f"history-{number}"),
+                )
                 for number, one in enumerate(plotted(series), start=1)
             ]
             drawn = {"plots": plots, "left": len(series) - len(plots)}

@@ -69,5 +69,9 @@ class Places:
 
 
 def value_of(record: Record) -> str:
-    """ "96.6 ± 2.2", to the digits that the interval leaves a meaning."""
-    return " ".join(filter(None, rounded(record)))
+    """ "96.6 ± 2.2" or, where the interval is lopsided, "1,921 (1,899 – 1,935)", to the digits that
+    the interval leaves a meaning."""
+    value, interval = rounded(record)
+    if not interval:
+        return value
+    return f"{value} {interval}" if interval.startswith("±") else f"{value} ({interval})"

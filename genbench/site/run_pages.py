@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from genbench.metrics.catalogue import find_metric
@@ -29,23 +29,24 @@ class Number:
     exact: str
     unit: str
     interval: str
-    method: str
     samples: str
     protocol: str
-    notes: Sequence[str]
     badge: str
     words: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What of a run is of one model and setting."""
+    """What of a run is of one model and setting. methods: how intervals were computed, of which
+    metrics; notes: the same of notes."""
 
     name: str
     look: object
     model_page: str
     facts: Mapping[str, str]
     numbers: Sequence[Number]
+    methods: Mapping[str, Sequence[str]]
+    notes: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,17 @@ def _part(name: str, records: Sequence[Record], looks: Looks, places: Places) ->
         model_page=f"{places.model(last.model)}.html",
         facts={title: text for title, text in run_facts(records) if text},
         numbers=list(_numbers(records, places)),
+        methods=_shared((record.interval, title_of(record)) for record in records),
+        notes=_shared((note, title_of(one)) for one in records for note in one.notes),
     )
+
+
+def _shared(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
+    """Each text with the metrics that it is said of."""
+    found: dict[str, dict[str, None]] = {}
+    for text, metric in pairs:
+        found.setdefault(text, {})[metric] = None
+    return {text: list(metrics) for text, metrics in found.items()}
 
 
 def _numbers(records: Sequence[Record], places: Places) -> Iterator[Number]:
@@ -95,8 +106,7 @@ def _numbers(records: Sequence[Record], places: Places) -> Iterator[Number]:
         yield Number(
             anchor=places.anchor(record), title=title_of(record), shown=value_of(record),
             exact=plain(record.value), unit=record.unit, interval=shown_interval(record),
-            method=record.interval, samples=f"{record.samples:,}",
-            protocol=f"{record.protocol} [{record.protocol_digest}]", notes=record.notes,
+            samples=f"{record.samples:,}", protocol=record.protocol,
             badge=places.badge(record), words=": ".join(badge_words(record)),
         )  # fmt: skip
 

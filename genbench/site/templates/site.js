@@ -30,7 +30,7 @@ function swatch([number, marker]) {
 }
 
 function cellOf([text, , small, href, marks, best, look], first, left, root) {
-  const cell = made(first ? "th" : "td", first ? { scope: "row" } : { className: left ? "text" : "" });
+  const cell = made(first ? "th" : "td", first ? { scope: "row" } : left ? { className: "text" } : {});
   if (look) cell.append(swatch(look));
   const inner = best ? made("strong", {}, text) : text;
   cell.append(href ? made("a", { href: root + href }, inner) : inner);
@@ -78,7 +78,8 @@ class Rows {
     if (this.place.hasAttribute("data-filter") && this.count > 5) {
       const input = made("input", { type: "search", autocomplete: "off" });
       input.addEventListener("input", () => this.filter(input.value));
-      this.controls.append(made("label", {}, "Rows with ", input));
+      const label = made("label", {}, "Rows with ", input);
+      this.place.querySelector(".wide").before(made("div", { className: "controls" }, label));
     }
     if (this.count > this.size) {
       this.before = made("button", { type: "button" }, "Previous");
