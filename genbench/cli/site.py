@@ -70,4 +70,5 @@ def _read(files: list[Path] | None) -> list[Record]:
             f"there are no records in {named}: measure something first "
             "(genbench fid --model toy --res 32), or name another file"
         )
-    return sorted(once.values(), key=lambda record: record.created)
+    # A run's figures stay in their order; runs of one second come in one order whatever the files'.
+    return sorted(once.values(), key=lambda record: (record.created, record.run))

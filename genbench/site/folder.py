@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from genbench.errors import GenbenchError, UsageError
@@ -43,7 +44,7 @@ def write_folder(out: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
     """
     before = set(_listed(out) or ())
     names: dict[str, None] = {}
-    temporary: Path | None = None
+    temporary, new = None, not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".site.", suffix=TEMPORARY, dir=out))
@@ -67,6 +68,9 @@ def write_folder(out: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        if new and not names:
+            with suppress(OSError):  # there never was one
+                out.rmdir()
     return len(names) + 1
 
 

@@ -15,7 +15,6 @@ from genbench.site.places import Places
 from genbench.site.rows import Cell, Column, Rows
 from genbench.tables.comparison import compared
 
-PLOTTED = 6  # series of one model that are drawn at most; the table has all
 _COLUMNS = (
     Column(title="figure", text=True),
     Column(title="measured"),
@@ -38,23 +37,18 @@ class Series:
 
 
 def series_of(records: Sequence[Record]) -> list[Series]:
-    """The series of two runs or more, distances first. records: of one model, oldest first."""
+    """The series of two runs or more, distances first, of those the largest counts. records: of one
+    model, oldest first."""
     found: dict[Hashable, list[Record]] = {}
     for record in records:
         found.setdefault(_compared(record), []).append(record)
     several = [one for one in found.values() if len({record.run for record in one}) > 1]
-    order = sorted(several, key=lambda one: (_place(one[0].metric), -len(one)))
+    order = sorted(several, key=lambda one: (_place(one[0].metric), -one[0].samples, -len(one)))
     plain = [_title(one[0], options=False) for one in order]
     return [
         Series(title=_title(one[0], options=plain.count(title) > 1), records=one)
         for one, title in zip(order, plain, strict=True)
     ]
-
-
-def plotted(series: Sequence[Series]) -> list[Series]:
-    """The series that are drawn: of the metric that comes first, then the next, the longest
-    first."""
-    return list(series[:PLOTTED])
 
 
 def history_table(model: str, series: Sequence[Series], places: Places) -> Rows:

@@ -17,7 +17,7 @@ from genbench.report.templating import SHAPES, environment
 from genbench.site.badges import badge
 from genbench.site.comparisons import Comparison, comparisons
 from genbench.site.fronts import Front, fronts
-from genbench.site.history import history_table, plotted, series_of
+from genbench.site.history import history_table, series_of
 from genbench.site.history_plot import draw_history
 from genbench.site.lines import line_of
 from genbench.site.listings import comparisons_listing, models_listing, runs_listing
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TITLE = "Image generators, measured"
 ON_INDEX = 6  # tables that the first page shows; it links all
 FRONTS_ON_INDEX = 4
+DRAWN = 6  # series of one model that are drawn at most; the table has all
 _HERE = Path(__file__).parent / "templates"
 
 
@@ -109,7 +110,7 @@ class Site:
                     one.title,
                     draw_history(one, self._looks.look(one.records[-1]), f"history-{number}"),
                 )
-                for number, one in enumerate(plotted(series), start=1)
+                for number, one in enumerate(series[:DRAWN], start=1)
             ]
             drawn = {"plots": plots, "left": len(series) - len(plots)}
             yield self._page(

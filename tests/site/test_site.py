@@ -205,13 +205,23 @@ def test_a_list_of_files_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     assert precious.read_text() == "mine"
 
 
-def test_the_command_writes_a_site_and_says_where(tmp_path: Path) -> None:
-    append_records(tmp_path / "a.jsonl", records())
-    run = genbench("site", "a.jsonl", "a.jsonl", "--out", "out", "--title", "Ours", cwd=tmp_path)
+def test_the_command_writes_one_site_whatever_the_order_of_files(tmp_path: Path) -> None:
+    append_records(tmp_path / "a.jsonl", records()[:4])
+    append_records(tmp_path / "b.jsonl", records()[2:])
+    run = genbench("site", "a.jsonl", "b.jsonl", "--out", "one", "--title", "Ours", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stderr.startswith("6 records, ")  # those of both files once
-    assert "<h1>Ours</h1>" in (tmp_path / "out" / "index.html").read_text()
-    assert genbench("site", "a.jsonl", "--out", "out", cwd=tmp_path).returncode == 0
+    assert run.stderr.startswith("6 records, ")  # what stands in both files once
+    assert "<h1>Ours</h1>" in (tmp_path / "one" / "index.html").read_text()
+    for out in ("other", "other"):  # new, and over itself
+        again = genbench("site", "b.jsonl", "a.jsonl", "--out", out, "--title", "Ours",
+                         cwd=tmp_path)  # fmt: skip
+        assert again.returncode == 0, again.stderr
+    one, other = (
+        {path.relative_to(tmp_path / name): path.read_bytes()
+         for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("one", "other")
+    )  # fmt: skip
+    assert one == other
 
 
 def test_bad_input_is_one_line_with_its_remedy(tmp_path: Path) -> None:
