@@ -62,10 +62,11 @@ class Site:
         speeds = speed_tables(self.records, self._looks, self._places)
         for table in tables:
             yield from table.rows.files()
-            yield self._page(f"{table.rows.id}.html", "table.html", table=table, rows=table.rows)
+            yield self._page(f"{table.rows.id}.html", "table.html", table=table, rows=table.rows,
+                             ranked=True)  # fmt: skip
         for rows in speeds:
             yield from rows.files()
-            yield self._page(f"{rows.id}.html", "table.html", table=None, rows=rows)
+            yield self._page(f"{rows.id}.html", "table.html", table=None, rows=rows, ranked=True)
         found = fronts(self.records, self._looks)
         for front in found:
             yield from front.files()
@@ -88,7 +89,7 @@ class Site:
                 yield packed.file, packed.path
         listing = runs_listing(self._places.runs, self._looks, self._places, self.bundles)
         yield from listing.files()
-        yield self._page("runs.html", "table.html", table=None, rows=listing)
+        yield self._page("runs.html", "table.html", table=None, rows=listing, ranked=False)
 
     def _models(self) -> Iterator[Content]:
         for model, records in self._by_model.items():
