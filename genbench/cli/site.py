@@ -19,7 +19,7 @@ def site(
     records: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Record files to read.", metavar="[RECORDS]...", show_default=RECORDS_DEFAULT
+            help="Record files to read.", metavar="RECORDS", show_default=RECORDS_DEFAULT
         ),
     ] = None,
     out: Annotated[

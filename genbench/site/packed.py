@@ -45,7 +45,10 @@ def packed_runs(
     """
     paths = sorted(folder.glob(f"*{ENDING}"))
     if not paths:
-        raise UsageError(f"--bundles {folder}: there is no bundle in it: genbench bundle RUN --out")
+        raise UsageError(
+            f"--bundles {folder}: there is no bundle in it: genbench bundle RUN --out "
+            f"{folder / f'run{ENDING}'}"
+        )
     found = {}
     for path in paths:
         opened = read_bundle(path)
