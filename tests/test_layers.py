@@ -22,7 +22,7 @@ FLOORS = [
     {"given"},
     {"explaining", "bundles"},
     {"report", "api"},
-    {"reproducing"},
+    {"reproducing", "site"},
     {"cli"},
     {"__main__"},
 ]

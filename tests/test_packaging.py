@@ -56,6 +56,8 @@ def test_the_wheel_carries_its_data(wheel: Path) -> None:
     assert "genbench/tables/page.css" in names
     for part in ("report", "parts", "measured", "comparisons", "tables", "provenance"):
         assert f"genbench/report/templates/{part}.html" in names
+    for name in ("index.html", "rows.html", "site.js", "site.css"):
+        assert f"genbench/site/templates/{name}" in names
     for name in ("fashion-mnist-32.toml", "weights/model.safetensors", "weights/config.json"):
         assert f"genbench_adapters/biggan_deep/{name}" in names
     for family in ("adm", "hit", "emd"):

@@ -24,6 +24,7 @@ from genbench.cli.plot import plot
 from genbench.cli.quality import fid
 from genbench.cli.reproduce import reproduce
 from genbench.cli.runs import delete
+from genbench.cli.site import site
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
 from genbench.cli.tables import compare, read_all, report, spec_folders, table
@@ -163,6 +164,7 @@ _PANELS: dict[str, _Commands] = {
         "table": table,
         "report": report,
         "plot": plot,
+        "site": site,
         "compare": compare,
         "explain": explain,
         "bundle": bundle,

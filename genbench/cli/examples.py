@@ -54,6 +54,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "report": ("genbench report --out report.html",),
     "plot": ("genbench plot speed --out speed.svg",),
+    "site": (
+        "genbench site --out site/",
+        "genbench site mine.jsonl theirs.jsonl --bundles bundles/ --out site/",
+    ),
     "delete": ("genbench delete my-run --yes",),
     "compare": ("genbench compare RUN_A RUN_B", "genbench compare old.jsonl new.jsonl"),
     "explain": (

@@ -106,19 +106,22 @@ def speed_plots(records: Sequence[Record], looks: Looks | None = None) -> list[S
         if record.metric in FRECHET:
             same = (record.metric, record.protocol_digest, record.reference_digest)
             quality[(*same, record.samples, subject_of(record))] = record
-    speeds = latest_speeds(records)
+    speeds: dict[tuple[Any, ...], list[tuple[str, SpeedRecord]]] = {}
+    for (device, sampler), speed in latest_speeds(records).items():
+        speeds.setdefault(sampler, []).append((device, speed))
     most: dict[tuple[Any, ...], int] = {}  # of each comparison only the largest count is plotted
     for *compared, samples, _ in quality:
         most[tuple(compared)] = max(samples, most.get(tuple(compared), 0))
     plots: dict[tuple[Any, ...], list[SpeedPoint]] = {}
     for (*compared, samples, _), measured in quality.items():
-        for (device, sampler), speed in speeds.items():
-            if sampler == sampler_of(measured) and samples == most[tuple(compared)]:
-                point = SpeedPoint(
-                    model=looks.name(measured), look=looks.look(measured), quality=measured,
-                    speed=speed,
-                )  # fmt: skip
-                plots.setdefault((*compared, device), []).append(point)
+        if samples != most[tuple(compared)]:
+            continue
+        for device, speed in speeds.get(sampler_of(measured), ()):
+            point = SpeedPoint(
+                model=looks.name(measured), look=looks.look(measured), quality=measured,
+                speed=speed,
+            )  # fmt: skip
+            plots.setdefault((*compared, device), []).append(point)
     return [
         SpeedPlot(
             metric=points[0].quality.metric,

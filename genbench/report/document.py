@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from genbench.errors import GenbenchError
 from genbench.records.kinds import QualityRecord, Record
 from genbench.report.figures import COMPARISONS, MISSING, Figure, speed_figures
 from genbench.report.headline import headlines
@@ -15,14 +14,11 @@ from genbench.report.hints import missing_commands, sample_command
 from genbench.report.looks import Look, Looks, quality_subjects
 from genbench.report.provenance import FIGURE_HEADER, Cards
 from genbench.report.samples import Picture, pairs_of, picture_of, strip_of
-from genbench.report.svg import inline_svg
+from genbench.report.summary import subtitle
+from genbench.report.templating import environment
 from genbench.tables.cells import Table
 from genbench.tables.html import table_to_body
-from genbench.tables.html_page import stylesheet
 from genbench.tables.ranking import TIED, TIED_MARK
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 TITLE = "Image generators, measured"
 SECTIONS = {
@@ -30,16 +26,6 @@ SECTIONS = {
     "comparisons": "Comparisons",
     "tables": "Tables, published beside measured",
     "provenance": "Provenance",
-}
-# Of markers, in a box of 10 by 10; the same shapes as matplotlib's of these letters.
-_SHAPES = {
-    "o": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
-    "s": "M1 1H9V9H1z",
-    "D": "M5 0L10 5L5 10L0 5z",
-    "^": "M5 .5L9.5 9.5H.5z",
-    "v": "M5 9.5L9.5 .5H.5z",
-    "P": "M3.3 .5H6.7V3.3H9.5V6.7H6.7V9.5H3.3V6.7H.5V3.3H3.3z",
-    "*": "M5 0L6.2 3.6H10L6.9 5.9L8.1 9.5L5 7.3L1.9 9.5L3.1 5.9L0 3.6H3.8z",
 }
 
 
@@ -76,7 +62,7 @@ def report_html(
     files: each record file with its records. written: the day it is written, as it is shown. Raises
     GenbenchError when jinja2 or matplotlib is not installed.
     """
-    template = _templates().get_template("report.html")
+    template = environment().get_template("report.html")
     records = [record for found in files.values() for record in found]
     looks = Looks(records)
     alone = len({path.name for path in files}) == len(files)
@@ -91,7 +77,7 @@ def report_html(
         missing.insert(0, _missing("speed", "Quality against speed", MISSING["speed"], records))
     return template.render(
         title=title,
-        subtitle=_subtitle(records),
+        subtitle=subtitle(records),
         origin=_origin(files, written),
         sections=[{"id": id, "title": text} for id, text in SECTIONS.items()],
         headlines=headlines(records, looks, cards.of),
@@ -106,49 +92,6 @@ def report_html(
         cards=cards.all,
         figure_header=FIGURE_HEADER,
     )
-
-
-def _templates() -> Environment:
-    """Jinja's environment: every text escaped, an unknown name an error."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise GenbenchError("the report needs jinja2: pip install 'genbench[report]'") from error
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "css": Markup(stylesheet()),
-        "shapes": _SHAPES,
-        "inline": lambda svg, prefix: Markup(inline_svg(svg, prefix)),
-    }
-    environment.filters["markup"] = Markup
-    return environment
-
-
-def _subtitle(records: Sequence[Record]) -> str:
-    if not records:
-        return "nothing was measured yet"
-    days = sorted(record.created[:10] for record in records if record.created)
-    models = len({record.model for record in records if record.card})
-    others = len({record.model for record in records if not record.card})
-    runs = len({record.run for record in records})
-    when = f", measured {days[0]}" if days else ""
-    until = f" to {days[-1]}" if days and days[-1] != days[0] else ""
-    figures = _counted(len(records), "figure")
-    subjects = ((models, "model"), (others, "set of images"), (runs, "run"))
-    counted = [_counted(*pair) for pair in subjects if pair[0]]
-    return ", ".join([*counted, figures]) + when + until
-
-
-def _counted(number: int, name: str) -> str:
-    first, *rest = name.split(" ")
-    return " ".join([f"{number:,}", first + "s" * (number != 1), *rest])
 
 
 def _origin(files: Mapping[Path, Sequence[Record]], written: str) -> str:

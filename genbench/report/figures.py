@@ -54,10 +54,11 @@ class Comparison:
 
 def speed_figures(records: Sequence[Record], looks: Looks) -> Iterator[Figure]:
     """Quality against speed, one a protocol and device."""
-    yield from map(_speed_figure, speed_plots(records, looks))
+    yield from map(speed_figure, speed_plots(records, looks))
 
 
-def _speed_figure(plot: SpeedPlot) -> Figure:
+def speed_figure(plot: SpeedPlot) -> Figure:
+    """Quality against speed of one protocol and device."""
     metric = plot.metric.upper()
     rows = [
         [

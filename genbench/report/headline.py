@@ -3,22 +3,21 @@ compare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from genbench.metrics.catalogue import METRICS, reported_key, short_title
-from genbench.metrics.metric import Metric
-from genbench.records.comparability import ROUNDING
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
-from genbench.report.curves import latest_speeds, quality_records
-from genbench.report.looks import Look, Looks, sampler_of, subject_of
+from genbench.report.curves import latest_speeds
+from genbench.report.groups import Group, best_first, comparable_groups
+from genbench.report.looks import Look, Looks, sampler_of
 from genbench.report.numbers import rounded
 from genbench.tables.ranking import Standing, standings
 
 _MOST_COLUMNS = 11  # that fit on a page beside the names
 _FEW_ROWS = 3  # rows that are better set as columns, which a phone shows whole
-_WEIGHTS = {
+WEIGHTS = {
     "official": "official weights",
     "converted": "weights converted from the official ones",
     "trained-here": "weights trained with genbench",
@@ -59,18 +58,6 @@ class Headline:
     lines: Sequence[tuple[Head, Sequence[Shown | None]]]
 
 
-@dataclass
-class _Group:
-    """Subjects whose figures compare: one protocol, detector, reference and count."""
-
-    samples: int
-    subjects: dict[tuple[Any, ...], dict[str, QualityRecord]] = field(default_factory=dict)
-
-    @property
-    def records(self) -> Iterator[QualityRecord]:
-        return (record for found in self.subjects.values() for record in found.values())
-
-
 @dataclass(frozen=True)
 class _Column:
     title: str
@@ -98,57 +85,33 @@ def headlines(
     return tables
 
 
-def _groups(records: Sequence[Record]) -> Iterator[_Group]:
-    found: dict[tuple[Any, ...], dict[int, _Group]] = {}
-    quality = list(quality_records(records))
-    for record in quality:
-        if record.reference:
-            _add(found, record, record)
-    for record in quality:  # a score without a reference stands beside every figure of its run
-        if not record.reference:
-            beside = [
-                other for other in quality
-                if other.reference and _own(other) == _own(record)
-            ]  # fmt: skip
-            for other in beside or [record]:
-                _add(found, record, other)
-    kept = [group for counts in found.values() for group in _telling(counts)]
+def _groups(records: Sequence[Record]) -> Iterator[Group]:
+    """Those that show what no larger count of the same comparison has, the largest count first."""
+    compared: dict[Hashable, list[Group]] = {}
+    for group in comparable_groups(records):
+        compared.setdefault(group.compared, []).append(group)
+    kept = [group for groups in compared.values() for group in _telling(groups)]
     yield from sorted(kept, key=lambda group: (-group.samples, -len(group.subjects)))
 
 
-def _own(record: QualityRecord) -> tuple[Any, ...]:
-    detector = {key: text for key, text in record.detector_identity.items() if key not in ROUNDING}
-    told = (record.detector, tuple(sorted(detector.items())))
-    return (record.protocol_digest, record.samples, subject_of(record), told)
-
-
-def _add(
-    found: dict[tuple[Any, ...], dict[int, _Group]], record: QualityRecord, beside: QualityRecord
-) -> None:
-    protocol, samples, subject, detector = _own(record)
-    compared = (protocol, detector, beside.reference_digest)
-    group = found.setdefault(compared, {}).setdefault(samples, _Group(samples))
-    group.subjects.setdefault(subject, {})[record.metric] = record
-
-
-def _telling(counts: Mapping[int, _Group]) -> Iterator[_Group]:
+def _telling(groups: Sequence[Group]) -> Iterator[Group]:
     """The groups of one comparison that show a subject no larger count has."""
     seen: set[tuple[Any, ...]] = set()
-    for count in sorted(counts, reverse=True):
-        if not set(counts[count].subjects) <= seen:
-            yield counts[count]
-        seen |= set(counts[count].subjects)
+    for group in sorted(groups, key=lambda group: -group.samples):
+        if not set(group.subjects) <= seen:
+            yield group
+        seen |= set(group.subjects)
 
 
 def _quality_table(
-    group: _Group,
+    group: Group,
     speeds: Mapping[tuple[str, tuple[Any, ...]], SpeedRecord],
     looks: Looks,
     card_of: Callable[[Record], str],
 ) -> Headline:
-    one = next((record for record in group.records if record.reference), next(group.records))
+    one = group.one
     metrics = {reported_key(metric, one.detector): metric for metric in METRICS.values()}
-    subjects = _best_first(list(group.subjects.values()), metrics)
+    subjects = best_first(list(group.subjects.values()), metrics)
     rows = [next(iter(found.values())) for found in subjects]
     columns = [
         _Column(
@@ -169,22 +132,6 @@ def _quality_table(
         f"protocol {one.protocol} [{one.protocol_digest}], detector {one.detector}{against}",
         rows, columns, looks, card_of, evaluations=True,
     )  # fmt: skip
-
-
-def _best_first(
-    subjects: Sequence[dict[str, QualityRecord]], metrics: Mapping[str, Metric]
-) -> list[dict[str, QualityRecord]]:
-    """The subjects by the first metric that one of them has; those without it last."""
-    there = {metric for found in subjects for metric in found}
-    key = next((key for key in metrics if key in there), "")
-
-    def rank(found: Mapping[str, QualityRecord]) -> tuple[bool, float]:
-        if key not in found:
-            return (True, 0.0)
-        value = found[key].value
-        return (False, -value if metrics[key].higher_is_better else value)
-
-    return sorted(subjects, key=rank)
 
 
 def _speed_table(
@@ -240,7 +187,7 @@ def _table(
 
 
 def _row_head(record: Record, looks: Looks) -> Head:
-    origin = _WEIGHTS.get(record.weight_kind, "") if isinstance(record, QualityRecord) else ""
+    origin = WEIGHTS.get(record.weight_kind, "") if isinstance(record, QualityRecord) else ""
     note = origin if record.card else "images that were given"
     if isinstance(record, SpeedRecord):
         note = f"{record.resolution}×{record.resolution}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +119,9 @@ def _weight_files(records: Iterable[Record]) -> dict[str, str]:
     """Every origin of a model's quality figures, under a name that tells it from the others."""
     found = {_origin(item): item for item in records if isinstance(item, QualityRecord)}
     names = {origin: item.checkpoint or item.weight_kind for origin, item in found.items()}
-    named = list(names.values())
+    named = Counter(names.values())
     return {
-        origin: name if named.count(name) == 1 else f"{name} {origin[:6]}".removeprefix("none ")
+        origin: name if named[name] == 1 else f"{name} {origin[:6]}".removeprefix("none ")
         for origin, name in names.items()
     }
 
@@ -129,46 +130,55 @@ def _told_apart(
     subjects: Mapping[tuple[Any, ...], Record], files: Mapping[str, str]
 ) -> dict[tuple[Any, ...], str]:
     """Names of a model's subjects, as short as tells them apart."""
-    told = {
-        subject: _differing(record, list(subjects.values()), files)
-        for subject, record in subjects.items()
-    }
+    tried = _Tried(subjects.values())
+    told = {subject: _differing(record, tried, files) for subject, record in subjects.items()}
     # Values that mean "as usual" are left out where no two names become the same.
     short = {
         subject: tuple(text for text, usual in parts if not usual)
         for subject, parts in told.items()
     }
+    bearers = Counter((subjects[subject].kind, parts) for subject, parts in short.items())
     names = {}
     for subject, record in subjects.items():
         parts = short[subject]
-        rivals = [short[other] for other, there in subjects.items() if there.kind == record.kind]
-        if rivals.count(parts) > 1:
+        if bearers[record.kind, parts] > 1:
             parts = tuple(text for text, _ in told[subject])
         names[subject] = f"{record.model} ({', '.join(parts)})" if parts else record.model
     return names
 
 
-def _differing(
-    record: Record, others: Sequence[Record], files: Mapping[str, str]
-) -> list[tuple[str, bool]]:
+class _Tried:
+    """What the records of one model were tried with."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.cards: set[tuple[str, int]] = set()
+        self.options: defaultdict[str, set[str]] = defaultdict(set)
+        self.seeds: set[int | None] = set()
+        self.labels: set[str] = set()
+        for record in records:
+            self.cards.add((record.card, record.resolution))
+            for name, value in sampler_options(record).items():
+                self.options[name].add(str(value))
+            if isinstance(record, QualityRecord):
+                self.seeds.add(record.seed)
+                self.labels.add(record.labels)
+
+
+def _differing(record: Record, tried: _Tried, files: Mapping[str, str]) -> list[tuple[str, bool]]:
     """What sets a record apart from others of its model, each with whether it means "as usual"."""
     parts: list[tuple[str, bool]] = []
-    if len({(other.card, other.resolution) for other in others}) > 1:
+    if len(tried.cards) > 1:
         parts.append((record.card or f"{record.resolution} pixels", False))
     for name, value in sampler_options(record).items():
-        tried = {
-            str(sampler_options(other)[name]) for other in others if name in sampler_options(other)
-        }
-        if len(tried) > 1:
+        if len(tried.options[name]) > 1:
             shown = "default" if value is None else value
             parts.append((f"{name.replace('_', ' ')} {shown}", not value))
     if not isinstance(record, QualityRecord):
         return parts
-    peers = [other for other in others if isinstance(other, QualityRecord)]
     if len(files) > 1:
         parts.append((files[_origin(record)], False))
-    if len({other.seed for other in peers}) > 1:
+    if len(tried.seeds) > 1:
         parts.append((f"seed {record.seed}", False))
-    if len({other.labels for other in peers}) > 1:
+    if len(tried.labels) > 1:
         parts.append((f"labels {record.labels}", False))
     return parts

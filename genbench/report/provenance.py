@@ -66,7 +66,7 @@ class Cards:
 
 def _card(id: str, records: Sequence[Record], files: Sequence[str], looks: Looks) -> Card:
     last = records[-1]
-    facts = dict(_facts(records)) | {"record file": ", ".join(files)}
+    facts = dict(run_facts(records)) | {"record file": ", ".join(files)}
     return Card(
         id=id,
         title=looks.name(last),
@@ -83,7 +83,7 @@ def _card(id: str, records: Sequence[Record], files: Sequence[str], looks: Looks
     )  # fmt: skip
 
 
-def _facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+def run_facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     """What a run was, by name; empty texts where it has no such thing."""
     record = records[-1]
     quality = [item for item in records if isinstance(item, QualityRecord)]

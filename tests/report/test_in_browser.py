@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from browser import BROWSER, Browser, browser
+from browser import BROWSER, Browser, axe_source, browser, violations
 from made_records import made, speed
 from strangers import genbench
 
@@ -25,7 +24,6 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
 ]
 VIEWS = [(width, scheme) for width in (390, 1280) for scheme in ("light", "dark")]
-AXE = "4.14.1"  # of axe-core, Deque's accessibility rules
 
 
 def records() -> list[Record]:
@@ -81,21 +79,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The rules' source, fetched once with npm into the user's cache; a skip where that fails."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(named) if named else Path.home() / ".cache") / "genbench-tests" / f"axe-{AXE}"
-    file = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not file.is_file():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip(f"no {file} and no npm to fetch axe-core with")
-        words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-        try:
-            subprocess.run([npm, *words, f"axe-core@{AXE}"], check=True, capture_output=True,
-                           timeout=60)  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"npm could not fetch axe-core: {error}")
-    return file.read_text(encoding="utf-8")
+    return axe_source()
 
 
 # What sticks out of the page; letters outside their plot; headline tables that must be scrolled.
@@ -141,15 +125,7 @@ def test_axe_finds_nothing(
     report: Path, chromium: Browser, axe: str, width: int, scheme: str
 ) -> None:
     chromium.show(report, width, scheme)
-    chromium.run(f"{axe};0")
-    told = json.loads(
-        chromium.run(
-            "axe.run(document).then(found => JSON.stringify([found.passes.length, "
-            "found.violations.map(one => one.id + ': ' + one.nodes[0].html)]))"
-        )
-    )
-    assert told[0] > 20  # the rules were applied
-    assert told[1] == []
+    assert violations(chromium, axe) == []
 
 
 def test_paper_shows_what_the_screen_folds(report: Path, chromium: Browser, tmp_path: Path) -> None:

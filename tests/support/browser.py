@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+AXE = "4.14.1"  # of axe-core, Deque's accessibility rules
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
@@ -30,10 +33,12 @@ class Browser:
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back
         self._held, self._number, self._session = b"", 0, ""
+        self.complaints: list[str] = []  # of the console and of scripts that failed
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        self.call("Page.enable")
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a command of the DevTools protocol."""
@@ -44,10 +49,27 @@ class Browser:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._read()
+            self._hear(answer)
             if answer.get("id") == self._number:
                 assert "error" not in answer, (method, answer["error"])
                 result: dict[str, Any] = answer["result"]
                 return result
+
+    def _hear(self, answer: dict[str, Any]) -> None:
+        told = answer.get("params", {})
+        if answer.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(json.dumps(told["exceptionDetails"]))
+        elif answer.get("method") == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.complaints.append(told["entry"]["text"])
+
+    def press(self, key: str) -> None:
+        """Press a key and let it go, as on a keyboard: "Enter", "Tab"."""
+        code = {"Enter": 13, "Tab": 9}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for type in ("keyDown", "keyUp"):
+            typed = text if type == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=type, key=key, code=key,
+                      windowsVirtualKeyCode=code, **typed)  # fmt: skip
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + _SECONDS
@@ -100,17 +122,21 @@ def browser(folder: Path) -> Iterator[Browser]:
         for end in pair:
             os.close(end)
 
+    # Where 3 and 4 are free, the pipe by which Popen tells of errors would lie there.
+    kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]
+
     def connect() -> None:  # the browser reads from 3 and writes to 4
         os.dup2(read, 3)
         os.dup2(write, 4)
 
     process = subprocess.Popen(
         [BROWSER, *_FLAGS, f"--user-data-dir={folder / 'profile'}"],
-        preexec_fn=connect, pass_fds=(3, 4), start_new_session=True,
+        # Not pass_fds: what lies at 3 and 4 may be matplotlib's, which closes it in the child.
+        preexec_fn=connect, close_fds=False, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    os.close(read)
-    os.close(write)
+    for end in (read, write, *kept):
+        os.close(end)
     try:
         found = Browser(to, back)
         yield found
@@ -124,3 +150,37 @@ def browser(folder: Path) -> Iterator[Browser]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def axe_source() -> str:
+    """The source of axe-core, fetched once with npm into the user's cache; a skip where that
+    fails."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(named) if named else Path.home() / ".cache") / "genbench-tests" / f"axe-{AXE}"
+    file = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not file.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip(f"no {file} and no npm to fetch axe-core with")
+        words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+        try:
+            subprocess.run([npm, *words, f"axe-core@{AXE}"], check=True, capture_output=True,
+                           timeout=60)  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"npm could not fetch axe-core: {error}")
+    return file.read_text(encoding="utf-8")
+
+
+def violations(page: Browser, axe: str) -> list[str]:
+    """What axe-core finds wrong with the page that is shown: each rule with its first element."""
+    page.run(f"{axe};0")
+    told = json.loads(
+        page.run(
+            "axe.run(document, {preload: false}).then(found => JSON.stringify("
+            "[found.passes.length, "
+            "found.violations.map(one => one.id + ': ' + one.nodes[0].html)]))"
+        )
+    )
+    assert told[0] > 10, "the rules were not applied"
+    found: list[str] = told[1]
+    return found
