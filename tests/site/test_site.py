@@ -152,8 +152,8 @@ def test_names_of_files_are_safe_and_no_two_the_same() -> None:
 def packed(folder: Path, record: Record) -> None:
     used = load_protocols()["bundled"]
     manifest = Manifest(
-        format=1, genbench="0.1.0", created="", samples=1, samples_digest="", root="", layers=(),
-        protocol=used, slim=True,
+        format=1, genbench="0.1.0", created="", samples=1, samples_digest="", identity={}, root="",
+        layers=(), protocol=used, slim=True,
     )  # fmt: skip
     members = {
         "records.jsonl": to_line(record).encode(),
