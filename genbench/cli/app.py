@@ -24,8 +24,9 @@ from genbench.cli.quality import fid
 from genbench.cli.runs import delete
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
-from genbench.cli.tables import compare, read_all, report, spec_folders, table
+from genbench.cli.tables import read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
+from genbench.cli.verdicts import compare, gate
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
 from genbench.version import __version__
@@ -150,6 +151,7 @@ _PANELS: dict[str, _Commands] = {
         "report": report,
         "plot": plot,
         "compare": compare,
+        "gate": gate,
         "explain": explain,
         "bundle": bundle,
         "verify": verify,
@@ -165,6 +167,7 @@ _OF_A_MODEL = (
     "throughput",
     "sample",
     "explain",
+    "gate",
     "check",
 )  # which take the model's own options
 for _panel, _commands in _PANELS.items():
