@@ -14,8 +14,10 @@ import typer
 from genbench.cli import completion
 from genbench.cli.bundles import bundle, verify
 from genbench.cli.checks import check, doctor, schema
+from genbench.cli.compare import compare
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
+from genbench.cli.gate import gate
 from genbench.cli.images import ref, sample
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
@@ -26,7 +28,6 @@ from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
 from genbench.cli.tables import read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
-from genbench.cli.verdicts import compare, gate
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
 from genbench.version import __version__

@@ -60,6 +60,7 @@ class Comparison:
         def width(value: float | None) -> str:
             return "–" if value is None else f"{value:.3g}"
 
+        few = self.verdict.startswith("too few")
         paired = self.uncertainty is not None and not self.unpaired
         return {
             "metric": self.metric,
@@ -70,6 +71,7 @@ class Comparison:
             "± 95%": width(self.uncertainty),
             "± unpaired": width(self.independent) if paired else "",
             "p (Holm)": "" if self.adjusted is None else f"{self.adjusted:.2g}",
+            "would tell": f"{needed:,}" if (needed := self.samples_to_tell) and few else "",
             "verdict": self.verdict + " *" * bool(self.caveats),
         }
 

@@ -1,4 +1,4 @@
-"""`genbench compare` and `genbench gate`: which differences are more than chance."""
+"""`genbench compare`: which differences are more than chance."""
 
 from __future__ import annotations
 
@@ -9,41 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli import completion
-from genbench.cli.options import (
-    IMAGES,
-    MEASURE,
-    Batch,
-    Block,
-    Cache,
-    Checkpoint,
-    Device,
-    Dtype,
-    Json,
-    Labels,
-    Model,
-    Records,
-    Reference,
-    Resolution,
-    Seed,
-    Variant,
-)
-from genbench.cli.words import refuse_unknown, resolved_model
-from genbench.errors import GenbenchError, UsageError
+from genbench.cli.options import Json, Records
+from genbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genbench.records.kinds import Record
     from genbench.tables.comparison import Comparison
-    from genbench.verdicts.gate import Gate
     from genbench.verdicts.groups import Group, GroupComparison
-
-
-class NotMeasuredError(GenbenchError):
-    """A gate could not be asked: no verdict, and so not the exit code of one."""
-
-    exit_code = 3
 
 
 def compare(
@@ -103,7 +77,7 @@ def _compare_runs(
 
     smallest = margin_of(margin) if margin else None
     a, b = sides(*names, read_all(records), told)
-    lines = judged(compare_runs(a.run, b.run, _folders(names, records)), smallest)
+    lines = judged(compare_runs(a.run, b.run, influence_folders(names, records)), smallest)
     if as_json:
         for line in lines:
             print(json.dumps(asdict(line)))
@@ -117,7 +91,7 @@ def _compare_runs(
         print(text)
 
 
-def _folders(names: Sequence[str], records: list[Path] | None) -> list[Path]:
+def influence_folders(names: Sequence[str], records: list[Path] | None) -> list[Path]:
     """Where influences of these runs may lie: beside every record file that is read."""
     from genbench.cli.tables import record_files
     from genbench.records.influences import influences_folder
@@ -129,6 +103,8 @@ def _folders(names: Sequence[str], records: list[Path] | None) -> list[Path]:
 def _remarks(lines: Sequence[Comparison], at: str) -> list[str]:
     """What stands below a comparison of runs: the family, pairing, and how many would tell."""
     from statistics import median
+
+    from genbench.verdicts.judging import FEW
 
     known = [line for line in lines if line.uncertainty is not None]
     if not known:
@@ -148,12 +124,8 @@ def _remarks(lines: Sequence[Comparison], at: str) -> list[str]:
     for reason in dict.fromkeys(line.unpaired for line in known if line.unpaired):
         metrics = ", ".join(dict.fromkeys(line.metric for line in known if line.unpaired == reason))
         found.append(f"not paired: {metrics}: {reason}")
-    needed = [line for line in known if line.samples_to_tell]
-    if needed:
-        told = ", ".join(
-            f"{line.metric} {line.samples_to_tell:,}" for line in needed if line.samples_to_tell
-        )
-        found.append(f"samples that would tell {at}, about, 4 times in 5: {told}")
+    if any(line.verdict == FEW for line in known):
+        found.append(f"would tell {at}: about as many samples, 4 times in 5, for one figure alone")
     return found
 
 
@@ -205,106 +177,3 @@ def _group(text: str, records: list[Record]) -> Group:
     if not (name and equals and words):
         raise UsageError(f"--group {text} is no group: NAME=RUN,RUN,… of `genbench ls runs`")
     return Group(name=name, runs=tuple(find_run(word, records) for word in words))
-
-
-def gate(
-    ctx: typer.Context,
-    baseline: Annotated[
-        str,
-        typer.Argument(metavar="BASELINE", help="Run with --ci, by id or name; or a record file.",
-                       show_default=False),
-    ],
-    metric: Annotated[
-        str, typer.Option(help="Metric.", metavar="METRIC", rich_help_panel=MEASURE,
-                          autocompletion=completion.metrics)
-    ] = "fid",
-    margin: Annotated[
-        str, typer.Option(help="How much worse is let pass: 2%, or 0.5.", metavar="MARGIN",
-                          rich_help_panel=MEASURE)
-    ] = "2%",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1 when it cannot be told, too.",
-                           rich_help_panel=MEASURE)
-    ] = False,
-    samples: Annotated[
-        str, typer.Option(help="Images instead of a model: .npz, folder, zip, …", metavar="IMAGES",
-                          rich_help_panel=IMAGES, show_default=False)
-    ] = "",
-    ref: Reference = "",
-    model: Model = "",
-    res: Resolution = 0,
-    variant: Variant = "",
-    checkpoint: Checkpoint = "",
-    seed: Seed = 0,
-    labels: Labels = "uniform",
-    batch_size: Batch = None,
-    block: Block = None,
-    dtype: Dtype = "",
-    device: Device = "auto",
-    cache: Cache = None,
-    records: Records = None,
-    json_lines: Json = False,
-) -> None:  # fmt: skip
-    """Exit 1 when a model is worse than a baseline by more than a margin, beyond chance.
-
-    Looks at as many samples as the baseline has figures of, the fewest first, and stops once it is
-    clear: -n 1250 -n 2500 -n 5000 -n 10000 of the baseline give four looks. Exit 0: not worse, or
-    not to be told (--strict: 1); 2: wrong usage; 3: it could not be measured. Nothing is recorded.
-    """
-    from genbench.cli.console import told
-    from genbench.cli.tables import read_all
-    from genbench.runtime.devices import device_of
-    from genbench.runtime.distributed import World
-    from genbench.runtime.progress_bars import ProgressBars
-    from genbench.tables.compared_runs import named_run
-    from genbench.verdicts.door import run_gate
-    from genbench.verdicts.margins import margin_of
-
-    if bool(samples) == bool(model):
-        raise UsageError("name what is measured by exactly one of --model and --samples")
-    allowed = margin_of(margin)
-    try:
-        chosen = None
-        if model:
-            chosen = resolved_model(
-                ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
-            )
-        else:
-            refuse_unknown(ctx, [])
-        known = named_run(baseline, read_all(records), told)
-        found = run_gate(
-            known, _folders([baseline], records), metric=metric, margin=allowed, model=chosen,
-            samples=samples, reference=ref, device=device_of(device, World()), cache=cache,
-            reporter=ProgressBars(leads=True),
-        )  # fmt: skip
-    except UsageError:
-        raise
-    except (GenbenchError, OSError, MemoryError) as error:
-        raise NotMeasuredError(f"{error}; nothing was decided") from error
-    _show_gate(found, as_json=json_lines)
-    if found.decision == "worse" or (strict and found.decision == "inconclusive"):
-        raise typer.Exit(1)
-
-
-def _show_gate(found: Gate, *, as_json: bool) -> None:
-    from genbench.cli.console import show_rows
-    from genbench.verdicts.gate import in_words
-
-    if as_json:
-        print(json.dumps({"decision": found.decision, **asdict(found)}))
-        return
-    rows = [
-        {
-            "samples": f"{look.samples:,}",
-            "baseline": f"{look.baseline:.6g}",
-            "now": f"{look.value:.6g}",
-            "worse than the margin by": f"{look.excess:+.3g}",
-            "± 1 deviation": f"{look.deviation:.2g}",
-            "deviates": f"{look.statistic:+.2f}",
-            "decided beyond": f"{look.limit:.2f}",
-        }
-        for look in found.looks
-    ]
-    show_rows(rows)
-    for text in in_words(found):
-        print(text)
