@@ -5,8 +5,8 @@
 Baseline and model are Gaussian features of known distributions against one reference; the model's
 mean is moved so that its true figure is worse by a known share. Each repeat draws both anew, keeps
 records and influences as `genbench fid --ci` does, and runs the gate as the command does, with four
-looks. "paired": samples of one number are correlated as those of one seed. Prints a Markdown table; `docs/gate.md` keeps what
-was run.
+looks. "paired": samples of one number are correlated as those of one seed. Prints a Markdown table;
+`docs/gate.md` keeps what was run.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def read_influences(folders: Iterable[Path], record: Record) -> Influence | None
         if not path.is_file():
             continue
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 if f"{name}/value" not in kept or float(kept[f"{name}/value"]) != record.value:
                     continue
                 arrays = {

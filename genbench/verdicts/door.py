@@ -17,7 +17,7 @@ from genbench.records.kinds import QualityRecord, Record
 from genbench.records.protocols import EvalProtocol, choose_protocol, load_protocols
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
-from genbench.verdicts.gate import Gate, baseline_figures, gate
+from genbench.verdicts.gate import LEVEL, Gate, baseline_figures, gate
 from genbench.verdicts.margins import Margin
 
 
@@ -33,7 +33,7 @@ def run_gate(
     device: torch.device,
     cache: Path | None,
     reporter: Reporter,
-    level: float = 0.05,
+    level: float = LEVEL,
 ) -> Gate:
     """A model's samples, or images, against a baseline on record (`gate`). Nothing is recorded;
     features stay in the cache, so that a look costs what its further samples cost.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-_POINTS = 2001  # of the grid that the statistic's distribution is carried along on
+_POINTS = 401  # of the grid that the statistic's distribution is carried along on
 _WIDE = 8.0  # deviations that the grid reaches below 0
 
 
