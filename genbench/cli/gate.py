@@ -82,7 +82,7 @@ def gate(
     """Exit 1 when a model is worse than a baseline by more than a margin, beyond chance.
 
     Looks at as many samples as the baseline has figures of, the fewest first, and stops once it is
-    clear: -n 1250 -n 2500 -n 5000 -n 10000 of the baseline give four looks. Exit 0: not worse, or
+    clear: -n 2500 -n 5000 -n 10000 of the baseline give three looks. Exit 0: not worse, or
     not to be told (--strict: 1); 2: wrong usage; 3: it could not be measured. Nothing is recorded.
     """
     from genbench.cli.console import told

@@ -187,8 +187,8 @@ def _verdict(metric: str, difference: float, adjusted: float) -> str:
 
 
 def permutation_chance(one: Floats, other: Floats) -> tuple[float, float]:
-    """The share of divisions of all values into groups of these sizes whose means differ as much or
-    more, two-sided; and the least share that there can be."""
+    """The share of divisions of all values, float64 [J] and [K], into groups of these sizes whose
+    means differ as much or more, two-sided; and the least share that there can be."""
     values = np.concatenate([one, other])
     total, size, count = values.sum(), len(one), len(values)
     divisions = math.comb(count, size)

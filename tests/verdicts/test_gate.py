@@ -12,7 +12,9 @@ import pytest
 from made_records import made
 from strangers import error_line, genbench
 from torch import Tensor
+from typer.main import get_group
 
+from genbench.cli.app import app
 from genbench.metrics.influence import Influence
 from genbench.quality import reading
 from genbench.records.influences import keep_influences
@@ -159,3 +161,18 @@ def test_the_command_measures_as_the_baseline_was(
         run = genbench("gate", *asking, "--records", records, *common)
         assert said in error_line(run)
         assert run.returncode == expected, run.stderr
+
+
+def test_the_workflow_of_the_docs_gives_commands_that_there_are() -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML reads the workflow")
+    page = Path(__file__).parents[2] / "docs" / "gate-workflow.yml"
+    workflow = yaml.safe_load(page.read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all("@v" in step["uses"] for step in steps if "uses" in step)
+    lines = [step["run"] for step in steps if step.get("run", "").startswith("genbench")]
+    assert [line.split()[1] for line in lines] == ["fid", "gate"]
+    commands = get_group(app).commands
+    for line in lines:
+        words = line.replace("$MEASURE", workflow["env"]["MEASURE"]).split(" > ")[0].split()
+        known = {name for option in commands[words[1]].params for name in option.opts}
+        assert {word for word in words if word.startswith("-")} <= known
