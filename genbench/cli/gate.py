@@ -115,6 +115,12 @@ def gate(
         raise
     except (GenbenchError, OSError, MemoryError) as error:
         raise NotMeasuredError(f"{error}; nothing was decided") from error
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported yet
+            raise
+        raise NotMeasuredError(
+            "the GPU is out of memory, and nothing was decided: free it, or pass --device cpu"
+        ) from error
     _show_gate(found, as_json=json_lines)
     if found.decision == "worse" or (strict and found.decision == "inconclusive"):
         raise typer.Exit(1)

@@ -21,6 +21,7 @@ Decision = Literal["worse", "not worse", "inconclusive"]
 # One-sided, as either side of a 95% interval. False alarms were simulated, and stay below 5% where
 # the normal approximation of few samples is off (benchmarks/gate.py, docs/gate.md).
 LEVEL = 0.025
+_CERTAIN = 99.0  # the normal deviate of what leaves nothing to chance
 Measure = Callable[[int], QualityRecord]  # the figure of the first n samples
 
 
@@ -76,7 +77,7 @@ def baseline_figures(run: Sequence[Record], keys: Sequence[str]) -> list[Quality
     }  # fmt: skip
     if not found:
         measured = ", ".join(dict.fromkeys(record.metric for record in run))
-        raise UsageError(f"the baseline has no {keys[0]} on record, only {measured}: --metric")
+        raise UsageError(f"the baseline has no {keys[0]} on record, only {measured}: pass --metric")
     if len({record.protocol_digest for record in found.values()}) > 1:
         raise UsageError("the baseline is of several protocols: name one run")
     figures = [found[count] for count in sorted(found)]
@@ -143,7 +144,7 @@ def looked(
         deviation, freedom = contrast(measured, both[1], both[0], scale)
     excess = sign * (measured.value - baseline.value) - allowed
     if deviation == 0:  # the very same figure of the very same samples
-        statistic = math.copysign(math.inf, excess) if excess else -math.inf
+        statistic = _CERTAIN if excess > 0 else -_CERTAIN
     else:
         statistic = as_normal(excess / deviation, freedom)
     return Look(

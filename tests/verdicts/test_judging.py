@@ -156,6 +156,13 @@ def test_the_command_pairs_and_says_what_it_corrects_for(tmp_path: Path) -> None
     assert "(Holm)" in done.stdout
     done = genbench("compare", "a0", "b0", "--records", path, "--json", "--margin", "1")
     assert json.loads(done.stdout)["unpaired"] == ""
+    for run in runs(tmp_path / "runs-samples", 1, alike=0.95, shift=0.05):
+        append_records(path, run)
+    groups = ("--group", "old=a0,a1", "--group", "new=b0,b1", "--records", path)
+    done = genbench("compare", *groups)
+    assert "B: new: 2 trainings" in done.stdout
+    assert "cannot bring the permutation test below 0.33" in done.stdout
+    assert json.loads(genbench("compare", *groups, "--json").stdout)["verdict"] == "inconclusive"
     for words, said in (
         (("a0",), "name two runs"),
         (("a0", "b0", "--group", "x=a0"), "not both"),
