@@ -23,6 +23,7 @@ from genbench.quality.drawing import drawn_by
 from genbench.quality.request import QualityRequest
 from genbench.quality.source import Source
 from genbench.quality.strips import keep_beside
+from genbench.records.influences import influences_folder
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
@@ -31,6 +32,7 @@ from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
 from genbench.runtime.devices import device_of
 from genbench.runtime.distributed import World, joined_world
+from genbench.runtime.files import lasts
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
@@ -188,6 +190,7 @@ def evaluate(
             training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
+            influences=influences_folder(kept) if ci and kept and lasts(kept) else None,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
         if found and world.leads:

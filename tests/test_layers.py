@@ -20,7 +20,7 @@ FLOORS = [
     {"models", "detectors", "tables"},
     {"quality", "speed"},
     {"given"},
-    {"explaining", "bundles"},
+    {"explaining", "bundles", "verdicts"},
     {"report", "api"},
     {"reproducing", "site"},
     {"cli"},

@@ -15,8 +15,10 @@ from genbench.cli import completion
 from genbench.cli.bundles import bundle, verify
 from genbench.cli.card import card
 from genbench.cli.checks import check, doctor, schema
+from genbench.cli.compare import compare
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
+from genbench.cli.gate import gate
 from genbench.cli.images import ref, sample
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
@@ -27,7 +29,7 @@ from genbench.cli.runs import delete
 from genbench.cli.site import site
 from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
-from genbench.cli.tables import compare, read_all, report, spec_folders, table
+from genbench.cli.tables import read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
@@ -166,6 +168,7 @@ _PANELS: dict[str, _Commands] = {
         "plot": plot,
         "site": site,
         "compare": compare,
+        "gate": gate,
         "explain": explain,
         "bundle": bundle,
         "verify": verify,
@@ -183,6 +186,7 @@ _OF_A_MODEL = (
     "throughput",
     "sample",
     "explain",
+    "gate",
     "check",
 )  # which take the model's own options
 for _panel, _commands in _PANELS.items():

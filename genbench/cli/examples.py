@@ -59,7 +59,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench site mine.jsonl theirs.jsonl --bundles bundles/ --out site/",
     ),
     "delete": ("genbench delete my-run --yes",),
-    "compare": ("genbench compare RUN_A RUN_B", "genbench compare old.jsonl new.jsonl"),
+    "compare": (
+        "genbench compare RUN_A RUN_B",
+        "genbench compare old.jsonl new.jsonl",
+        "genbench compare --group old=a1,a2,a3,a4 --group new=b1,b2,b3,b4",
+    ),
+    "gate": (
+        "genbench fid --model hit --res 32 --ci -n 250 -n 500 -n 1000 --name main",
+        "genbench gate main --model hit --res 32 --checkpoint new.safetensors --margin 2%",
+    ),
     "explain": (
         "genbench explain --samples samples.npz --from clean-fid --to adm-imagenet256",
         "genbench explain --model hit --res 32 --from standard --to bundled "

@@ -26,6 +26,7 @@ def delete(
     from genbench.cli.console import told
     from genbench.cli.tables import record_files
     from genbench.records.deletion import delete_runs
+    from genbench.records.influences import influences_folder, influences_in
     from genbench.records.kinds import Record
     from genbench.records.labels import labels_of
     from genbench.records.runs import day_of, figures_in, find_run
@@ -49,4 +50,6 @@ def delete(
     for path, found in known.items():
         if any(record.run in chosen for record in found):
             lines = delete_runs(path, chosen)
+            for name in chosen:  # what nothing else can use
+                influences_in(influences_folder(path), name).unlink(missing_ok=True)
             print(f"{lines} line{'s' * (lines != 1)} removed from {path}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`genbench table`, `genbench report` and `genbench compare`: what is made of records."""
+"""`genbench table` and `genbench report`: what is made of records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from genbench.cli import completion
-from genbench.cli.options import OUTPUT, RECORDS, Cache, Json, Records
+from genbench.cli.options import OUTPUT, RECORDS, Cache, Records
 
 if TYPE_CHECKING:
     from genbench.records.kinds import Record
@@ -248,36 +248,3 @@ def report(
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"{len(tables)} tables, {len(found)} records: {out}", file=sys.stderr)
-
-
-def compare(
-    first: Annotated[
-        str,
-        typer.Argument(metavar="RUN_A", help="Run (`genbench ls runs`) by id or name; or a file."),
-    ],
-    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Run, or a record file.")],
-    records: Records = None,
-    json_lines: Json = False,
-) -> None:
-    """Say which differences between two runs are larger than their combined uncertainty.
-
-    A run is named by its id, by the name that --name gave it, or by the first letters of either.
-    Runs of different protocols or references do not compare.
-    """
-    import json
-    from dataclasses import asdict
-
-    from genbench.cli.console import show_rows, told
-    from genbench.tables.comparison import compare_runs, sides
-
-    a, b = sides(first, second, read_all(records), told)
-    lines = compare_runs(a.run, b.run)
-    if json_lines:
-        for line in lines:
-            print(json.dumps(asdict(line)))
-        return
-    for side in (a, b):
-        print(f"{side.title}: {side.told}")
-    show_rows([line.as_row(a.title, b.title) for line in lines])
-    for caveat in dict.fromkeys(text for line in lines for text in line.caveats):
-        print(f"* {caveat}")

@@ -69,7 +69,9 @@ def resolved_model(
 
 def refuse_unknown(ctx: typer.Context, models: Sequence[ResolvedModel]) -> None:
     """Raise UsageError for an option that neither the command nor any of these models has."""
-    names = [name for parameter in ctx.command.params for name in parameter.opts]
+    names = [
+        name for parameter in ctx.command.params for name in parameter.opts if name.startswith("-")
+    ]  # fmt: skip
     for model in models:
         names += [f"--{name.replace('_', '-')}" for name in model.options]
     for key in words_and_options(ctx)[1]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from genbench.metrics.influence import Influence
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,7 @@ class Estimate:
     singular: whether the samples were too few for a covariance of full rank. exact: the figure by
     exact distances, where `value` imitates those of another evaluator. reference_bias: what the
     finite reference adds to the value, about. note: what a reader must know of the figure.
+    influence: what the interval rests on, for differences; None where there is none to keep.
     """
 
     value: float
@@ -29,13 +32,17 @@ class Estimate:
     exact: float | None = None
     reference_bias: float | None = None
     note: str = ""
+    influence: Influence | None = field(default=None, repr=False, compare=False)
 
 
-def normal_interval(value: float, variance: float, held: str) -> Estimate:
+def normal_interval(
+    value: float, variance: float, held: str, influence: Influence | None = None
+) -> Estimate:
     """`value` with the 95% interval of a normal distribution of that variance. held: what the
-    interval holds fixed, in words."""
+    interval holds fixed, in words. influence: what the variance rests on."""
     half_width = NORMAL_95 * math.sqrt(variance)
-    return Estimate(value, value - half_width, value + half_width, f"95% delta method {held}")
+    text = f"95% delta method {held}"
+    return Estimate(value, value - half_width, value + half_width, text, influence=influence)
 
 
 def normal_mean(values: Tensor, held: str) -> Estimate:
@@ -43,7 +50,10 @@ def normal_mean(values: Tensor, held: str) -> Estimate:
     the interval holds fixed, in words."""
     value = float(values.mean())
     half_width = NORMAL_95 * float(values.std()) / math.sqrt(len(values))
-    return Estimate(value, value - half_width, value + half_width, f"95% normal {held}")
+    return Estimate(
+        value, value - half_width, value + half_width, f"95% normal {held}",
+        influence=Influence(rows=values.numpy()),
+    )  # fmt: skip
 
 
 def fraction(hits: Tensor, held: str) -> Estimate:
@@ -60,4 +70,5 @@ def fraction(hits: Tensor, held: str) -> Estimate:
     # At the ends the formula's own end is 0 or 1 but for rounding.
     low = max(middle - half_width, 0.0) if share > 0 else 0.0
     high = min(middle + half_width, 1.0) if share < 1 else 1.0
-    return Estimate(share, low, high, f"95% Wilson {held}")
+    influence = Influence(rows=hits.double().numpy())
+    return Estimate(share, low, high, f"95% Wilson {held}", influence=influence)

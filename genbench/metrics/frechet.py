@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import Moments, require_finite
 
 EPSILON = torch.finfo(torch.float64).eps
@@ -80,7 +81,7 @@ def frechet_interval(
     with _one_thread():
         pull = _transport_root(samples.covariance(), reference.covariance())  # [D, rank]
     tilt = 2 * (samples.mean - reference.mean)  # [D]
-    seen, mean, scatter = 0, 0.0, 0.0
+    seen, influences = 0, []
     for chunk in chunks:
         rows = chunk[: samples.count - seen].to(torch.float64)
         if not len(rows):
@@ -88,21 +89,20 @@ def frechet_interval(
         require_finite(rows, first_row=seen)
         centred = rows - samples.mean  # [n, D]
         # [n, D], [n, rank] and [n, D] -> [n].
-        influence = centred.square().sum(1) - (centred @ pull).square().sum(1) + centred @ tilt
-        part = float(influence.mean())
-        merged = seen + len(rows)
-        scatter += float((influence - part).square().sum())
-        scatter += (part - mean) ** 2 * seen * len(rows) / merged
-        mean += (part - mean) * len(rows) / merged
-        seen = merged
+        influences.append(
+            centred.square().sum(1) - (centred @ pull).square().sum(1) + centred @ tilt
+        )
+        seen += len(rows)
     if seen < samples.count:
         raise GenbenchError(f"the features end after {seen} of {samples.count} samples")
-    half_width = NORMAL_95 * math.sqrt(scatter / (seen - 1) / seen)
+    influence = Influence(rows=torch.cat(influences).numpy())
+    half_width = NORMAL_95 * influence.deviation()
     return Estimate(
         value,
         max(value - half_width, 0.0),
         value + half_width,
         "95% delta method over the samples, reference fixed; bias of a finite count not corrected",
+        influence=influence,
     )
 
 

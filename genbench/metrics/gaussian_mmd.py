@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import require_finite
 
 SIGMA = 10.0  # the width of the kernel (distance.py:25), and
@@ -42,10 +43,11 @@ def gaussian_mmd(samples: Tensor, reference: Tensor, *, interval: bool) -> Estim
     value = SCALE * float(own.mean() + _means_within(reference).mean() - 2 * cross.mean())
     if not interval or len(samples) < 2:
         return Estimate(value)
-    variance = 4 * SCALE**2 * float((own - cross).var()) / len(samples)
+    influence = Influence(rows=(2 * SCALE * (own - cross)).numpy())
     return normal_interval(
-        value, variance, "over the samples, reference fixed; bias of a finite count not corrected"
-    )
+        value, influence.variance(),
+        "over the samples, reference fixed; bias of a finite count not corrected", influence,
+    )  # fmt: skip
 
 
 def _means_within(rows: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import require_finite
 from genbench.metrics.settings import Side
 
@@ -48,8 +51,12 @@ def kernel_distance(
     value = float(distances.mean())
     if not interval:
         return Estimate(value)
-    variance = float(distances.var()) / subsets + _kernel_variance(samples, reference)
-    return normal_interval(value, variance, "over the samples and the subsets, reference fixed")
+    influence = Influence(rows=_influences(samples, reference), draws=distances)
+    # The subsets' variance as it is known, also of a single one.
+    variance = float(distances.var()) / subsets + Influence(rows=influence.rows).variance()
+    return normal_interval(
+        value, variance, "over the samples and the subsets, reference fixed", influence
+    )
 
 
 def subset_distances(
@@ -89,14 +96,17 @@ def subset_distances(
     return found
 
 
-def _kernel_variance(samples: Tensor, reference: Tensor) -> float:
-    """Delta-method variance of the squared MMD over the samples; at most _INFLUENCES rows of each
-    side stand for all in the kernel's means."""
+def _influences(samples: Tensor, reference: Tensor) -> Floats:
+    """What each sample adds to the squared MMD, float64 [min(N, _INFLUENCES)]: twice the kernel's
+    mean over the samples less that over the reference. At most _INFLUENCES rows of each side stand
+    for all, scaled so that the variance of their mean is that of all N."""
     some, others = samples[:_INFLUENCES].double(), reference[:_INFLUENCES].double()
     width = some.shape[1]
-    influences = []
+    found = []
     for rows in torch.split(some, _ROWS):
         own = (rows @ some.T / width + 1) ** 3  # [rows, samples]
         cross = (rows @ others.T / width + 1) ** 3  # [rows, references]
-        influences.append(own.mean(dim=1) - cross.mean(dim=1))  # [rows]
-    return 4 * float(torch.cat(influences).var()) / len(samples)
+        found.append(own.mean(dim=1) - cross.mean(dim=1))  # [rows]
+    scale = 2 * math.sqrt(len(some) / len(samples))
+    influences: Floats = torch.cat(found).numpy() * scale
+    return influences

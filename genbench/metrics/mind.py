@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import Estimate, normal_interval
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import require_finite
 
 _DIRECTIONS = 100  # projected at once
@@ -73,10 +74,11 @@ def monge_distance(
             potentials += scale * torch.zeros_like(rising).scatter_(0, order, rising).sum(dim=1)
     if not interval or len(ours) < 2:
         return Estimate(total)
-    variance = float(potentials.var()) / len(ours)
+    influence = Influence(rows=potentials.numpy())
     return normal_interval(
-        total, variance,
+        total, influence.variance(),
         "over the samples, reference and directions fixed; bias of a finite count not corrected",
+        influence,
     )  # fmt: skip
 
 

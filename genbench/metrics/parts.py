@@ -9,13 +9,12 @@ radii included; their spread is the jackknife's. With a twentieth left out inter
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.influence import Influence
 
 GROUPS = 5
 REPEATS = 4  # of the division into groups
@@ -76,8 +75,7 @@ def _radii(near: Tensor, others: Tensor, kept: Tensor, k: int) -> Tensor:
 def with_interval(value: float, of_parts: Tensor, references: int) -> Estimate:
     """A figure in [0, 1] with the interval that its values of the S parts, float64 [S], give; at
     least a reference wide on either side, since a figure cannot tell less."""
-    groups = of_parts.view(REPEATS, GROUPS)
-    squares = (groups - groups.mean(dim=1, keepdim=True)).square().sum(dim=1)
-    variance = float(squares.mean()) * (GROUPS - 1) / GROUPS
-    half_width = max(NORMAL_95 * math.sqrt(variance), 1 / references)
-    return Estimate(value, max(value - half_width, 0.0), min(value + half_width, 1.0), _HELD)
+    influence = Influence(parts=of_parts.view(REPEATS, GROUPS).numpy())
+    half_width = max(NORMAL_95 * influence.deviation(), 1 / references)
+    low, high = max(value - half_width, 0.0), min(value + half_width, 1.0)
+    return Estimate(value, low, high, _HELD, influence=influence)

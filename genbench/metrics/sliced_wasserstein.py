@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench.metrics.estimate import NORMAL_95, Estimate
 from genbench.metrics.frechet import require_comparable
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import MOMENT_BLOCK, Moments
 
 
@@ -45,10 +46,11 @@ def sliced_wasserstein_interval(
         (centred @ tilt + stretch * centred.square().sum(dim=1)) / width
         for centred in (some.double() - samples.mean for some in rows.split(MOMENT_BLOCK))
     ])  # fmt: skip
-    half_width = NORMAL_95 * math.sqrt(float(influence.var()) / len(rows)) / (2 * value)
+    kept = Influence(rows=(influence / (2 * value)).numpy())
+    half_width = NORMAL_95 * kept.deviation()
     return Estimate(
         value, max(value - half_width, 0.0), value + half_width,
-        "95% delta method over the samples, reference fixed",
+        "95% delta method over the samples, reference fixed", influence=kept,
     )  # fmt: skip
 
 

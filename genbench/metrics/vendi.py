@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.metrics.estimate import NORMAL_95, Estimate
+from genbench.metrics.influence import Influence
 from genbench.metrics.moments import require_finite
 from genbench.metrics.settings import Kernel
 from genbench.metrics.unit_length import unit_length
@@ -69,10 +70,12 @@ def vendi_interval(rows: Tensor, value: float, *, order: float = 1.0) -> Estimat
         (unit_length(some) @ vectors[:, -kept:]).square() @ slopes
         for some in rows.split(_ROWS)
     ])  # fmt: skip
-    width = NORMAL_95 * math.sqrt(float(influence.var()) / len(rows))
+    kept_rows = Influence(rows=influence.numpy() * value)  # of the score, not of its logarithm
+    width = NORMAL_95 * kept_rows.deviation() / value
     return Estimate(
         value, value * math.exp(-width), value * math.exp(width),
         "95% delta method over the samples; bias of a finite count not corrected",
+        influence=kept_rows,
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ from genbench.quality.request import (
 from genbench.quality.reuse import figures_on_record
 from genbench.quality.source import SetSource, Source
 from genbench.quality.strips import keep_strip
+from genbench.records.influences import keep_influences
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
 from genbench.records.provenance import describe_environment
@@ -110,6 +111,7 @@ def evaluate(
         notes=notes_on_weights(request), name=request.name,
     )  # fmt: skip
     measured = recorded(run, values, reference, learned, parts)
+    _keep_influences(job, measured, values)
     return with_evaluations(measured, samples) if source.counts_evaluations else measured
 
 
@@ -138,7 +140,27 @@ def _evaluate_features(job: Job, path: Path) -> list[QualityRecord]:
         subject, request.protocol, samples_digest=samples.digest, detector=OWN_FEATURES,
         identity={}, environment=_environment(job, subject), name=request.name,
     )  # fmt: skip
-    return recorded(run, values, reference, training)
+    measured = recorded(run, values, reference, training)
+    _keep_influences(job, measured, values)
+    return measured
+
+
+def _keep_influences(
+    job: Job, measured: Sequence[QualityRecord], values: Sequence[MetricValue]
+) -> None:
+    """Leave what the intervals rest on in the request's folder; where that fails, a note: the
+    figures stand without."""
+    if job.request.influences is None or not measured:
+        return
+    found = {
+        (record.metric, record.samples): (record.value, value.estimate.influence)
+        for record, value in zip(measured, values, strict=True)
+        if value.estimate.influence is not None
+    }
+    try:
+        keep_influences(job.request.influences, measured[0].run, found)
+    except GenbenchError as error:
+        job.reporter.note(f"comparisons with this run will not be paired: {error}")
 
 
 def _check_widths(samples: ArrayFeatures, *others: FeatureSet | None) -> None:

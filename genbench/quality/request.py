@@ -47,6 +47,7 @@ class QualityRequest:
     cache: Path | None = None
     known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
     name: str = ""  # of the run
+    influences: Path | None = None  # folder in which intervals leave what they rest on; None: none
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.images.png_writing import save_grid
+from genbench.records.influences import influences_folder
 from genbench.runtime.files import replacing
 from genbench.runtime.progress import Reporter
 
@@ -21,7 +22,7 @@ _LARGEST = 256  # pixels of a tile's longer side; larger samples are shrunk
 
 def strips_folder(records: Path) -> Path:
     """Where the strips of a record file lie: runs-samples beside runs.jsonl."""
-    return records.with_name(f"{records.stem}-samples")
+    return influences_folder(records)
 
 
 def strip_in(folder: Path, samples_digest: str) -> Path:

@@ -60,6 +60,11 @@ def _is_special(path: Path) -> bool:
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
+def lasts(path: Path) -> bool:
+    """Whether what is written to a path is there afterwards: a pipe has nothing beside it."""
+    return not _is_special(path)
+
+
 def refuse_special(path: Path) -> None:
     """Raises GenbenchError for a device or a pipe where a file is read: it may never end, and is
     not the same twice."""

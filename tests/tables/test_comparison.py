@@ -12,7 +12,8 @@ from strangers import error_line, genbench
 from genbench.errors import UsageError
 from genbench.records.kinds import QualityRecord
 from genbench.records.store import append_records
-from genbench.tables.comparison import compare_runs, named_run
+from genbench.tables.compared_runs import named_run
+from genbench.tables.comparison import compare_runs
 
 
 def figure(run: str, value: float, reach: float | None, metric: str = "fd", **more: object
@@ -85,7 +86,7 @@ def test_narrow_intervals_are_widened_with_a_caveat(difference: float, larger: b
     (found,) = compare_runs(sides[0], sides[1])
     assert found.larger is larger
     assert "up to 3 times too narrow" in found.caveats[0]
-    assert found.as_row()["larger than chance"].endswith(" *")
+    assert found.as_row()["verdict"].endswith(" *")
 
 
 def test_a_run_is_named_by_its_first_letters() -> None:

@@ -1,0 +1,1 @@
+"""Which differences are real: verdicts of comparisons, groups of trainings, and gates."""
