@@ -14,9 +14,9 @@ ABOUT: dict[str, str] = {
     "recall": "share of reference images inside such a ball around a sample",
     "density": "balls of reference images around a sample, over k; may exceed 1",
     "coverage": "share of reference images with a sample in their ball",
-    "fid_infinity": "the distance of growing subsets against 1/n, read at 0: the bias of a "
-    "finite count of samples is taken off, that of the reference stays; wants many more samples "
-    "than features",
+    "fid_infinity": "the distance of growing subsets against 1/n, read at 0: the bias of a finite "
+    "count of samples is taken off, that of the reference stays; wants many more samples than "
+    "features",
     "mind": "mean over random directions of the squared Wasserstein distance of the projections",
     "sw": "the sliced Wasserstein distance as dgm-eval approximates it, from means and spreads",
     "cmmd": "biased squared MMD with a Gaussian kernel of width 10, times 1,000, of features of "
@@ -34,19 +34,22 @@ ABOUT: dict[str, str] = {
     "p_recall": "the same with samples and reference exchanged",
     "authpct": "per cent of samples further from their nearest training image than that one is "
     "from its own nearest other; low means copies",
-    "copies": "share of samples nearer to a training image than all but 1% of the held-out "
-    "images (the reference) are; 0.01 is expected of a model that copies nothing",
-    "ct": "rank statistic of the samples' distances to the training images against those of "
-    "held-out images, in cells of feature space; far below 0 means copies, 0 none",
+    "copies": "share of samples nearer to a training image than all but 1% of the held-out images "
+    "(the reference) are; 0.01 is expected of a model that copies nothing",
+    "ct": "z-score of the samples' distances to training images against those of held-out images, "
+    "in cells of feature space: far below 0 means copies",
     "ct_modified": "the same with training images and samples exchanged",
     "ct_test": "the same of one half of the held-out images against the other: what 0 looks like",
     "fld": "how much less likely held-out images are under Gaussians around the samples, fitted "
     "to the training images, than under a baseline; huge where samples are training images",
     "fld_train": "the same likelihood for training images in place of held-out ones",
-    "fld_gap": "held-out less training: above 0 means overfitting",
-    "fld_p": "share of samples whose Gaussian makes training images likelier than held-out ones",
-    "fls": "FLD as dgm-eval has it, over equally many rows of each set",
-    "fls_overfit": "per cent of samples that overfit, by the same likelihoods",
+    "fld_gap": "FLD of training images less FLD of held-out ones: far below 0 where training "
+    "images were learned by heart",
+    "fld_p": "FLD with the parts exchanged: samples under Gaussians around held-out images",
+    "fls": "the same likelihood as dgm-eval scales it: near 100 for new and good samples, near 0 "
+    "for copies",
+    "fls_overfit": "per cent of samples whose Gaussian makes training images likelier than "
+    "held-out ones, less 50",
     "representative": "the Fréchet distance of the samples to real images over that of as many "
     "other real images: 1 is as near as real images are",
 }

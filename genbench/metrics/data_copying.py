@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,7 @@ def placed(
     try:
         from sklearn.cluster import KMeans
         from sklearn.decomposition import PCA
+        from sklearn.exceptions import ConvergenceWarning
     except ImportError as error:
         raise GenbenchError(
             "C_T needs scikit-learn: pip install 'genbench[memorisation]'"
@@ -103,7 +105,9 @@ def placed(
     if width > settings.components:
         axes = PCA(n_components=settings.components, random_state=generator).fit(sets[0])
         sets = [axes.transform(side) for side in sets]
-    means = KMeans(n_clusters=settings.cells, n_init=10, random_state=generator).fit(sets[0])
+    with warnings.catch_warnings():  # of fewer different images than cells: cells are then empty
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        means = KMeans(n_clusters=settings.cells, n_init=10, random_state=generator).fit(sets[0])
     first, second, third = (
         Placed(torch.from_numpy(side).to(torch.float32), means.predict(side).astype(np.int64))
         for side in sets

@@ -16,6 +16,7 @@ from genbench.metrics.moments import require_finite
 from genbench.metrics.settings import LikelihoodSettings
 
 NO_INTERVAL = "none: samples and training images make the mixture itself"
+_BEYOND = 1e4  # of an FLD: where samples that are new do not come
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,16 @@ def divergence(
     rows = sets.training if of == "training" else sets.held_out
     found = model.mean_loss(rows)
     usual = _baseline(sets, draw) if baseline is None else baseline
-    return Estimate(100 * (found - usual), interval=NO_INTERVAL)
+    value = 100 * (found - usual)
+    note = (
+        ""
+        if value < _BEYOND
+        else (
+            "an FLD this large means that samples are among the training images, or nearly so: "
+            "--metric copies tells how many"
+        )
+    )
+    return Estimate(value, interval=NO_INTERVAL, note=note)
 
 
 def generalisation_gap(sets: Sets, settings: LikelihoodSettings) -> Estimate:
