@@ -91,6 +91,7 @@ class ReferenceForm(Enum):
 
     adm = "adm"
     edm = "edm"
+    features = "features"
 
 
 def ref(
@@ -105,7 +106,7 @@ def ref(
         ReferenceForm,
         typer.Option(
             "--format",
-            help="adm: with the images; edm: mu and sigma alone.",
+            help="adm: with the images; edm: mu and sigma alone; features: of every image.",
             rich_help_panel=OUTPUT,
         ),
     ] = ReferenceForm.adm,
@@ -118,7 +119,7 @@ def ref(
     cache: Cache = None,
 ) -> None:
     """Write a reference file: images, mu, sigma (and mu_s, sigma_s) as ADM's evaluator reads it, or
-    mu and sigma alone as EDM's does.
+    mu and sigma alone as EDM's does; or the features of every image, for --features.
     """
     from genbench.detectors.published_weights import fetch_weights
     from genbench.detectors.registry import check_choices, create_detector, detector_status
@@ -136,7 +137,11 @@ def ref(
     check_choices(detector, preprocessing=preprocessing)
     opened = open_image_set(images, crop=crop, resolution=res)
     with joined_world() as world:
-        layers = [layer for layer in detector_status(detector).layers if layer != "logits"]
+        layers = [
+            layer
+            for layer in detector_status(detector).layers
+            if layer != "logits" or form is ReferenceForm.features
+        ]
         reporter = ProgressBars(leads=world.leads)
         if detector_weights is None:
             fetch_weights(detector, reporter)

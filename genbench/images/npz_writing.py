@@ -39,7 +39,8 @@ def write_reference(
 ) -> None:
     """Write an ADM reference file: the statistics, `arr_0` (and `arr_1`), and `meta` as JSON.
 
-    statistics: by their names in the file, float64 `mu` [D], `sigma` [D, D], and `mu_s`, `sigma_s`.
+    statistics: by their names in the file, float64 `mu` [D], `sigma` [D, D], and `mu_s`, `sigma_s`;
+    or features [N, D].
     """
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         if images is not None:

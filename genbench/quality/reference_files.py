@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from genbench.detectors.contract import Detector
+from numpy.typing import NDArray
+
+from genbench.detectors.contract import LAYERS, Detector
 from genbench.images.npz import stored_digest
 from genbench.images.npz_writing import write_reference
 from genbench.images.sets import ImageSet
 from genbench.metrics.moments import stream_moments
-from genbench.quality.features import extract_features
+from genbench.quality.features import extract_features, rows
 from genbench.quality.source import SetSource
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
@@ -22,14 +24,15 @@ def export_reference(
     detector: Detector,
     out: Path,
     *,
-    form: Literal["adm", "edm"] = "adm",
+    form: Literal["adm", "edm", "features"] = "adm",
     cache: Path,
     world: World,
     reporter: Reporter,
 ) -> None:
     """Write an ADM reference file: arr_0, mu, sigma, and, with spatial features, mu_s, sigma_s; or
-    one as EDM's fid.py reads it, without images: mu, sigma. Each with genbench's own `meta`."""
-    wanted = ("pool", "spatial") if form == "adm" else ("pool",)
+    one as EDM's fid.py reads it, without images: mu, sigma; or the features of every image and
+    layer, as --features takes them. Each with genbench's own `meta`."""
+    wanted = {"adm": ("pool", "spatial"), "edm": ("pool",), "features": LAYERS}[form]
     layers = [layer for layer in detector.layers if layer in wanted]
     features = extract_features(
         SetSource(images), detector, layers, len(images),
@@ -37,7 +40,11 @@ def export_reference(
     )  # fmt: skip
     if not world.leads:
         return
-    statistics = {}
+    statistics: dict[str, NDArray[Any]] = {}
+    if form == "features":
+        names = {"pool": "features"}
+        statistics = {names.get(layer, layer): rows(features, layer).numpy() for layer in layers}
+        layers = []
     for layer, suffix in (("pool", ""), ("spatial", "_s")):
         if layer in layers:
             moments = stream_moments(features.chunks(layer), [len(images)])[len(images)]
