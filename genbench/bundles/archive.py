@@ -55,8 +55,9 @@ class Manifest:
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def seal(self) -> str:
-        """One digest (hex) of everything in the bundle: what a paper prints."""
-        return canonical_digest(asdict(self))
+        """One digest (hex) of everything in the bundle but the time it was packed: what a paper
+        prints."""
+        return canonical_digest({**asdict(self), "created": ""})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +87,27 @@ def write_bundle(
 ) -> Manifest:
     """Write a bundle whole or not at all; returns the manifest with its digests. members: bytes, or
     arrays [N, …] that become an .npz. Raises GenbenchError for a full disk."""
-    digests = {}
+    whole = sealed(manifest, members)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in members.items():
-            data = content if isinstance(content, bytes) else _npz(content)
-            digests[name] = hashlib.sha256(data).hexdigest()
-            archive.writestr(_dated(name), data)
-        sealed = replace(manifest, digests=digests)
-        text = json.dumps(asdict(sealed), indent=1, sort_keys=True)
+            archive.writestr(_dated(name), _bytes(content))
+        text = json.dumps(asdict(whole), indent=1, sort_keys=True)
         archive.writestr(_dated(MANIFEST), text)
-    return sealed
+    return whole
+
+
+def sealed(
+    manifest: Manifest, members: Mapping[str, bytes | Mapping[str, NDArray[Any]]]
+) -> Manifest:
+    """The manifest with the digests of members (arrays [N, …]), as `write_bundle` writes it."""
+    digests = {
+        name: hashlib.sha256(_bytes(content)).hexdigest() for name, content in members.items()
+    }
+    return replace(manifest, digests=digests)
+
+
+def _bytes(content: bytes | Mapping[str, NDArray[Any]]) -> bytes:
+    return content if isinstance(content, bytes) else _npz(content)
 
 
 def _dated(name: str) -> zipfile.ZipInfo:

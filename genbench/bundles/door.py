@@ -9,19 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from genbench.bundles.archive import Bundle, Manifest, read_bundle
+from genbench.bundles.checks import Check
+from genbench.bundles.consistency import whole
+from genbench.bundles.moments import unpacked
 from genbench.bundles.packing import Evidence, figures_of, pack, protocol_of
 from genbench.bundles.redraw import Detect, chosen_units, redrawn
 from genbench.bundles.verification import (
-    Check,
     from_features,
     from_moments,
+    near_moments,
     records_of,
-    whole,
 )
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.models.reopening import reopened
+from genbench.quality.features import rows
 from genbench.quality.metric_values import Reference
 from genbench.quality.reading import built_detector, extracted, opened_reference, reference_of
 from genbench.quality.references import suited_to
@@ -82,7 +85,7 @@ def bundle(
     against: Reference | None = None
     compared = next((figure for figure in figures if figure.reference_digest), None)
     if compared is not None:
-        opened = opened_reference(job, source)
+        opened = opened_reference(job, source.size)
         if opened.digest != compared.reference_digest:
             raise GenbenchError(
                 f"{opened.name} is not the reference of the run, {compared.reference} "
@@ -108,7 +111,9 @@ def verify(
     seal: str = "",
     samples: str = "",
     checkpoint: str = "",
+    reference: str = "",
     device: str = "auto",
+    cache: Path | None = None,
     reporter: Reporter,
 ) -> Iterator[Check]:
     """Everything that can be checked of a bundle here, one finding after the other.
@@ -116,10 +121,13 @@ def verify(
     fraction: of the samples to draw again; 0 for none. seed: which ones; None: such as nobody could
     foresee. seal: what was published of the bundle, at least its first 16 digits: only with it is
     a bundle told from another that was packed anew. Raises GenbenchError for a file that is no
-    bundle or was changed since it was packed.
+    bundle or was changed since it was packed, and for a checkpoint or images that are not those
+    of the run. reference: where the protocol names none.
     """
     if not 0 <= fraction <= 1:
         raise UsageError(f"--fraction {fraction:g} is no share: between 0 and 1, such as 0.02")
+    if seed is not None and seed < 0:
+        raise UsageError(f"--seed {seed} cannot be: pass 0 or more")
     if seal and (len(seal) < _SEAL or set(seal.lower()) - set("0123456789abcdef")):
         raise UsageError(f"--seal {seal} is no seal: at least {_SEAL} digits of 0-9 and a-f")
     opened = read_bundle(path)
@@ -140,6 +148,7 @@ def verify(
     yield from whole(opened, figures)
     yield from from_moments(opened, figures)
     yield from from_features(opened, figures, reporter)
+    yield from _reference_again(opened, figures, reference, samples, device, cache, reporter)
     if fraction:
         yield from _drawn_again(opened, figures[0], fraction, seed, samples, checkpoint, device,
                                 reporter)  # fmt: skip
@@ -157,17 +166,76 @@ def _drawn_again(
             )
         detect = _detect(opened, source, device, reporter)
     except GenbenchError as error:
+        if checkpoint or samples:  # the user's own slip
+            raise
         yield Check(subject="drawn again", state="not checked", told=str(error))
         return
     number = secrets.randbits(64) if seed is None else seed
     rng = np.random.default_rng(number)
     units = chosen_units(opened.manifest.samples, fraction, rng)
     yield from redrawn(opened, source, detect, units, reporter)
-    yield Check(subject="seed", state="holds", told=f"the samples looked at: --seed {number}")
+    yield Check(subject="seed", state="told", told=f"the samples looked at: --seed {number}")
+
+
+def _reference_again(
+    opened: Bundle, figures: Sequence[QualityRecord], reference: str, samples: str, device: str,
+    cache: Path | None, reporter: Reporter,
+) -> Iterator[Check]:  # fmt: skip
+    """The reference measured here, where it is here, against what the bundle holds of it."""
+    compared = next((figure for figure in figures if figure.reference_digest), None)
+    if compared is None:
+        return
+    manifest = opened.manifest
+    size = (compared.resolution, compared.resolution) if compared.resolution else compared.size
+    request = QualityRequest(protocol=manifest.protocol, reference=reference, cache=cache)
+    job = Job(request, World(), device_of(device, World()), reporter)
+    try:
+        if size is None:
+            raise GenbenchError("the records do not say of which size the images are")
+        found = opened_reference(job, size)
+        if found.digest != compared.reference_digest:
+            raise GenbenchError(
+                f"{found.name} is not {compared.reference} [{compared.reference_digest[:12]}]: "
+                "name it with --ref"
+            )
+        detector = built_detector(job, manifest.layers)
+        found = suited_to(found, detector, preprocessing=manifest.protocol.preprocessing)
+        metrics = [metric_named(figure.metric) for figure in figures]
+        again = reference_of(job, found, detector, metrics)
+    except GenbenchError as error:
+        yield Check(subject="reference", state="not checked", told=str(error))
+        return
+    yield from _held_against(opened, again)
+
+
+def _held_against(opened: Bundle, again: Reference) -> Iterator[Check]:
+    """What the bundle holds of the reference, against the same measured here."""
+    wrong: list[str] = []
+    looked = 0
+    for layer in opened.manifest.layers:
+        if f"reference/{layer}/mean" in opened.moments and again.has_moments(layer):
+            looked += 1
+            kept = unpacked(f"reference/{layer}", dict(opened.moments))
+            if not near_moments(kept, again.moments(layer)):
+                wrong.append(f"moments of {layer}")
+        given = opened.features(f"reference/{layer}")
+        if given is not None and again.features is not None:
+            looked += 1
+            own = rows(again.features, layer).numpy()
+            if own.shape != given.shape or not np.allclose(own, given, rtol=1e-3, atol=1e-3):
+                wrong.append(f"features of {layer}")
+    if looked:
+        yield Check(
+            subject="reference", state="fails" if wrong else "holds",
+            told=f"{', '.join(wrong)} are not those of {again.name}" if wrong
+            else f"{again.name}, measured here",
+        )  # fmt: skip
 
 
 def _detect(opened: Bundle, source: Source, device: str, reporter: Reporter) -> Detect | None:
     """The detector of the bundle's protocol; None, with a note, where it cannot be had."""
+    if not opened.manifest.layers:
+        return None
     manifest = opened.manifest
     request = QualityRequest(protocol=manifest.protocol, samples=source)
     job = Job(request, World(), device_of(device, World()), reporter)

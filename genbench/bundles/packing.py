@@ -19,6 +19,8 @@ from genbench.bundles.archive import (
     RECORDS,
     TABLE,
     Manifest,
+    read_bundle,
+    sealed,
     write_bundle,
 )
 from genbench.bundles.leaves import leaves_of, root_of
@@ -102,6 +104,10 @@ def pack(
         identity=identity, root=root_of(leaves),
         layers=tuple(sorted(evidence.layers)), protocol=replace(protocol), slim=slim,
     )  # fmt: skip
+    if path.exists() and read_bundle(path).manifest.seal() != sealed(manifest, members).seal():
+        raise GenbenchError(
+            f"{path} is there already, with another seal, which may be published: name another file"
+        )
     return write_bundle(path, manifest, members)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from genbench.bundles.archive import Bundle
 from genbench.bundles.chances import caught, largest_missed
+from genbench.bundles.checks import MOVED, Check
 from genbench.bundles.leaves import row_digests
-from genbench.bundles.verification import Check
+from genbench.bundles.verification import moments_follow
 from genbench.quality.features import DETECTOR_BATCH, image_digests
 from genbench.quality.source import Source
 from genbench.runtime.progress import Reporter
@@ -48,6 +49,7 @@ class _Tally:
     drawn: int = 0
     images: int = 0  # whose bits differ
     rows: int = 0
+    features: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
     apart: float = 0.0  # the largest distance of features, over the row's length
     far: int = 0
 
@@ -72,6 +74,7 @@ def redrawn(
         for unit in units:
             _look(bundle, source, detect, unit, tally, kept)
             advance(DETECTOR_BATCH)
+    samples = bundle.manifest.samples
     looked = f"{tally.drawn:,} of {bundle.manifest.samples:,} samples drawn again"
     if not tally.images and not tally.rows:
         kinds = "images and features" if detect else "images"
@@ -97,7 +100,27 @@ def redrawn(
             f"{FEATURE_TOLERANCE:g} is allowed"
             + ("" if good else f": {tally.far:,} are further"),
         )  # fmt: skip
-    yield _chances(bundle, len(units))
+    yield from _moments_again(bundle, tally, detect, whole=len(units) == units_of(samples))
+    if not tally.images:
+        yield _chances(bundle, len(units))
+
+
+def _moments_again(
+    bundle: Bundle, tally: _Tally, detect: Detect | None, *, whole: bool
+) -> Iterator[Check]:
+    """Whether the moments are those of the samples, which only drawing all of them tells."""
+    if bundle.manifest.slim or bundle.has_features:
+        return
+    if detect is None or not whole:
+        yield Check(
+            subject="moments", state="not checked",
+            told="that they are of these samples: only features in the bundle tell, or all samples "
+            "drawn again (--fraction 1)",
+        )  # fmt: skip
+        return
+    rows = {layer: np.concatenate(parts) for layer, parts in tally.features.items()}
+    slack = FEATURE_TOLERANCE if tally.rows else MOVED
+    yield from moments_follow(bundle, rows, "samples", slack)
 
 
 def otherwise(bundle: Bundle, source: Source) -> str:
@@ -137,6 +160,8 @@ def _look(
         images = torch.cat([images, filling])
     found = detect(images)
     again = {layer: found[layer][: stop - start].numpy() for layer in bundle.manifest.layers}
+    for layer, rows in again.items():
+        tally.features.setdefault(layer, []).append(rows)
     tally.rows += int((row_digests(again) != leaves[:, 32:]).any(axis=1).sum())
     for layer, rows in kept.items():
         apart = _apart(again[layer], rows[start:stop])
@@ -161,8 +186,9 @@ def _chances(bundle: Bundle, looked_at: int) -> Check:
         shares.append(f"{100 * share:g}% {100 * caught(units, changed, looked_at):.1f}%")
     missed = largest_missed(units, looked_at)
     return Check(
-        subject="confidence", state="holds",
-        told="who changed so many of the samples would have been caught with a chance of: "
+        subject="confidence", state="told",
+        told="of the samples, not of the moments: who changed so many would have been caught with "
+        "a chance of: "
         f"{', '.join(shares)} (hypergeometric, {looked_at} of {units} batches; up to "
         f"{100 * missed:.1f}% may have been changed unseen at 95% confidence)",
     )  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,32 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from genbench.bundles.archive import Bundle
-from genbench.bundles.leaves import root_of, row_digests
+from genbench.bundles.checks import ELSEWHERE, MOVED, TOLERANCE, Check
+from genbench.bundles.leaves import row_digests
 from genbench.bundles.moments import unpacked
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.metric import Metric
-from genbench.metrics.moments import stream_moments
+from genbench.metrics.moments import Moments, stream_moments
 from genbench.quality.features import ArrayFeatures
 from genbench.quality.metric_values import MetricJob, Reference
 from genbench.records.kinds import QualityRecord
 from genbench.records.lines import from_line
-from genbench.runtime.digests import canonical_digest
 from genbench.runtime.progress import Reporter
-
-State = Literal["holds", "fails", "not checked"]
-TOLERANCE = 1e-6  # relative: what a figure may move with the library that multiplies matrices
-MOVED = 1e-9  # relative: what moments of equal features may
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at, and what was found."""
-
-    subject: str
-    state: State
-    told: str
 
 
 def records_of(bundle: Bundle) -> list[QualityRecord]:
@@ -51,38 +37,6 @@ def records_of(bundle: Bundle) -> list[QualityRecord]:
     if not found:
         raise GenbenchError(f"{bundle.path} holds no records: there is nothing to verify")
     return found
-
-
-def whole(bundle: Bundle, figures: Sequence[QualityRecord]) -> Iterator[Check]:
-    """What the bundle says of itself: the root over its leaves, and records that are all of its
-    samples and its protocol."""
-    manifest = bundle.manifest
-    root = root_of(bundle.leaves)
-    same = root == manifest.root
-    yield Check(
-        subject="samples", state="holds" if same else "fails",
-        told=f"{manifest.samples:,} digests, root {root[:16]}…"
-        if same else f"the digests have the root {root[:16]}…, not {manifest.root[:16]}…",
-    )  # fmt: skip
-    named = canonical_digest(dict(manifest.identity)) == manifest.samples_digest
-    yield Check(
-        subject="identity", state="holds" if named else "fails",
-        told=f"what decides the samples has the digest {manifest.samples_digest[:16]}…"
-        + ("" if named else ", it is said, and has not"),
-    )  # fmt: skip
-    digest = manifest.protocol.digest()
-    wrong = [
-        figure
-        for figure in figures
-        if figure.samples_digest != manifest.samples_digest or figure.protocol_digest != digest
-        or figure.samples > manifest.samples
-    ]  # fmt: skip
-    yield Check(
-        subject="records", state="fails" if wrong else "holds",
-        told=f"{len(figures)} figures of these samples under {manifest.protocol.name} [{digest}]"
-        if not wrong else f"{wrong[0].metric} at {wrong[0].samples:,} is of other samples, of "
-        "more than there are, or of another protocol",
-    )  # fmt: skip
 
 
 def from_moments(bundle: Bundle, figures: Sequence[QualityRecord]) -> Iterator[Check]:
@@ -144,9 +98,12 @@ def from_features(
             ArrayFeatures("samples", "", have), reference, bundle.manifest.protocol,
             figure.detector, reporter,
         )  # fmt: skip
-        value = job.compute([(metric, figure.samples)])[0].estimate.value
-        yield _compared(subject, figure, value, "from its features")
-    yield from _moments_follow(bundle, have)
+        again = job.compute([(metric, figure.samples)])[0].estimate
+        yield _compared(subject, figure, again.value, "from its features", again.exact)
+    yield from moments_follow(bundle, have, "samples")
+    given = {layer: bundle.features(f"reference/{layer}") for layer in bundle.manifest.layers}
+    against = {layer: rows for layer, rows in given.items() if rows is not None}
+    yield from moments_follow(bundle, against, "reference")
 
 
 def _reference(bundle: Bundle) -> Reference | None:
@@ -172,34 +129,61 @@ def _why_not(metric: Metric, reference: Reference | None, bundle: Bundle) -> str
     return ""
 
 
-def _moments_follow(bundle: Bundle, have: dict[str, NDArray[np.float32]]) -> Iterator[Check]:
+def moments_follow(
+    bundle: Bundle, have: Mapping[str, NDArray[np.float32]], side: Literal["samples", "reference"],
+    slack: float = MOVED,
+) -> Iterator[Check]:  # fmt: skip
+    """Whether the moments of a side are those of features by layer, [N, D] each. slack: how far,
+    over the largest number of each, they may be apart."""
     for key in sorted(bundle.moments):
         kind, _, rest = key.partition("/")
         layer, _, tail = rest.partition("/")
-        if kind != "samples" or not tail.endswith("/mean") or layer not in have:
+        if kind != side or not tail.endswith("mean") or layer not in have:
             continue
-        count = int(tail.removesuffix("/mean"))
-        kept = unpacked(f"samples/{layer}/{count}", dict(bundle.moments))
-        again = stream_moments(iter([torch.from_numpy(have[layer][:count])]), [count])[count]
-        near = _near(kept.mean, again.mean) and _near(kept.scatter, again.scatter)
+        name = key.removesuffix("/mean")
+        kept = unpacked(name, dict(bundle.moments))
+        if not kept.count or kept.count > len(have[layer]):
+            yield Check(
+                subject=f"moments of {name}", state="not checked",
+                told="they are of a published file, or of more images than there are",
+            )  # fmt: skip
+            continue
+        rows = torch.from_numpy(have[layer][: kept.count])
+        again = stream_moments(iter([rows]), [kept.count])[kept.count]
+        near = _near(kept.mean, again.mean, slack) and _near(kept.scatter, again.scatter, slack)
         yield Check(
-            subject=f"moments of {layer} at {count:,}", state="holds" if near else "fails",
+            subject=f"moments of {name}", state="holds" if near else "fails",
             told="those of the features" if near else "they are not those of the features",
         )  # fmt: skip
 
 
-def _near(one: torch.Tensor, other: torch.Tensor) -> bool:
+def near_moments(one: Moments, other: Moments) -> bool:
+    """Whether two sets of moments are equal but for what another machine's last bits move."""
+    return (
+        one.count == other.count
+        and _near(one.mean, other.mean, ELSEWHERE)
+        and _near(one.scatter, other.scatter, ELSEWHERE)
+    )
+
+
+def _near(one: torch.Tensor, other: torch.Tensor, slack: float) -> bool:
     size = float(other.abs().max()) if other.numel() else 0.0
-    return one.shape == other.shape and float((one - other).abs().max()) <= MOVED * max(size, 1e-30)
+    return one.shape == other.shape and float((one - other).abs().max()) <= slack * max(size, 1e-30)
 
 
-def _compared(subject: str, figure: QualityRecord, value: float, how: str) -> Check:
-    written = figure.exact if figure.exact is not None else figure.value
-    error = abs(value - figure.value)
-    if figure.exact is not None:  # imitated distances: the exact ones stand beside
-        error = min(error, abs(value - written))
-    size = max(abs(figure.value), abs(value), 1e-12)
-    if math.isfinite(value) and error <= TOLERANCE * size:
+def _compared(
+    subject: str, figure: QualityRecord, value: float, how: str, exact: float | None = None
+) -> Check:
+    """A figure computed again, against the record: the value, and the exact one where both have it
+    (it stands beside a value that imitates another evaluator's distances)."""
+    pairs = [(figure.value, value)]
+    if figure.exact is not None and exact is not None:
+        pairs.append((figure.exact, exact))
+    good = all(
+        math.isfinite(again) and abs(again - kept) <= TOLERANCE * max(abs(kept), abs(again), 1e-12)
+        for kept, again in pairs
+    )
+    if good:
         return Check(subject=subject, state="holds", told=f"{value:.6g} {how}")
     return Check(
         subject=subject, state="fails", told=f"{value:.6g} {how}, and {figure.value:.6g} on record"

@@ -80,8 +80,9 @@ def bundle(
         reference=ref, slim=slim, with_features=with_features, device=device, cache=cache,
         reporter=ProgressBars(leads=True),
     )  # fmt: skip
-    size = out.stat().st_size / 1e6
-    print(f"{manifest.samples:,} samples, {size:.1f} MB: {out}", file=sys.stderr)
+    size = out.stat().st_size
+    told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
+    print(f"{manifest.samples:,} samples, {told}: {out}", file=sys.stderr)
     print(f"seal {manifest.seal()}")
 
 
@@ -103,8 +104,15 @@ def verify(
                      show_default=False),
     ] = "",
     samples: Samples = "",
+    ref: Reference = "",
     checkpoint: Weights = "",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit code 1 also where a claim could not be checked.",
+                     rich_help_panel=COMPUTE),
+    ] = False,
     device: Device = "auto",
+    cache: Cache = None,
     json_lines: Json = False,
 ) -> None:  # fmt: skip
     """Check a bundle: that it is whole, that its figures follow, that its samples are drawn so.
@@ -118,7 +126,7 @@ def verify(
     failed = left = 0
     found = checked(
         file, fraction=fraction, seed=seed, seal=seal, samples=samples, checkpoint=checkpoint,
-        device=device, reporter=ProgressBars(leads=True),
+        reference=ref, device=device, cache=cache, reporter=ProgressBars(leads=True),
     )  # fmt: skip
     for check in found:
         failed += check.state == "fails"
@@ -127,12 +135,13 @@ def verify(
             print(json.dumps(asdict(check)))
         elif check.state == "not checked":
             print(f"– {check.subject}: not checked: {check.told}")
+        elif check.state == "told":
+            print(f"· {check.subject}: {check.told}")
         else:
             show_check(check.subject, check.state == "holds", check.told)
     if failed:
         raise GenbenchError(f"{file} does not hold: {failed} of its claims failed")
-    print(
-        "everything that was looked at holds"
-        + (f"; {left} claims were not checked, for the reasons above" if left else ""),
-        file=sys.stderr,
-    )
+    if left and strict:
+        raise GenbenchError(f"{left} claims of {file} could not be checked here")
+    told = f"nothing failed, and {left} claims were not checked, for the reasons above"
+    print(told if left else "everything holds", file=sys.stderr)

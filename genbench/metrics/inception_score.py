@@ -14,6 +14,7 @@ from genbench.metrics.estimate import Estimate, normal_interval
 from genbench.metrics.moments import require_finite
 
 SHUFFLE_SEED = 2020  # of torch-fidelity
+_LEAST = 100  # samples of a split with an interval
 
 
 def inception_score(
@@ -26,8 +27,9 @@ def inception_score(
     0: consecutive parts of `split_size`, a shorter last one counted like any other, as
     compute_inception_score of the ADM evaluator. shuffle: by numpy's RandomState(2020), as
     torch-fidelity does. The interval is the delta method's: the score of a split moves with one
-    sample as its divergence from the split's classes. GenbenchError for fewer samples than splits,
-    or NaN.
+    sample as its divergence from the split's classes; none where a split has fewer than 100
+    samples, of which it held the mean in 80 to 93% of simulated draws. GenbenchError for fewer
+    samples than splits, or NaN.
     """
     count = len(logits)
     if logits.ndim != 2 or count == 0 or splits > count or (splits < 1 and split_size < 1):
@@ -48,6 +50,8 @@ def inception_score(
     value = float(np.mean([score for score, _ in found]))
     if not interval:
         return Estimate(value)
+    if min(stop - start for start, stop in pairwise(cuts)) < _LEAST:
+        return Estimate(value, interval=f"none: it takes {_LEAST} samples a split")
     variance = sum(variance for _, variance in found) / len(found) ** 2
     return normal_interval(value, variance, "over the samples, splits fixed")
 

@@ -73,7 +73,7 @@ def evaluate(
     parts = notes_on_parts(source, counts, reporter)
     # Everything that can fail at once comes before everything that takes long.
     compares = any(metric.needs_reference for metric in metrics)
-    opened = opened_reference(job, source) if compares else None
+    opened = opened_reference(job, source.size) if compares else None
     training = opened_training(job, source, metrics)
     detector = built_detector(job, wanted_layers(request, metrics))
     if opened:

@@ -42,8 +42,9 @@ def built_detector(job: Job, layers: Sequence[str]) -> Detector:
     )
 
 
-def opened_reference(job: Job, source: Source) -> OpenedReference:
-    """What the job is compared with: the reference it names, or the protocol's. Raises UsageError
+def opened_reference(job: Job, size: tuple[int, int]) -> OpenedReference:
+    """What samples of a size (H, W) are compared with: the reference that the job names, or the
+    protocol's. Raises UsageError
     where neither names one, GenbenchError for one that cannot be used."""
     protocol = job.request.protocol
     named = job.request.reference
@@ -52,9 +53,7 @@ def opened_reference(job: Job, source: Source) -> OpenedReference:
         raise UsageError(
             f"protocol {protocol.name} names no reference: pass --ref IMAGES, or --protocol bundled"
         )
-    opened = open_reference(
-        wanted, crop=protocol.crop, size=source.size, detector=protocol.detector
-    )
+    opened = open_reference(wanted, crop=protocol.crop, size=size, detector=protocol.detector)
     refuse_statistics_of_others(opened, protocol.detector)
     # As the protocol spells it ("bundled[:500]"), so that a table knows it again.
     return opened if wanted is named else replace(opened, name=protocol.reference)

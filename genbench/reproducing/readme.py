@@ -29,6 +29,7 @@ def readme(name: str, evaluations: Sequence[Evaluation], image: str, source: Seq
         f"With Python {cell(records[0].environment.python)}, and genbench as above:",
         "    pip install -r requirements.lock ./genbench.tar.gz\n    sh run.sh",
         "## Compare",
+        "Of what the container wrote; without one it lies here as `measured.jsonl`:",
         "    genbench reproduce expected.jsonl --measured out/measured.jsonl",
         "## What is pinned, and what is not", _pinned(records[0], image),
     ]  # fmt: skip

@@ -27,7 +27,7 @@ class Packed:
     @property
     def command(self) -> str:
         """What verifies it, where it lies."""
-        return f"genbench verify {shlex.quote(self.name)}"
+        return f"genbench verify {shlex.quote(self.name)} --seal {self.seal}"
 
     @property
     def file(self) -> str:

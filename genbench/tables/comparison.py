@@ -146,13 +146,21 @@ def paired_influences(
     if not (isinstance(a, QualityRecord) and isinstance(b, QualityRecord)):
         return "trials, not samples"
     if (a.seed, a.labels) != (b.seed, b.labels):
-        return "other seeds or labels"
+        pairs = (("seeds", a.seed, b.seed), ("labels", a.labels, b.labels))
+        told = [f"{name} {_said(one)} and {_said(two)}" for name, one, two in pairs if one != two]
+        return "other " + ", ".join(told)
     influences = [read_influences(folders, record) for record in (a, b)]
     if influences[0] is None or influences[1] is None:
         return "no influences beside the records"
+    if any(len(item.rows) not in (0, a.samples) for item in influences if item):
+        return "influences that are not of all samples: damaged"
     if influences[0].shapes != influences[1].shapes:
         return "influences of other shapes"
     return influences[0], influences[1]
+
+
+def _said(value: object) -> str:
+    return "none" if value in (None, "") else str(value)
 
 
 def contrast(

@@ -5,6 +5,7 @@ The metadata is what `huggingface_hub` reads as EvalResult (hub-docs, modelcard.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.errors import UsageError
@@ -114,7 +115,14 @@ def _body(
         facts = explained.get(digest) or ("This genbench does not know it: its digest names it.",)
         yield "\n".join(f"- {_cell(fact)}" for fact in facts)
     yield "## Check these figures"
+    commands = dict.fromkeys(
+        shlex.join(figure.environment.command) for figure in figures if figure.environment.command
+    )
+    if commands:
+        yield "Measured with:"
+        yield "\n".join(f"    {command}" for command in commands)
     runs = dict.fromkeys(figure.run for figure in figures)
+    yield "With the record file beside, measured again and compared digit by digit by:"
     yield "\n".join(f"    genbench reproduce {run} --run" for run in runs)
 
 
