@@ -234,9 +234,9 @@ def _held_against(opened: Bundle, again: Reference) -> Iterator[Check]:
 
 def _detect(opened: Bundle, source: Source, device: str, reporter: Reporter) -> Detect | None:
     """The detector of the bundle's protocol; None, with a note, where it cannot be had."""
-    if not opened.manifest.layers:
-        return None
     manifest = opened.manifest
+    if not manifest.layers:
+        return None
     request = QualityRequest(protocol=manifest.protocol, samples=source)
     job = Job(request, World(), device_of(device, World()), reporter)
     try:
