@@ -75,8 +75,10 @@ def from_features(
         return
     found = {layer: bundle.features(f"samples/{layer}") for layer in bundle.manifest.layers}
     have = {layer: array for layer, array in found.items() if array is not None}
-    whole_set = bool(have) and len(have) == len(found) and all(
-        len(array) == bundle.manifest.samples for array in have.values()
+    whole_set = (
+        bool(have)
+        and len(have) == len(found)
+        and all(len(array) == bundle.manifest.samples for array in have.values())
     )
     same = whole_set and np.array_equal(row_digests(have), bundle.leaves[:, 32:])
     yield Check(
