@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
 
     if spec in NAMED:
         return open_named(spec)
-    if Path(spec).is_symlink() and not _exists(spec):
+    if os.path.islink(spec) and not _exists(spec):  # False for what can be no path
         raise UsageError(f"{spec} is a link to nothing: mend it, or name the file")
     if not _exists(spec):
         raise UsageError(
