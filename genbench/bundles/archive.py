@@ -82,28 +82,28 @@ class Bundle:
         return None if name not in found else np.asarray(found[name], np.float32)
 
 
+Members = Mapping[str, bytes | Mapping[str, NDArray[Any]]]  # bytes, or arrays for an .npz
+
+
 def write_bundle(
-    path: Path, manifest: Manifest, members: Mapping[str, bytes | Mapping[str, NDArray[Any]]]
+    path: Path, manifest: Manifest, members: Members, *, replaces_others: bool = True
 ) -> Manifest:
     """Write a bundle whole or not at all; returns the manifest with its digests. members: bytes, or
-    arrays [N, …] that become an .npz. Raises GenbenchError for a full disk."""
-    whole = sealed(manifest, members)
+    arrays [N, …] that become an .npz. replaces_others: whether a bundle of another seal may be
+    replaced. Raises GenbenchError for one that may not, and for a full disk."""
+    contents = {name: _bytes(content) for name, content in members.items()}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    whole = replace(manifest, digests=digests)
+    if not replaces_others and path.exists() and read_bundle(path).manifest.seal() != whole.seal():
+        raise GenbenchError(
+            f"{path} is there already, with another seal, which may be published: name another file"
+        )
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(_dated(name), _bytes(content))
+        for name, data in contents.items():
+            archive.writestr(_dated(name), data)
         text = json.dumps(asdict(whole), indent=1, sort_keys=True)
         archive.writestr(_dated(MANIFEST), text)
     return whole
-
-
-def sealed(
-    manifest: Manifest, members: Mapping[str, bytes | Mapping[str, NDArray[Any]]]
-) -> Manifest:
-    """The manifest with the digests of members (arrays [N, …]), as `write_bundle` writes it."""
-    digests = {
-        name: hashlib.sha256(_bytes(content)).hexdigest() for name, content in members.items()
-    }
-    return replace(manifest, digests=digests)
 
 
 def _bytes(content: bytes | Mapping[str, NDArray[Any]]) -> bytes:

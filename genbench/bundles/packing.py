@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from genbench.bundles.archive import (
     RECORDS,
     TABLE,
     Manifest,
-    read_bundle,
-    sealed,
     write_bundle,
 )
 from genbench.bundles.leaves import leaves_of, root_of
@@ -102,13 +100,9 @@ def pack(
         format=1, genbench=__version__, created=datetime.now(UTC).isoformat(timespec="seconds"),
         samples=len(leaves), samples_digest=figures[0].samples_digest,
         identity=identity, root=root_of(leaves),
-        layers=tuple(sorted(evidence.layers)), protocol=replace(protocol), slim=slim,
+        layers=tuple(sorted(evidence.layers)), protocol=protocol, slim=slim,
     )  # fmt: skip
-    if path.exists() and read_bundle(path).manifest.seal() != sealed(manifest, members).seal():
-        raise GenbenchError(
-            f"{path} is there already, with another seal, which may be published: name another file"
-        )
-    return write_bundle(path, manifest, members)
+    return write_bundle(path, manifest, members, replaces_others=False)
 
 
 def moments_of(

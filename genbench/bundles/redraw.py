@@ -75,7 +75,7 @@ def redrawn(
             _look(bundle, source, detect, unit, tally, kept)
             advance(DETECTOR_BATCH)
     samples = bundle.manifest.samples
-    looked = f"{tally.drawn:,} of {bundle.manifest.samples:,} samples drawn again"
+    looked = f"{tally.drawn:,} of {samples:,} samples drawn again"
     if not tally.images and not tally.rows:
         kinds = "images and features" if detect else "images"
         yield Check(subject="drawn again", state="holds", told=f"{looked}: {kinds} bit for bit")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from genbench.cli.protocols import Explanation
 from genbench.metrics.about import ABOUT
 from genbench.metrics.catalogue import METRICS, metric_named
 from genbench.metrics.metric import Metric
 from genbench.records.protocols import find_protocol, load_protocols
 
-Explanation = tuple[str, list[tuple[str, str]]]
 _PIECES = {"moments": "reference, or statistics of one", "features": "reference images"}
 
 

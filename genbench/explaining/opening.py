@@ -64,7 +64,7 @@ def opened_ends(
             f"rounding to uint8 ({roundings[0]} → {roundings[1]}): the samples are as they are; "
             "--rounding says how they were rounded, and brings this step"
         )
-    if not was or not all(rounding in get_args(Rounding) for rounding in roundings):
+    if not was or not all(roundings):
         roundings = [was, was]
     first, second = (
         Side(

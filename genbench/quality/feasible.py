@@ -10,6 +10,7 @@ from genbench.errors import UsageError
 from genbench.metrics.catalogue import reported_key
 from genbench.metrics.metric import Metric
 from genbench.metrics.settings import Choices
+from genbench.quality.request import OWN_FEATURES
 from genbench.runtime.progress import Reporter
 
 
@@ -27,9 +28,6 @@ class Comparable(Protocol):
     def has_moments(self, layer: str) -> bool:
         """Whether mean and covariance of a layer can be had."""
         ...
-
-
-_OWN = "features"  # what the detector of features is called that the user brings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +54,18 @@ class Means:
                 f"it needs at least {least} training images and there are {self.training}"
                 if self.training
                 else "it needs the images that the model learned from: pass --train "
-                + ("IMAGES" if self.detector != _OWN else "FILE, their features")
+                + ("IMAGES" if self.detector != OWN_FEATURES else "FILE, their features")
             )
         if metric.labelled and not self.labelled:
-            if self.detector == _OWN:
+            if self.detector == OWN_FEATURES:
                 return "it needs labels, which feature files do not bring: measure images"
             return "it needs labels of the samples"
         if not metric.needs_reference:
             return ""
         if self.reference is None:
-            return "it needs a reference: pass --ref" + "-features" * (self.detector == _OWN)
+            return "it needs a reference: pass --ref" + "-features" * (
+                self.detector == OWN_FEATURES
+            )
         if metric.labelled and not self.reference_labelled:
             return f"it needs labels of the reference, and {self.reference.name} has none"
         return self._why_not_against(self.reference, metric, least)

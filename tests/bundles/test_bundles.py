@@ -342,8 +342,18 @@ def test_refusals(packed: Path, tmp_path: Path) -> None:
          "choose one"),
         (("bundle", "nobody", "--out", tmp_path / "x.genbench"), "nobody"),
         (("bundle", "mine", "--out", tmp_path / "x.genbench"), "pass --ref"),
+        (("bundle", "mine", "--slim", "--ref", packed / "ref.npz", "--device", "cpu", "--out",
+          packed / "plain.genbench"), "with another seal"),
     ):  # fmt: skip
         assert said in error_line(genbench(*words)), words
+
+
+def test_packing_again_gives_the_same_seal(packed: Path) -> None:
+    seal = read_bundle(packed / "slim.genbench").manifest.seal()
+    done = genbench("bundle", "mine", "--slim", "--ref", packed / "ref.npz", "--device", "cpu",
+                    "--out", packed / "slim.genbench")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["seal", seal]
 
 
 def test_a_bundle_on_another_kind_of_device_is_held_against_its_features(
