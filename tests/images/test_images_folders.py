@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genbench.errors import GenbenchError
-from genbench.images import decoding, folders
+from genbench.images import decoding, pictures
 from genbench.images.opening import open_image_set
 from genbench.images.sets import batches
 
@@ -287,7 +287,7 @@ def test_digests_see_names_bytes_and_crop(tmp_path: Path) -> None:
 
 def test_every_number_is_worked_on_once_and_threads_end() -> None:
     seen: list[int] = []
-    folders._for_each(seen.append, 1000, threads=5)
+    pictures.for_each(seen.append, 1000, threads=5)
     assert sorted(seen) == list(range(1000))
 
     def fail(number: int) -> None:
@@ -297,7 +297,7 @@ def test_every_number_is_worked_on_once_and_threads_end() -> None:
 
     seen.clear()
     with pytest.raises(GenbenchError):
-        folders._for_each(fail, 1000, threads=5)
+        pictures.for_each(fail, 1000, threads=5)
     assert len(seen) <= 5
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
 
@@ -314,7 +314,7 @@ def test_an_interrupt_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        folders._for_each(work, 2000, threads=4)
+        pictures.for_each(work, 2000, threads=4)
     assert len(done) < 100
 
 
@@ -331,7 +331,7 @@ def test_decoding_uses_several_threads_for_large_pictures(
         time.sleep(0.01)
         return decode(*arguments, **options)
 
-    monkeypatch.setattr(folders, "decode", noted)
+    monkeypatch.setattr(pictures, "decode", noted)
     images = open_image_set(str(tmp_path / "f"))
     assert sum(len(batch) for batch in batches(images, 0, 12, 12)) == 12
     assert len(used) >= 4
