@@ -16,9 +16,11 @@ _SLICE = re.compile(r"^(?P<spec>.+?)\[(?P<start>-?\d*):(?P<stop>-?\d*)(:(?P<step
 def open_image_set(spec: str, *, crop: str = "none", resolution: int = 0) -> ImageSet:
     """Open images by what the user calls them.
 
-    spec: an .npz batch, a folder, a .zip, "bundled", "fashion-mnist:test" or
-    "fashion-mnist:train", each optionally with a part, "[a:b]" or "[a:b:step]". crop: how images
-    are brought to `resolution` (see `crops`); "none" wants them to have it already (0: any size).
+    spec: an .npz batch, a folder, a .zip, "bundled", "fashion-mnist:test", "fashion-mnist:train",
+    or one of the layouts of docs/data.md (tars, Parquet and Arrow, TFRecords, LMDB, CIFAR, a list
+    of paths; several files as a pattern or a folder), each optionally with "#" and a column or the
+    like, and with a part, "[a:b]" or "[a:b:step]". crop: how images are brought to `resolution`
+    (see `crops`); "none" wants them to have it already (0: any size).
     Raises GenbenchError for what cannot be read and UsageError for a bad name, part or crop, with
     the remedy.
     """
@@ -72,33 +74,38 @@ def _part_of(whole: ImageSet, spec: str, start: str, stop: str, step: int) -> Im
 
 
 def _open_whole(spec: str, crop: str, resolution: int) -> ImageSet:
+    from genbench.images import layouts
     from genbench.images.datasets import NAMED, open_named
-    from genbench.images.folders import PictureFolder, PictureZip
-    from genbench.images.npz import NpzImages
+    from genbench.images.patterns import files_of, is_pattern
 
     if spec in NAMED:
         return open_named(spec)
     if os.path.islink(spec) and not _exists(spec):  # False for what can be no path
         raise UsageError(f"{spec} is a link to nothing: mend it, or name the file")
-    if not _exists(spec):
-        raise UsageError(
-            f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has that "
-            f"name; {suggestion(spec, [*NAMED, *_neighbours(spec)])}; a part of a set is "
-            "SET[a:b] or SET[a:b:step]"
-        )
-    path = Path(spec)
+    place, part = _parted(spec)
+    path = Path(place)
     try:
-        if path.is_dir():
-            return PictureFolder(path, crop=crop, resolution=resolution)
-        if path.suffix.lower() == ".npz":
-            return NpzImages(path)
-        if path.suffix.lower() == ".zip":
-            return PictureZip(path, crop=crop, resolution=resolution)
+        if not _exists(place) and is_pattern(place):
+            files = files_of(place)
+            return layouts.open_files(files, path.name, part, crop=crop, resolution=resolution)
+        if not _exists(place):
+            raise UsageError(
+                f"{spec or 'an empty name'} is neither a file nor a folder, and no image set has "
+                f"that name; {suggestion(spec, [*NAMED, *_neighbours(place)])}; a part of a set is "
+                "SET[a:b] or SET[a:b:step]"
+            )
+        opened = layouts.open_folder if path.is_dir() else layouts.open_file
+        return opened(path, part, crop=crop, resolution=resolution)
     except OSError as error:
         raise GenbenchError(
             f"cannot read {spec}: {error.strerror}; check its permissions"
         ) from error
-    raise UsageError(f"{spec} is not an .npz, a .zip or a folder: convert it to one of them")
+
+
+def _parted(spec: str) -> tuple[str, str]:
+    """A name, and what stands behind its #: which column, feature or keys are meant."""
+    place, mark, part = spec.rpartition("#")
+    return (place, part) if mark and place and not _exists(spec) else (spec, "")
 
 
 def _neighbours(spec: str) -> list[str]:

@@ -31,7 +31,15 @@ _OPERATIONS = frozenset({
     "BINUNICODE8", "SHORT_BINUNICODE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE",
     "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "SETITEM", "SETITEMS", "BINGET", "LONG_BINGET",
     "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+    "SHORT_BINSTRING", "BINSTRING",  # texts of Python 2, read as bytes
 })  # fmt: skip
+# Numbers, texts and their places in the memo: nothing can lie inside of them.
+_FLAT = frozenset({
+    "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
+    "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "SHORT_BINSTRING", "BINPUT", "LONG_BINPUT",
+    "MEMOIZE", "BINGET", "LONG_BINGET",
+})  # fmt: skip
+_MOST_FLAT = 1 << 20  # of them: a list of labels and names has that many
 _PLACES = 1 << 24  # of the memo; a higher one only makes the reader allocate
 _MOST = (
     20_000  # operations: many times what statistics need; tuples nested deeper exhaust the stack
@@ -65,14 +73,20 @@ class _NumberKind:
     __slots__ = ("code",)
 
     def __init__(self, code: object, *_: object) -> None:
+        code = _text(code)
         if code not in _NUMBERS:
             raise pickle.UnpicklingError(f"it holds numbers of the kind {ascii(code)[:40]}")
         self.code = str(code)
 
     def __setstate__(self, state: object) -> None:
-        order = state[1] if isinstance(state, tuple) and len(state) > 1 else ""
+        order = _text(state[1]) if isinstance(state, tuple) and len(state) > 1 else ""
         if order not in ("<", "|", "="):
             raise pickle.UnpicklingError("its numbers are not of little-endian order")
+
+
+def _text(given: object) -> object:
+    """A text of Python 2 as one of Python 3; anything else as it is."""
+    return given.decode("latin1") if isinstance(given, bytes) else given
 
 
 def _shaped(data: object, kind: object, shape: object, order: object) -> NDArray[Any]:
@@ -159,7 +173,7 @@ class _Reader(pickle.Unpickler):
     """Answers names from the list above alone."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
-        super().__init__(file)
+        super().__init__(file, encoding="bytes")
         self._known = _known(size)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -221,8 +235,8 @@ def _loaded(file: IO[bytes], size: int) -> object:
 
 def _check_operations(file: IO[bytes]) -> None:
     """Read the file as a list of operations, carrying none out, and refuse those not needed."""
-    frame_end = 0
-    for count, (operation, argument, position) in enumerate(pickletools.genops(file)):
+    frame_end, count, flat = 0, 0, 0
+    for operation, argument, position in pickletools.genops(file):
         if operation.name not in _OPERATIONS:
             raise pickle.UnpicklingError(f"it uses the operation {operation.name}")
         if operation.name == "FRAME" and isinstance(argument, int) and position is not None:
@@ -231,5 +245,9 @@ def _check_operations(file: IO[bytes]) -> None:
             frame_end = position + 9 + argument  # the operation and eight bytes of length
         if "PUT" in operation.name and isinstance(argument, int) and argument > _PLACES:
             raise pickle.UnpicklingError("it numbers its parts too high")
-        if count > _MOST:
+        if operation.name in _FLAT:
+            flat += 1
+        else:
+            count += 1
+        if count > _MOST or flat > _MOST_FLAT:
             raise pickle.UnpicklingError("it has more parts than statistics have")

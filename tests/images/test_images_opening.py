@@ -76,9 +76,9 @@ def test_a_misspelt_path_suggests_what_lies_beside(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         open_image_set(str(tmp_path / "sample_256.npz"))
     assert f"did you mean {tmp_path / 'samples_256.npz'}?" in str(caught.value)
-    (tmp_path / "pictures.tar").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"pictures\.tar is not an \.npz, a \.zip or a folder"):
-        open_image_set(str(tmp_path / "pictures.tar"))
+    (tmp_path / "pictures.rar").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"pictures\.rar is not an \.npz, a \.zip, a \.tar"):
+        open_image_set(str(tmp_path / "pictures.rar"))
 
 
 def test_a_folder_that_must_not_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
