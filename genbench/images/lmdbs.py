@@ -25,11 +25,12 @@ class _Environment:
     """One open LMDB of this process. The library refuses to open a file twice in a process."""
 
     def __init__(self, path: Path) -> None:
+        self.owner = os.getpid()
         self._lmdb = library("lmdb", f"{path}, an LMDB,")
         try:
             # Without locks nothing is written beside the data, which may be read-only.
             self.opened: Any = self._lmdb.open(
-                str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False,
+                str(path), subdir=False, readonly=True, lock=False, readahead=False,
                 max_dbs=0,
             )  # fmt: skip
         except self._lmdb.Error as error:
@@ -49,17 +50,20 @@ class _Environment:
             opened.close()
 
 
-_ENVIRONMENTS: WeakValueDictionary[tuple[int, str], _Environment] = WeakValueDictionary()
+_ENVIRONMENTS: WeakValueDictionary[str, _Environment] = WeakValueDictionary()
 _ALONE = threading.Lock()
 
 
-def _environment(path: Path) -> _Environment:
-    """The environment of a file in this process: one that was forked must not be used."""
-    key = (os.getpid(), os.path.realpath(path))
+def _environment(data: Path) -> _Environment:
+    """The environment of a file in this process; one that a fork inherited is opened anew."""
+    place = os.path.realpath(data)
     with _ALONE:
-        found = _ENVIRONMENTS.get(key)
+        found = _ENVIRONMENTS.get(place)
+        if found is not None and found.owner != os.getpid():
+            found.opened.close()
+            found = None
         if found is None:
-            found = _ENVIRONMENTS[key] = _Environment(path)
+            found = _ENVIRONMENTS[place] = _Environment(data)
         return found
 
 
@@ -83,8 +87,8 @@ class LmdbPictures(Pictures):
         super().__init__(crop, resolution)
         data = path / DATA if path.is_dir() else path
         refuse_special(data)
-        self._held = _environment(path)
-        self._owner = os.getpid()
+        self._data = data
+        self._held = _environment(data)
         _check_length(self._held.opened, data)
         self._keys = list(self._pictures(prefix.encode(errors="surrogateescape")))
         if not self._keys:
@@ -120,8 +124,8 @@ class LmdbPictures(Pictures):
         return self._place(self._keys[index])
 
     def _bytes(self, index: int, limit: int = -1) -> bytes:
-        if self._owner != os.getpid():
-            self._held, self._owner = _environment(self.path), os.getpid()
+        if self._held.owner != os.getpid():
+            self._held = _environment(self._data)
         with self._held.transaction(self.path) as transaction:
             value = transaction.get(self._keys[index])
             if value is None:

@@ -24,7 +24,7 @@ def readable(path: Path) -> Iterator[Any]:
     pyarrow = library("pyarrow", f"{path.name}, which is Parquet or Arrow,")
     try:
         yield pyarrow
-    except pyarrow.ArrowException as error:  # ArrowInvalid is a ValueError too
+    except (pyarrow.ArrowException, ValueError, KeyError) as error:  # names that are no UTF-8
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise GenbenchError(f"{path} is damaged ({reason}): copy or write it again") from error
     except OSError as error:  # which pyarrow also raises for damage
@@ -75,7 +75,9 @@ class ParquetFile(RowFile):
     def column(self, name: str) -> Any:
         """As `RowFile.column`."""
         with readable(self.path):
-            return self._file.read(columns=[name], use_threads=False).column(0)
+            column = self._file.read(columns=[name], use_threads=False).column(0)
+            column.validate(full=True)
+            return column
 
     def chunks(self, column: str, row: int) -> Iterator[tuple[int, Any]]:
         """As `RowFile.chunks`, to the end of the row group."""

@@ -37,9 +37,11 @@ class TablePictures(Pictures):
         self._ends = list(accumulate(file.count for file in self._files))
         if not self._ends[-1]:
             raise GenbenchError(f"{name} holds no rows: check the path")
-        columns = [chosen_columns(file.schema, str(file.path), column) for file in self._files]
-        for file, found in zip(self._files, columns, strict=True):
-            if found != columns[0]:
+        columns: list[Columns] = []
+        for file in self._files:
+            with readable(file.path):
+                columns.append(chosen_columns(file.schema, str(file.path), column))
+            if columns[-1] != columns[0]:
                 raise GenbenchError(
                     f"{file.path} has other columns than {self._files[0].path}: name files of one "
                     "data set, or the column, as FILE#image"

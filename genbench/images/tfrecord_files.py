@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from genbench.errors import GenbenchError
@@ -21,7 +21,7 @@ _MASK = 0xA282EAD8
 _GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 
 
-def records(path: Path) -> Iterator[tuple[int, memoryview]]:
+def records(path: Path) -> Generator[tuple[int, memoryview], None, None]:
     """Where each record's data begin, and a view of them, valid until the next one is asked for.
 
     The checksum of each length is verified; that of the data when they are read (`record_at`).
@@ -39,7 +39,9 @@ def records(path: Path) -> Iterator[tuple[int, memoryview]]:
         raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
-def _records(path: Path, mapped: mmap.mmap, size: int) -> Iterator[tuple[int, memoryview]]:
+def _records(
+    path: Path, mapped: mmap.mmap, size: int
+) -> Generator[tuple[int, memoryview], None, None]:
     position = 0
     with memoryview(mapped) as whole:
         while position < size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,8 @@ def open_tfrecords(
     UsageError with the remedy.
     """
     path = paths[0]
-    first = next(records(path), None)
-    if first is None:
-        raise GenbenchError(f"{path} holds no records: check the path")
-    known = _features(path, first[0], first[1])
+    with closing(records(path)) as held:
+        known = _features(path, *next(held))  # a file that is empty was refused
     if not feature and _PIXELS in known and _SHAPE in known:
         return RawRecords(paths, name)
     if feature and feature not in known:

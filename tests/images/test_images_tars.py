@@ -120,9 +120,7 @@ def test_mixed_sizes_in_shards_are_said_when_they_are_read(tmp_path: Path) -> No
     path = tar_of(tmp_path / "a.tar", {"1.png": encoded(1), "1.cls": b"0",
                                        "2.png": encoded(1, 9), "2.cls": b"0"})  # fmt: skip
     images = open_image_set(str(path))
-    with pytest.raises(
-        GenbenchError, match=r"a\.tar:2 is 9x9 but the first is 8x8.*--res R"
-    ):
+    with pytest.raises(GenbenchError, match=r"a\.tar:2 is 9x9 but the first is 8x8.*--res R"):
         images.read(0, 2)
     assert pixels(path, crop="adm", resolution=4).shape == (2, 3, 4, 4)
 
@@ -146,7 +144,7 @@ def test_tars_that_other_tools_would_read_in_part(tmp_path: Path) -> None:
     header = bytearray(whole)
     header[1024 + 150] ^= 255  # in the header of the second file
     path.write_bytes(header)
-    with pytest.raises(GenbenchError, match="no header at byte 1024|invalid header"):
+    with pytest.raises(GenbenchError, match=r"no header at byte 1024|invalid header"):
         open_image_set(str(path))
     path.write_bytes(gzip.compress(whole))
     with pytest.raises(GenbenchError, match=r"is compressed.*gunzip"):
