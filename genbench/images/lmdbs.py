@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,8 +90,9 @@ class LmdbPictures(Pictures):
         data = path / DATA if path.is_dir() else path
         refuse_special(data)
         self._data = data
+        library("lmdb", f"{path}, an LMDB,")
+        _check_walkable(data)
         self._held = _environment(data)
-        _check_length(self._held.opened, data)
         self._keys = list(self._pictures(prefix.encode(errors="surrogateescape")))
         if not self._keys:
             what = f"no keys that begin with {prefix}" if prefix else "nothing"
@@ -135,11 +138,35 @@ class LmdbPictures(Pictures):
             return bytes(value if limit < 0 else value[:limit])
 
 
-def _check_length(opened: Any, data: Path) -> None:
-    """Raises GenbenchError for a file that is cut short, whose missing pages would end the process
-    (SIGBUS) when they are touched."""
-    wanted = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
-    if data.stat().st_size < wanted:
-        raise GenbenchError(
-            f"{data} is cut short ({data.stat().st_size} bytes of {wanted}): copy it again"
+# Everything that is asked of the library later, of every entry. A damaged tree may hold more.
+_WALK = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, max_dbs=0) as held:
+    count = held.stat()["entries"]
+    with held.begin(buffers=True) as view, view.cursor() as cursor:
+        keys = []
+        for key, value in cursor:
+            keys.append(bytes(key))
+            if len(keys) > count:
+                sys.exit("more entries than it says")
+        for key in keys:
+            value = view.get(key)
+            if value is None:
+                sys.exit("a key that is not found")
+            value[:1].tobytes() + value[-1:].tobytes()
+"""
+
+
+def _check_walkable(data: Path) -> None:
+    """Raises GenbenchError for a damaged tree. Another process walks it first: the library follows
+    whatever the file says, out of the file's memory too, which ends a process."""
+    command = [sys.executable, "-P", "-c", _WALK, str(data)]
+    walk = subprocess.run(command, capture_output=True, text=True, check=False)
+    if walk.returncode:
+        said = walk.stderr.strip().splitlines()
+        told = (
+            said[-1]
+            if walk.returncode > 0 and said
+            else "it is cut short, or its pages lead out of it"
         )
+        raise _no_lmdb(data, RuntimeError(told[:200]))

@@ -210,7 +210,7 @@ def test_what_is_no_lmdb(tmp_path: Path) -> None:
     whole = data.read_bytes()
     for length in (0, 100, 5000, len(whole) // 2, len(whole) - 4096):
         data.write_bytes(whole[:length])
-        with pytest.raises(GenbenchError, match=r"no LMDB \(|cut short \(\d+ bytes"):
+        with pytest.raises(GenbenchError, match=r"damaged or no LMDB \("):
             open_image_set(str(path))
     data.write_bytes(b"x" * 9000)
     with pytest.raises(GenbenchError, match="damaged or no LMDB"):
