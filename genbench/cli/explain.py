@@ -61,7 +61,7 @@ def explain(
     samples: Annotated[
         str,
         typer.Option(
-            help="Images: .npz, folder, zip, bundled, …", metavar="IMAGES", rich_help_panel=IMAGES,
+            help="Images: .npz, folder, zip, tar, parquet, … (docs/data.md).", metavar="IMAGES", rich_help_panel=IMAGES,
             show_default=False,
         ),
     ] = "",

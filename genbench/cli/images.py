@@ -95,7 +95,9 @@ class ReferenceForm(Enum):
 
 
 def ref(
-    images: Annotated[str, typer.Argument(help="Images: .npz, folder, zip, bundled, …")],
+    images: Annotated[
+        str, typer.Argument(help="Images: .npz, folder, zip, tar, parquet, … (docs/data.md).")
+    ],
     out: Annotated[
         Path,
         typer.Option(

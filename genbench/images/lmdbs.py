@@ -71,6 +71,8 @@ def _environment(data: Path) -> _Environment:
 
 def _no_lmdb(path: Path, error: Exception) -> GenbenchError:
     reason = str(error).removeprefix(f"{path}: ")
+    if "already open" in reason:  # the library counts for the whole process
+        return GenbenchError(f"{path} is open in this program already: close it first")
     return GenbenchError(f"{path} is damaged or no LMDB ({reason}): copy or make it again")
 
 
