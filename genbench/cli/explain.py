@@ -61,8 +61,8 @@ def explain(
     samples: Annotated[
         str,
         typer.Option(
-            help="Images: .npz, folder, zip, tar, parquet, … (docs/data.md).", metavar="IMAGES", rich_help_panel=IMAGES,
-            show_default=False,
+            help="Images: .npz, folder, zip, tar, parquet, … (docs/data.md).", metavar="IMAGES",
+            rich_help_panel=IMAGES, show_default=False,
         ),
     ] = "",
     to_samples: Annotated[

@@ -61,7 +61,7 @@ def gate(
                            rich_help_panel=MEASURE)
     ] = False,
     samples: Annotated[
-        str, typer.Option(help="Images instead of a model: .npz, folder, zip, tar, parquet, …", metavar="IMAGES",
+        str, typer.Option(help="Images instead of a model: .npz, folder, tar, …", metavar="IMAGES",
                           rich_help_panel=IMAGES, show_default=False)
     ] = "",
     ref: Reference = "",

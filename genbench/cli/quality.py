@@ -49,7 +49,7 @@ def fid(
     samples: Annotated[
         str,
         typer.Option(
-            help="Images to measure: .npz, folder, zip, tar, parquet, tfrecord, lmdb, … (docs/data.md).",
+            help="Images to measure: .npz, folder, zip, tar, parquet, … (docs/data.md).",
             metavar="IMAGES",
             rich_help_panel=IMAGES,
             show_default=False,
