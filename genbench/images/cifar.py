@@ -50,11 +50,17 @@ _FORMS = (
 
 
 def cifar_folder(path: Path) -> Path | None:
-    """The folder of batches that `path` is, or that lies in it; None where there is none."""
-    for folder in (path, *(path / form.folder for form in _FORMS)):
-        if _form_of(folder) is not None:
-            return folder
-    return None
+    """The folder of batches that `path` is, or that lies in it; None where there is none.
+
+    Raises UsageError where several lie in it.
+    """
+    if _form_of(path) is not None:
+        return path
+    within = [path / form.folder for form in _FORMS if _form_of(path / form.folder) is not None]
+    if len(within) > 1:
+        known = " and ".join(folder.name for folder in within)
+        raise UsageError(f"{path} holds {known}: name one of them, as {within[0]}")
+    return within[0] if within else None
 
 
 def _form_of(folder: Path) -> _Form | None:

@@ -113,11 +113,14 @@ def test_cifar_100_has_the_fine_labels(tmp_path: Path) -> None:
         held = batch(number, 100)
         held["fine_labels"], held["coarse_labels"] = held.pop("labels"), [0] * EACH
         (folder / name).write_bytes(pickle.dumps(held, protocol=2))
+    assert len(open_image_set(str(cifar10(tmp_path)))) == 20
     names = {"fine_label_names": [str(at) for at in range(100)], "coarse_label_names": ["x"] * 20}
     (folder / "meta").write_bytes(pickle.dumps(names))
     theirs = CIFAR100(tmp_path, train=False)
     assert torch.equal(pixels(f"{folder}#test"), torch.from_numpy(theirs.data).permute(0, 3, 1, 2))
     assert labels(f"{folder}#test") == theirs.targets
+    with pytest.raises(UsageError, match="holds cifar-10-batches-py and cifar-100-python: name"):
+        open_image_set(str(tmp_path))
 
 
 def test_cifar_binaries_are_the_pickles(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import lmdb
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
+import webdataset
 from pictures_made import encoded, folder_of, labels, pixels
 from tfrecord import TFRecordWriter
 
@@ -218,3 +221,20 @@ def test_what_is_no_lmdb(tmp_path: Path) -> None:
     data.write_bytes(struct.pack("<Q", 0) * 2000)
     with pytest.raises(GenbenchError, match="damaged or no LMDB"):
         open_image_set(str(path))
+
+
+def test_the_same_files_in_the_same_order_have_one_digest(tmp_path: Path) -> None:
+    files = [encoded(at) for at in range(5)]
+    folder_of(tmp_path / "f", files)
+    (tmp_path / "a.txt").write_text("".join(f"f/{at:06d}.png\n" for at in range(5)))
+    records(tmp_path / "a.tfrecord", [{"image": (data, "byte")} for data in files])
+    database(tmp_path / "a", {b"%d" % at: data for at, data in enumerate(files)})
+    pyarrow.parquet.write_table(pyarrow.table({"image": files}), tmp_path / "a.parquet")
+    with webdataset.TarWriter(str(tmp_path / "a.tar")) as writer:
+        for at, data in enumerate(files):
+            writer.write({"__key__": str(at), "png": data, "cls": at})
+    names = ("a.txt", "a.tfrecord", "a", "a.parquet", "a.tar")
+    assert len({open_image_set(f"{tmp_path}/{name}").digest() for name in names}) == 1
+    other = open_image_set(f"{tmp_path}/a.parquet", crop="adm", resolution=4).digest()
+    assert other != open_image_set(f"{tmp_path}/a.parquet").digest()
+    assert open_image_set(f"{tmp_path}/a", crop="adm", resolution=4).digest() == other
