@@ -41,7 +41,9 @@ def chosen_columns(schema: Any, where: str, asked: str = "") -> Columns:
     image, _, label = asked.partition(",")
     for name in (image, label):
         if name and name not in held:
-            raise UsageError(f"{where} has no column {name}; it has {described}: correct #")
+            raise UsageError(
+                f"{where} has no column {name}; it has {described}: correct the name behind #"
+            )
     if image and image not in usable:
         raise UsageError(f"{where}: {image} holds no encoded pictures (bytes); it has {described}")
     if not image:

@@ -116,7 +116,9 @@ class WebDataset(Pictures):
             if self._extension in files:
                 return files[self._extension]
             known = ", ".join(sorted(files))
-            raise UsageError(f"{path}:{key} has no .{self._extension} (it has {known}): correct #")
+            raise UsageError(
+                f"{path}:{key} has no .{self._extension} (only {known}): correct the name behind #"
+            )
         found = [extension for extension in sorted(files) if _is_picture("." + extension)]
         if len(found) == 1:
             return files[found[0]]

@@ -42,7 +42,9 @@ def open_tfrecords(
     if not feature and _PIXELS in known and _SHAPE in known:
         return RawRecords(paths, name)
     if feature and feature not in known:
-        raise UsageError(f"{path} has no feature {feature} (it has {_listed(known)}): correct #")
+        raise UsageError(
+            f"{path} has no feature {feature} (it has {_listed(known)}): correct the name behind #"
+        )
     chosen = feature or next((one for one in _ENCODED if one in known), "")
     if not chosen:
         raise UsageError(

@@ -91,7 +91,7 @@ def test_several_pictures_a_sample(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"2 pictures, \.in\.png and \.out\.png.*a\.tar#in\.png"):
         open_image_set(str(path))
     assert int(pixels(f"{path}#out.png")[0, 0, 3, 3]) == 2
-    with pytest.raises(UsageError, match=r"has no \.png \(it has cls, in\.png, out\.png\)"):
+    with pytest.raises(UsageError, match=r"has no \.png \(only cls, in\.png, out\.png\)"):
         open_image_set(f"{path}#png")
 
 
