@@ -21,7 +21,7 @@ FLOORS = [
     {"quality", "speed"},
     {"given"},
     {"explaining", "bundles", "verdicts"},
-    {"report", "api"},
+    {"report", "api", "evaluator"},
     {"reproducing", "site"},
     {"cli"},
     {"__main__"},
