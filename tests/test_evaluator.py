@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import genbench
 from genbench import Evaluator, GenbenchError, QualityRecord, UsageError
+from genbench.quality import reading
 from genbench.runtime.progress import SilentReporter
 
 ASKED: dict[str, Any] = {"reference": "bundled[300:420]", "protocol": "bundled"}
@@ -153,14 +154,16 @@ def test_two_processes_give_one_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_training_is_not_disturbed() -> None:
     network = nn.Dropout()
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    before = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
     with torch.no_grad():
         evaluator = fed(built(metrics=("fd", "is", "recall"), ci=True), 77)
         evaluator.compute()
         assert not torch.is_grad_enabled()
-    assert torch.is_grad_enabled() and network.training
+    assert torch.is_grad_enabled()
+    assert network.training
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1] and random.getstate() == before[2]
+    assert str(np.random.get_state()) == before[1]
+    assert random.getstate() == before[2]
 
 
 def test_the_detector_and_the_reference_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +174,7 @@ def test_the_detector_and_the_reference_are_looked_at_once(monkeypatch: pytest.M
         return afar(name, **more)
 
     monkeypatch.setattr("genbench.quality.reading.create_detector", counted)
-    opened = genbench.quality.reading.extracted  # type: ignore[attr-defined]
+    opened = reading.extracted
 
     def reference(*asked: Any, **more: Any) -> Any:
         calls.append("reference")
@@ -213,7 +216,8 @@ def test_what_is_no_batch_is_refused_and_changes_nothing(
     evaluator.update(IMAGES[:60])
     with pytest.raises(GenbenchError) as refused:
         evaluator.update(images, labels)
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
     assert evaluator.count == 60
 
 
@@ -261,7 +265,8 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(nn.Linear(24, 48), nn.ReLU(), nn.Linear(48, 3 * 32 * 32))
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z).tanh().view(-1, 3, 32, 32)
+        images: Tensor = self.layers(z).tanh()
+        return images.view(-1, 3, 32, 32)
 
 
 def afar_moments(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -308,7 +313,8 @@ def trained(steps: int, resumed: Any = None) -> tuple[list[float], Any]:
 
 def test_the_distance_falls_along_a_training_and_a_resumed_one_gives_the_same() -> None:
     whole, _ = trained(240)
-    assert len(whole) == 4 and whole[-1] < 0.5 * whole[0]
+    assert len(whole) == 4
+    assert whole[-1] < 0.5 * whole[0]
     first, state = trained(150)  # stops between half of the images and the other half
     rest, _ = trained(240, state)
     assert [*first, *rest] == whole

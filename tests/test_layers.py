@@ -20,7 +20,7 @@ FLOORS = [
     {"models", "detectors", "tables"},
     {"quality", "speed"},
     {"given"},
-    {"explaining", "bundles", "verdicts"},
+    {"explaining", "bundles", "verdicts", "watching"},
     {"report", "api", "evaluator"},
     {"reproducing", "site"},
     {"cli"},

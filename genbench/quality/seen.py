@@ -182,7 +182,9 @@ def joined(states: Sequence[Mapping[str, Any]]) -> State:
     if first["labels"] is not None:
         cut = [(state["labels"], len(state["digests"])) for state in filled]
         labels = torch.cat([*(own[:at] for own, at in cut), *(own[at:] for own, at in cut)])
-    layers = next((state["features"] for state in filled if state["features"]), {})
+    layers: Mapping[str, Tensor] = next(
+        (state["features"] for state in filled if state["features"]), {}
+    )
     return {
         **first,
         "features": {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +14,9 @@ from genbench.detectors.checked import CheckedDetector
 class Afar:
     """Means of 8×8 pixels, [N, 48] of images 32×32; logits are those of a fixed projection."""
 
-    layers = {"pool": 48, "spatial": 48, "logits": 10}
-    identity = {"weights": "none"}
+    name = "afar"
+    layers: ClassVar[Mapping[str, int]] = {"pool": 48, "spatial": 48, "logits": 10}
+    identity: ClassVar[Mapping[str, str]] = {"weights": "none"}
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         pool = torch.nn.functional.adaptive_avg_pool2d(images.float() / 255, 4).flatten(1)
