@@ -75,7 +75,7 @@ class Evaluator:
         request = QualityRequest(
             protocol=protocol, samples=name, reference=given.reference_set(reference),
             training=training, counts=given.wholes(counts, "counts", least=1),
-            metrics=given.words(metrics, "metrics"), interval=ci,
+            metrics=given.metric_keys(metrics), interval=ci,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             cache=given.path_of(cache, "cache"),
         )  # fmt: skip

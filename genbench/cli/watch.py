@@ -141,7 +141,7 @@ def watch(
     kept = records or default_records()
     request = QualityRequest(
         protocol=used, reference=given.spec_of(ref), counts=tuple(n or ()),
-        metrics=tuple(metric or ()), interval=ci, cache=cache, name=name,
+        metrics=given.metric_keys(metric or ()), interval=ci, cache=cache, name=name,
         detector_weights=detector_weights,
         influences=influences_folder(kept) if ci and lasts(kept) else None,
     )  # fmt: skip
