@@ -95,7 +95,7 @@ def test_floats_are_rounded_as_to_uint8_rounds() -> None:
 
 
 def test_a_state_that_was_saved_goes_on_to_the_same_bits() -> None:
-    begun = built(metrics=("fd", "recall"))
+    begun = built(metrics="fd, recall")
     begun.update(IMAGES[:64], LABELS[:64])
     file = io.BytesIO()
     torch.save(begun.state_dict(), file)

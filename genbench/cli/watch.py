@@ -109,7 +109,6 @@ def watch(
     CHECKPOINTS are folders, files, or a pattern in quotes. What is on record is not measured again.
     """
     from genbench import given
-    from genbench.models.registry import find_adapter
     from genbench.quality.request import Job, QualityRequest
     from genbench.records.influences import influences_folder
     from genbench.records.protocols import choose_protocol
@@ -127,7 +126,6 @@ def watch(
     _check_words(words, model, samples)
     chosen = None
     if model:
-        find_adapter(model)
         _without_words(ctx)
         chosen = resolved_model(
             ctx, model, res, variant, "", seed, labels, dtype, batch_size, block

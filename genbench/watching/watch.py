@@ -39,6 +39,7 @@ class Watch:
     until: int | None = None
     settling: Settling = field(default_factory=Settling)
     waits: bool = False  # whether the last look saw files that are still being written
+    there: int = 0  # checkpoints that the last look saw, in the first process
     ended: bool = False  # whether `until` is measured
     refused: int = 0  # checkpoints that could not be read or measured
     _done: dict[Path, Stamp] = field(default_factory=dict)  # measured, or refused, as they were
@@ -73,6 +74,7 @@ class Watch:
         if not self.job.world.leads:
             return [], False
         found = arrivals(self.words, WEIGHTS if self.model else PICTURES)
+        self.there = len(found)
         new = [item for item in found if self._done.get(item.path) != item.stamp]
         whole = [item for item in new if self.settling.whole(item)]
         return whole, len(whole) < len(new)
@@ -139,8 +141,12 @@ def watched(
     of the checkpoints that are there. every: seconds between two looks. In processes other than the
     first no points come. Raises as `Watch.look` does.
     """
+    told = once  # which ends with an error where nothing is there
     while True:
         yield from watch.look()
         if watch.ended or (once and not watch.waits):
             return
+        if not told and not watch.there:
+            watch.job.reporter.note(f"no checkpoint in {' '.join(watch.words)} yet: waiting")
+        told = True
         sleep(min(every, _SOON) if watch.waits else every)

@@ -76,7 +76,7 @@ class Drawn:
         x = (z @ self.weights["weight"].T + self.weights["bias"]).tanh()
         return to_uint8(x.view(-1, 3, 32, 32))
 '''
-ASKED = ("--model", "one-layer", "--res", "32", "-n", "60", "--metric", "fd", "--metric", "recall",
+ASKED = ("--model", "one-layer", "--res", "32", "-n", "60", "--metric", "fd,recall",
          "--protocol", "bundled", "--ref", "bundled[120:240]")  # fmt: skip
 
 
@@ -202,7 +202,10 @@ def test_new_checkpoints_are_waited_for_up_to_a_step(
         number, weights = next(coming)
         written(place, weights, 40 * number)
 
-    points = list(watched(a_watch(place, until=40), every=7, sleep=sleep))
+    watch = a_watch(place, until=40)
+    points = list(watched(watch, every=7, sleep=sleep))
+    assert isinstance(watch.job.reporter, SilentReporter)
+    assert watch.job.reporter.notes[0] == f"no checkpoint in {place / 'runs'} yet: waiting"
     assert [point.step for point in points] == [0, 40]
     assert slept == [7, 7]
 
