@@ -142,7 +142,7 @@ def extract_features(
         for batch in rebatched(source.images(start, stop), DETECTOR_BATCH):
             if start == 0 and first is not None:
                 first(batch)
-            features = detected(detector, batch)
+            features = _detect(detector, batch)
             rows: dict[str, NDArray[Any]] = {layer: features[layer].numpy() for layer in layers}
             rows[DIGESTS] = image_digests(batch)
             following = start + len(batch)
@@ -201,8 +201,16 @@ def rebatched(images: Iterator[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(held)
 
 
-def detected(detector: Detector, batch: Tensor) -> dict[str, Tensor]:
-    """Features float32 [n, D] by layer of at most DETECTOR_BATCH images uint8 [n, 3, H, W]."""
+def looked_at(
+    detector: Detector, batches: Iterator[Tensor]
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Batches uint8 [n, 3, H, W] of at most DETECTOR_BATCH images, each with its features, float32
+    [n, width] a layer."""
+    for batch in batches:
+        yield batch, _detect(detector, batch)
+
+
+def _detect(detector: Detector, batch: Tensor) -> dict[str, Tensor]:
     count = batch.shape[0]
     if count < DETECTOR_BATCH:
         filling = batch.new_zeros(DETECTOR_BATCH - count, *batch.shape[1:])

@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.images.arrays import digest_of_images
-from genbench.quality.features import DETECTOR_BATCH, detected, image_digests
+from genbench.quality.features import DETECTOR_BATCH, image_digests, looked_at
 from genbench.quality.source import sides
 from genbench.records.measurement import Subject
 from genbench.runtime.shards import shard_spans
@@ -50,8 +50,8 @@ class Seen:
         came = images.detach().cpu()
         waiting = came if self._pending is None else torch.cat([self._pending, came])
         whole = len(waiting) - len(waiting) % DETECTOR_BATCH
-        found = [self._looked_at(batch) for batch in waiting[:whole].split(DETECTOR_BATCH)]
-        for features, digests in found if whole else ():
+        found = list(self._looked_at(waiting[:whole]))  # all of them, or none is kept
+        for features, digests in found:
             for layer, rows in features.items():
                 self._features.setdefault(layer, []).append(rows)
             self._digests.append(digests)
@@ -61,17 +61,20 @@ class Seen:
         self._pending = waiting[whole:].clone()
         self.size = (int(came.shape[2]), int(came.shape[3]))
 
-    def _looked_at(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        # The detector computes in inference mode, whose tensors are for nothing else: clones are.
-        features = {layer: rows.clone() for layer, rows in detected(self.detector, images).items()}
-        return features, torch.from_numpy(image_digests(images))
+    def _looked_at(self, images: Tensor) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Features by layer and digests of a batch of the detector after the other."""
+        batches = iter(images.split(DETECTOR_BATCH) if len(images) else ())
+        for batch, found in looked_at(self.detector, batches):
+            # The detector computes in inference mode, whose tensors are for nothing else.
+            features = {layer: rows.clone() for layer, rows in found.items()}
+            yield features, torch.from_numpy(image_digests(batch))
 
     def described(self, name: str) -> tuple[SeenImages, SeenFeatures]:
         """What came so far as images to be measured, and as their features. Raises GenbenchError
         where nothing came."""
         if self.size is None or self._pending is None or not self.count:
             raise GenbenchError(f"{name}: no images came yet: call update with a batch first")
-        last = [self._looked_at(self._pending)] if len(self._pending) else []
+        last = list(self._looked_at(self._pending))
         digests = torch.cat([*self._digests, *(digests for _, digests in last)])
         each = (row.tobytes() for row in digests.numpy())
         digest = digest_of_images(each, self.size)
