@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         throughput,
     )
     from genbench.errors import GenbenchError, UsageError
+    from genbench.evaluator import Evaluator
     from genbench.explaining.door import explain
     from genbench.images.rounding import to_uint8
     from genbench.models.contract import CheckpointSource, Generator, ModelCard
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointSource",
     "EvalProtocol",
+    "Evaluator",
     "GenbenchError",
     "Generator",
     "Measurement",
@@ -57,6 +59,7 @@ _HOMES = {
         ("build_table", "evaluate", "open_images", "open_model", "read_records", "throughput"),
         "genbench.api",
     ),
+    "Evaluator": "genbench.evaluator",
     "explain": "genbench.explaining.door",
     **dict.fromkeys(("GenbenchError", "UsageError"), "genbench.errors"),
     "to_uint8": "genbench.images.rounding",

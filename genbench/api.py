@@ -153,7 +153,7 @@ def evaluate(
         if not given.is_empty(samples):
             raise UsageError("name what is measured once: by model= or by samples=")
         model, samples = "", model
-    counts, metrics = given.wholes(counts, "-n", least=1), given.words(metrics, "metrics")
+    counts, metrics = given.wholes(counts, "-n", least=1), given.metric_keys(metrics)
     seed = given.whole(seed, "seed")
     chosen = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                       batch_size, block) if model else None  # fmt: skip

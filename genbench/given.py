@@ -55,6 +55,13 @@ def words(value: Any, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(listed))
 
 
+def metric_keys(value: Any) -> tuple[str, ...]:
+    """Keys of metrics, "fd" or ("fd", "recall"), also several in one text: "fd,recall". Raises
+    UsageError for anything else."""
+    listed = (part.strip() for one in words(value, "metrics") for part in one.split(","))
+    return tuple(dict.fromkeys(filter(None, listed)))
+
+
 def is_empty(given: object) -> bool:
     """Whether nothing was named; an empty set or array is something, and refused where it goes."""
     return isinstance(given, str) and given == ""

@@ -31,6 +31,7 @@ from genbench.cli.speed import audit, throughput
 from genbench.cli.sweep import sweep
 from genbench.cli.tables import read_all, report, spec_folders, table
 from genbench.cli.training import convert, distill, train
+from genbench.cli.watch import watch
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.folders import expanded
 from genbench.version import __version__
@@ -161,7 +162,14 @@ def ls(
 
 _Commands = dict[str, Callable[..., None]]
 _PANELS: dict[str, _Commands] = {
-    "Measure": {"fid": fid, "sweep": sweep, "throughput": throughput, "sample": sample, "ref": ref},
+    "Measure": {
+        "fid": fid,
+        "sweep": sweep,
+        "watch": watch,
+        "throughput": throughput,
+        "sample": sample,
+        "ref": ref,
+    },
     "Look at results": {
         "table": table,
         "report": report,
@@ -183,12 +191,14 @@ _PANELS: dict[str, _Commands] = {
 _OF_A_MODEL = (
     "fid",
     "sweep",
+    "watch",
     "throughput",
     "sample",
     "explain",
     "gate",
     "check",
 )  # which take the model's own options
+_WORDS = {"fid": "[SAMPLES [REFERENCE]] [OPTIONS]", "watch": "CHECKPOINTS... [OPTIONS]"}
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(
@@ -196,7 +206,7 @@ for _panel, _commands in _PANELS.items():
             cls=ModelCommand if _name in _OF_A_MODEL else None,
             context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert") else {},
             epilog=epilog(_name),
-            options_metavar="[SAMPLES [REFERENCE]] [OPTIONS]" if _name == "fid" else "[OPTIONS]",
+            options_metavar=_WORDS.get(_name, "[OPTIONS]"),
             rich_help_panel=_panel,
         )(_command)
 

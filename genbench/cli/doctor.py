@@ -114,7 +114,7 @@ def examine_protocol(name: str) -> list[Finding]:
         found.append(Finding(f"reference {protocol.reference}", True, "comes with genbench"))
     else:
         told = "the protocol has none of its own: pass --ref IMAGES, or a file of statistics"
-        found.append(Finding("reference", True, told))
+        found.append(Finding("reference", False, told))
     return found
 
 

@@ -22,6 +22,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench sweep --model biggan-deep --res 32 --truncation 0.2,0.6,1 -n 1000",
         "genbench sweep --model adm-guided --steps 10,25 --classifier-scale 0,1 --metric fid",
     ),
+    "watch": (
+        "genbench watch runs/hit --model hit --res 32 -n 2000 --every 5m --plot curve.svg",
+        "genbench watch 'runs/*/ema-*.safetensors' --model biggan-deep --res 32 --once",
+        "genbench watch runs/samples --samples --ref bundled --protocol bundled --until 100000",
+    ),
     "sample": (
         "genbench sample --model toy -n 64 --out grid.png",
         "genbench sample --model biggan-deep -n 1000 --labels balanced --out samples.npz",

@@ -177,7 +177,7 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         help="fid, sfid, is, kid, precision, recall, density, coverage or one of `genbench ls "
-        "metrics`; repeat it. Without Inception features: fd, sfd, cs, kd, …",
+        "metrics`; repeat it, or fid,recall. Without Inception features: fd, sfd, cs, kd, …",
         metavar="METRIC", rich_help_panel=MEASURE, autocompletion=completion.metrics,
         show_default="all of the protocol's",
     ),

@@ -108,7 +108,7 @@ def fid(
     `genbench fid A B` measures the images A against the reference B, as --samples A --ref B does.
     Options of the model itself are given the same way; `genbench fid --model NAME -h` shows them.
     """
-    from genbench import api
+    from genbench import api, given
     from genbench.cli.console import show_results
     from genbench.quality.battery import KEY, battery, in_words
     from genbench.runtime.distributed import joined_world
@@ -126,7 +126,7 @@ def fid(
     drawn = of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen]
     with joined_world() as world:  # once, for all runs
         encoders = [detector]
-        if KEY in (metric or ()) and not (detector or features):
+        if KEY in given.metric_keys(metric or ()) and not (detector or features):
             encoders = battery(ProgressBars(leads=world.leads))
         runs = [
             api.evaluate(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Seeds = Annotated[
     str,
     typer.Option(
-        help="Several runs: 3 from --seed on, or seeds 0,5,7; with their mean and minimum.",
+        help="Several runs: 3 from --seed on, or seeds 0,5,7; with their mean and best.",
         metavar="COUNT", rich_help_panel=MODEL, show_default="one run",
     ),
 ]  # fmt: skip

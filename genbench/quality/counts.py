@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from genbench.errors import UsageError
 from genbench.metrics.metric import Metric
-from genbench.quality.source import Source, in_blocks
+from genbench.quality.source import Origin, in_blocks
 from genbench.records.protocols import EvalProtocol
 from genbench.runtime.progress import Reporter
 
@@ -50,7 +50,7 @@ def sample_counts(
 
 
 def notes_on_parts(
-    source: Source, counts: Sequence[int], reporter: Reporter
+    source: Origin, counts: Sequence[int], reporter: Reporter
 ) -> Mapping[int, tuple[str, ...]]:
     """For each count below what there is, which classes the first samples of a set that is sorted
     by class are of. Told once, and for the records of that count."""
@@ -81,7 +81,7 @@ def notes_on_parts(
 
 
 def warn_of_order(
-    source: Source, metrics: Sequence[Metric], count: int, reporter: Reporter
+    source: Origin, metrics: Sequence[Metric], count: int, reporter: Reporter
 ) -> None:
     """Say that an Inception Score of splits that are not shuffled cannot stand samples sorted by
     class."""

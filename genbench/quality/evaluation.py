@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
@@ -21,29 +22,19 @@ from genbench.quality.features import ArrayFeatures, FeatureSet
 from genbench.quality.few_samples import MetricValue
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
 from genbench.quality.metric_values import MetricJob, Reference
-from genbench.quality.reading import (
-    built_detector,
-    extracted,
-    opened_reference,
-    opened_training,
-    reference_of,
-    training_features,
-)
-from genbench.quality.references import (
-    suited_to,
-)
+from genbench.quality.reading import extracted
 from genbench.quality.request import (
     OWN_FEATURES,
     Job,
     QualityRequest,
     check_words,
     notes_on_weights,
-    wanted_layers,
     with_own_weights,
 )
 from genbench.quality.reuse import figures_on_record
-from genbench.quality.source import SetSource, Source
+from genbench.quality.source import Origin, SetSource, Source
 from genbench.quality.strips import keep_strip
+from genbench.quality.tools import Tools, opened_tools
 from genbench.records.influences import keep_influences
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
@@ -63,56 +54,65 @@ def evaluate(
     UsageError with the remedy; features computed so far stay in the cache.
     """
     check_words(request)
-    request = with_own_weights(request)
-    job = Job(request, world, device, reporter)
-    if request.features is not None:
-        return _evaluate_features(job, request.features)
-    metrics = [metric_named(name) for name in request.metrics or request.protocol.metrics]
-    source = _open_source(job)
-    counts = sample_counts(request.counts, request.protocol, source.count, reporter)
-    parts = notes_on_parts(source, counts, reporter)
-    # Everything that can fail at once comes before everything that takes long.
-    compares = any(metric.needs_reference for metric in metrics)
-    opened = opened_reference(job, source.size) if compares else None
-    training = opened_training(job, source, metrics)
-    detector = built_detector(job, wanted_layers(request, metrics))
-    if opened:
-        opened = suited_to(opened, detector, preprocessing=request.protocol.preprocessing)
-    for note in opened.notes if opened else ():
-        reporter.note(note)
-    labels = source.labels(0, max(counts))
+    job = Job(with_own_weights(request), world, device, reporter)
+    if job.request.features is not None:
+        return _evaluate_features(job, job.request.features)
+    return measured(job, _open_source(job))
+
+
+def measured(job: Job, source: Source, tools: Tools | None = None) -> list[QualityRecord]:
+    """As `evaluate`, of a source that is open. tools: opened before for samples of that size."""
+
+    def drawn(detector: Detector, count: int) -> FeatureSet:
+        keep = partial(keep_strip, job.cache, source.digest())
+        return extracted(job, source, detector, list(detector.layers), count, keep)
+
+    return measured_by_features(job, source, drawn, tools)
+
+
+def measured_by_features(
+    job: Job, origin: Origin, features: Callable[[Detector, int], FeatureSet],
+    tools: Tools | None = None,
+) -> list[QualityRecord]:  # fmt: skip
+    """As `measured`, of images of which `features` gives those of the first so many, by all layers
+    of the detector, when they are needed."""
+    request, world, reporter = job.request, job.world, job.reporter
+    counts = sample_counts(request.counts, request.protocol, origin.count, reporter)
+    parts = notes_on_parts(origin, counts, reporter)
+    tools = tools or opened_tools(job, origin.size)
+    opened, training, detector = tools.opened, tools.training, tools.detector
+    labels = origin.labels(0, max(counts))
     figures = _feasible(
-        job, metrics, counts, opened, detector.layers,
+        job, tools.metrics, counts, opened, detector.layers,
         training=training.count if training else 0,
         labelled=labels is not None, reference_labelled=opened is not None and opened.labelled,
     )  # fmt: skip
     kept = figures_on_record(
-        request.known, samples_digest=source.digest(),
+        request.known, samples_digest=origin.digest(),
         reference_digest=opened.digest if opened else "",
         training_digest=training.digest() if training else "", protocol=request.protocol,
         detector=detector, figures=figures, interval=request.interval, name=request.name,
     )  # fmt: skip
     if kept:
-        reporter.note(f"{source.name}: on record already, nothing changed: not computed again")
+        reporter.note(f"{origin.name}: on record already, nothing changed: not computed again")
         return kept if world.leads else []
     possible = [metric for metric, _ in figures]
-    reference = reference_of(job, opened, detector, possible) if opened else None
-    keep = partial(keep_strip, job.cache, source.digest())
-    learned = training_features(job, training, detector, possible)
-    samples = extracted(job, source, detector, list(detector.layers), max(counts), keep)
+    reference = tools.reference(job, possible)
+    learned = tools.learned(job, possible)
+    samples = features(detector, max(counts))
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:
-        warn_of_order(source, possible, max(counts), reporter)
+        warn_of_order(origin, possible, max(counts), reporter)
     values = _values(job, samples, reference, figures, learned, labels)
     run = run_template(
-        source.subject(), request.protocol, samples_digest=samples.digest, detector=detector.name,
-        identity=detector.identity, environment=_environment(job, source.subject()),
+        origin.subject(), request.protocol, samples_digest=origin.digest(), detector=detector.name,
+        identity=detector.identity, environment=_environment(job, origin.subject()),
         notes=notes_on_weights(request), name=request.name,
     )  # fmt: skip
-    measured = recorded(run, values, reference, learned, parts)
-    _keep_influences(job, measured, values)
-    return with_evaluations(measured, samples) if source.counts_evaluations else measured
+    found = recorded(run, values, reference, learned, parts)
+    _keep_influences(job, found, values)
+    return with_evaluations(found, samples) if origin.counts_evaluations else found
 
 
 def _evaluate_features(job: Job, path: Path) -> list[QualityRecord]:

@@ -201,6 +201,15 @@ def rebatched(images: Iterator[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(held)
 
 
+def looked_at(
+    detector: Detector, batches: Iterator[Tensor]
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Batches uint8 [n, 3, H, W] of at most DETECTOR_BATCH images, each with its features, float32
+    [n, width] a layer."""
+    for batch in batches:
+        yield batch, _detect(detector, batch)
+
+
 def _detect(detector: Detector, batch: Tensor) -> dict[str, Tensor]:
     count = batch.shape[0]
     if count < DETECTOR_BATCH:

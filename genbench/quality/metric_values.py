@@ -42,6 +42,7 @@ class Reference:
     statistics: ReferenceStatistics | None = None
     notes: tuple[str, ...] = ()
     labels: Tensor | None = None
+    _moments: dict[str, Moments] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -49,7 +50,13 @@ class Reference:
         return 0 if self.features is None else self.features.count
 
     def moments(self, layer: str) -> Moments:
-        """Mean and covariance of a layer: the published ones when the file brings them."""
+        """Mean and covariance of a layer: the published ones when the file brings them. Computed
+        once."""
+        if layer not in self._moments:
+            self._moments[layer] = self._computed_moments(layer)
+        return self._moments[layer]
+
+    def _computed_moments(self, layer: str) -> Moments:
         published = self.statistics
         if published is not None and layer in published_layers(published):
             pool = layer == "pool"
@@ -136,7 +143,6 @@ class _Shared:
     job: MetricJob
     counts: tuple[int, ...]
     moments: dict[str, dict[int, Moments]] = field(default_factory=dict)
-    reference_moments: dict[str, Moments] = field(default_factory=dict)
     reference_rows: dict[str, Tensor] = field(default_factory=dict)
     training_rows: dict[str, Tensor] = field(default_factory=dict)
 
@@ -175,10 +181,7 @@ class _AtCount:
         return known[layer]
 
     def reference_moments(self, layer: Layer) -> Moments:
-        known = self._shared.reference_moments
-        if layer not in known:
-            known[layer] = self._shared.reference.moments(layer)
-        return known[layer]
+        return self._shared.reference.moments(layer)
 
     def reference_halves(self, layer: Layer) -> tuple[Moments, Moments] | None:
         reference = self._shared.reference

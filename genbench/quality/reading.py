@@ -81,22 +81,23 @@ def reference_of(
     return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes, labels)
 
 
-def opened_training(job: Job, source: Source, metrics: Sequence[Metric]) -> SetSource | None:
-    """The images that the model learned from, of the samples' size; None where no metric asks."""
+def opened_training(job: Job, size: tuple[int, int], metrics: Sequence[Metric]) -> SetSource | None:
+    """The images that the model learned from, of the samples' size (H, W); None where no metric
+    asks."""
     named = job.request.training
     if isinstance(named, str) and not named:
         return None
     if not any(metric.training for metric in metrics):
         job.reporter.note("--train left aside: none of the metrics compares with training images")
         return None
-    protocol, (height, width) = job.request.protocol, source.size
+    protocol, (height, width) = job.request.protocol, size
     if not isinstance(named, str | Path):
         images = named
     else:
         images = open_image_set(
             str(named), crop=protocol.crop, resolution=height if height == width else 0
         )
-    if images.size != source.size:
+    if images.size != size:
         high, wide = images.size
         raise UsageError(
             f"--train {images.name} holds images of {wide}x{high}, not {width}x{height} as the "

@@ -12,6 +12,7 @@ from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import check_choices, detector_status
 from genbench.errors import UsageError
 from genbench.images.sets import ImageSet
+from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
 from genbench.models.opening import ResolvedModel
 from genbench.quality.source import Source
@@ -64,6 +65,10 @@ class Job:
         """Where features are kept."""
         return self.request.cache or cache_folder()
 
+    def named(self, name: str) -> Job:
+        """The same, for a run of that name."""
+        return replace(self, request=replace(self.request, name=name))
+
     @property
     def detector(self) -> str:
         """The detector's name, as records have it."""
@@ -71,9 +76,11 @@ class Job:
 
 
 def check_words(request: QualityRequest) -> None:
-    """Raises UsageError for words that contradict each other, and for a preprocessing that the
-    detector does not take."""
+    """Raises UsageError for words that contradict each other, for an unknown metric, and for a
+    preprocessing that the detector does not take."""
     given = [request.samples != "", request.model is not None, request.features is not None]
+    for name in request.metrics:
+        metric_named(name)
     if sum(given) != 1:
         raise UsageError("name the samples by exactly one of --samples, --model and --features")
     if request.features is None and request.reference_features is not None:

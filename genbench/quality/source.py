@@ -16,12 +16,11 @@ from genbench.records.measurement import Subject
 _AHEAD = 50  # images decoded at once
 
 
-class Source(Protocol):
-    """Images by index.
+class Origin(Protocol):
+    """What is known of images by index, without the images.
 
     count: how many there are; None: as many as wanted. size: (H, W) in pixels. counts_evaluations:
-    whether `evaluations` answers. A model's samples (genbench.models.source.ModelSource) are one as
-    they stand.
+    whether the network calls of each were counted.
     """
 
     @property
@@ -33,10 +32,6 @@ class Source(Protocol):
     @property
     def counts_evaluations(self) -> bool: ...  # noqa: D102
 
-    def identity(self) -> Mapping[str, Any]:
-        """Everything the images depend on, ready for JSON."""
-        ...
-
     def digest(self) -> str:
         """SHA-256 (hex) that names the images."""
         ...
@@ -47,6 +42,15 @@ class Source(Protocol):
 
     def labels(self, start: int, stop: int) -> Tensor | None:
         """Labels int64 [stop - start] of images start … stop-1; None without classes."""
+        ...
+
+
+class Source(Origin, Protocol):
+    """Images by index. A model's samples (genbench.models.source.ModelSource) are one as they
+    stand."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Everything the images depend on, ready for JSON."""
         ...
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:

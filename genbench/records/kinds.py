@@ -25,7 +25,8 @@ class QualityRecord(Measurement):
     samples has no full rank, which biases a Fréchet distance upwards. exact: the figure by exact
     distances, where the value is by the float16 ones of ADM's evaluator. reference_bias: what the
     finite reference adds to a Fréchet distance, about: None where nobody computed it. training:
-    the images that the model learned from, of a figure that compares with them.
+    the images that the model learned from, of a figure that compares with them. step: of the
+    training, of a checkpoint that was measured while it ran.
     """
 
     kind: Literal["quality"] = "quality"
@@ -43,6 +44,7 @@ class QualityRecord(Measurement):
     reference_samples: int = 0
     training: str = ""
     training_digest: str = ""
+    step: Annotated[int, Ge(0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from genbench.records.kinds import QualityRecord, Record
-from genbench.report.figures import COMPARISONS, MISSING, Figure, speed_figures
+from genbench.report.figure import Figure
+from genbench.report.figures import COMPARISONS, MISSING, speed_figures
 from genbench.report.headline import headlines
 from genbench.report.hints import missing_commands, sample_command
 from genbench.report.looks import Look, Looks, quality_subjects
@@ -120,7 +121,7 @@ def _comparisons(
         figures: list[Figure] = list(kind.figures(records, looks))
         if figures:
             there.append({"name": kind.name, "title": kind.title, "figures": figures})
-        else:
+        elif kind.expected:
             missing.append(_missing(kind.name, kind.title, kind.missing, records))
     return there, missing
 

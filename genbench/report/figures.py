@@ -17,6 +17,7 @@ from genbench.report.curves import (
     sweeps,
 )
 from genbench.report.extrapolation import count_curves, told_limit
+from genbench.report.figure import Figure
 from genbench.report.looks import Looks
 from genbench.report.numbers import plain, shown_interval, told_interval
 from genbench.report.plots import (
@@ -26,30 +27,19 @@ from genbench.report.plots import (
     draw_speed,
     draw_sweeps,
 )
-
-Rows = Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A plot, and its data, under a title, for whoever cannot see it. draw: its SVG text, as a
-    file's."""
-
-    draw: Callable[[], str]
-    title: str
-    caption: str
-    header: Sequence[str]
-    rows: Rows
+from genbench.report.training import training_figures
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A kind of figure. name: what hints and ids call it."""
+    """A kind of figure. name: what hints and ids call it. expected: whether a page without it says
+    so."""
 
     name: str
     title: str
     missing: str  # said where there is no such figure
     figures: Callable[[Sequence[Record], Looks], Iterator[Figure]]
+    expected: bool = True
 
 
 def speed_figures(records: Sequence[Record], looks: Looks) -> Iterator[Figure]:
@@ -193,6 +183,11 @@ COMPARISONS = (
     Comparison(
         "batches", "Throughput against batch size",
         "no throughput was measured at two batch sizes or more", _batches,
+    ),
+    Comparison(
+        "training", "Quality along a training",
+        "no training was measured at two steps (`genbench watch`)", training_figures,
+        expected=False,
     ),
 )  # fmt: skip
 

@@ -27,14 +27,15 @@ Words = list[tuple[str, str | None]]  # options with their values, None where th
 
 def missing_commands(name: str, records: Sequence[Record]) -> list[str]:
     """At most four command lines that bring a figure ("speed", "counts", "sweeps", "evaluations",
-    "batches"), each of a model on record with its checkpoint and options. None where no model on
-    record can have such a figure."""
+    "batches", "training"), each of a model on record with its checkpoint and options. None where no
+    model on record can have such a figure."""
     makers = {
         "speed": _speed,
         "counts": _counts,
         "sweeps": _sweeps,
         "evaluations": _evaluations,
         "batches": _batches,
+        "training": _training,
     }
     return list(dict.fromkeys(makers[name](records)))[:_MOST]
 
@@ -78,6 +79,11 @@ def _evaluations(records: Sequence[Record]) -> Iterator[str]:
 
 def _batches(records: Sequence[Record]) -> Iterator[str]:
     yield from (f"{_throughput(record)} --batch auto" for record in _models(records))
+
+
+def _training(_: Sequence[Record]) -> Iterator[str]:
+    """None: where a training writes its checkpoints, no record tells."""
+    yield from ()
 
 
 def _models(records: Sequence[Record]) -> list[QualityRecord]:

@@ -55,12 +55,12 @@ def draw_speed(plot: SpeedPlot) -> str:
     """Fréchet distance over images a second, both logarithmic, with the Pareto front in steps."""
     with figure() as (axes, save):
         for point in plot.points:
-            _points(
+            draw_points(
                 axes, point.look, [point.speed.value], [point.quality.value],
                 across=[(point.speed.low, point.speed.high)],
                 up=[(point.quality.low, point.quality.high)],
             )  # fmt: skip
-        _logarithmic(axes, "xy")
+        logarithmic(axes, "xy")
         axes.margins(0.18)
         axes.set_xlabel(f"images per second on {plot.device}, more is better")
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
@@ -113,13 +113,13 @@ def draw_counts(curves: Sequence[CountCurve]) -> str:
     with figure() as (axes, save):
         names = "/".join(sorted({curve.metric.upper() for curve in curves}))
         for curve in curves:
-            _points(axes, curve.look, curve.counts, curve.values, up=curve.intervals)
+            draw_points(axes, curve.look, curve.counts, curve.values, up=curve.intervals)
             least, most = curve.counts[0], curve.counts[-1] * 4
             steps = [least * (most / least) ** (step / 60) for step in range(61)]
             fitted = [curve.limit + curve.slope / step for step in steps]
             axes.plot(steps, fitted, color=curve.look.colour, linewidth=1)
             axes.axhline(curve.limit, color=curve.look.colour, linewidth=1, linestyle=":")
-        _logarithmic(axes, "xy")
+        logarithmic(axes, "xy")
         axes.set_xlabel("samples")
         axes.set_ylabel(f"{names}, less is better")
         label_sides(axes, [SideLabel(item.model, item.limit, item.look) for item in curves])
@@ -137,7 +137,7 @@ def draw_sweeps(curves: Sequence[OptionSweep]) -> str:
     with figure() as (axes, save):
         for curve in curves:
             axes.plot(curve.recall, curve.precision, color=curve.look.colour, linewidth=1)
-            _points(
+            draw_points(
                 axes, curve.look, curve.recall, curve.precision,
                 across=[(recall.low, recall.high) for _, recall in curve.pairs],
                 up=[(precision.low, precision.high) for precision, _ in curve.pairs],
@@ -175,9 +175,9 @@ def draw_evaluations(plot: EvaluationPlot) -> str:
             evaluations = [point.evaluations for point in points]
             axes.plot(evaluations, values, color=look.colour, linewidth=1)
             intervals = [(point.quality.low, point.quality.high) for point in points]
-            _points(axes, look, evaluations, values, up=intervals)
+            draw_points(axes, look, evaluations, values, up=intervals)
             ends.append(SideLabel(model, values[-1], look))
-        _logarithmic(axes, "xy")
+        logarithmic(axes, "xy")
         axes.set_xlabel("network evaluations of one sample, fewer are faster")
         axes.set_ylabel(f"{plot.metric.upper()} at {plot.samples:,} samples, less is better")
         label_sides(axes, ends)
@@ -195,11 +195,11 @@ def draw_batches(curves: Sequence[BatchCurve]) -> str:
         ends = []
         for curve in curves:
             axes.plot(curve.batches, curve.rates, color=curve.look.colour, linewidth=1)
-            _points(axes, curve.look, curve.batches, curve.rates, up=curve.intervals)
+            draw_points(axes, curve.look, curve.batches, curve.rates, up=curve.intervals)
             name = f"{curve.model} on {curve.device}" if several else curve.model
             ends.append(SideLabel(name, curve.rates[-1], curve.look))
         axes.set_xscale("log", base=2)
-        _logarithmic(axes, "y")
+        logarithmic(axes, "y")
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.set_xlabel("batch size" if several else f"batch size on {curves[0].device}")
         axes.set_ylabel("images per second, more is better")
@@ -212,7 +212,7 @@ def draw_batches(curves: Sequence[BatchCurve]) -> str:
         return save("Throughput against batch size", f"Fastest: {best}.")
 
 
-def _points(
+def draw_points(
     axes: Axes, look: Look, xs: Sequence[float], ys: Sequence[float], *,
     up: Sequence[Interval], across: Sequence[Interval] | None = None,
 ) -> None:  # fmt: skip
@@ -238,7 +238,7 @@ def _bars(values: Sequence[float], ends: Sequence[Interval]) -> list[list[float]
     return [below, above]
 
 
-def _logarithmic(axes: Axes, which: str) -> None:
+def logarithmic(axes: Axes, which: str) -> None:
     """Logarithmic axes with a few plain numbers: 200, 500, 1,000."""
     from matplotlib.ticker import LogLocator, NullFormatter
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from genbench.records.kinds import Record
 from genbench.report.curves import SpeedPlot, SpeedPoint, speed_plots
-from genbench.report.figures import Figure, speed_figure
+from genbench.report.figure import Figure
+from genbench.report.figures import speed_figure
 from genbench.report.looks import Looks
 from genbench.site.places import Names
 from genbench.site.rows import Content, Line, data_files

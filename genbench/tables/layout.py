@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from genbench.records.kinds import Record, SpeedRecord
@@ -100,7 +100,21 @@ def lay_out(table: Table) -> Grid:
         lines=lines,
         notes=(*_said_once(shared), *protocols.notes(), *table.notes),
         footnotes=tuple(marks.legend()),
-        commands=tuple(dict.fromkeys(missing)),
+        commands=_together(missing),
+    )
+
+
+def _together(commands: Iterable[str]) -> tuple[str, ...]:
+    """Each command once; those that differ in the metric at their end alone as one that measures
+    all of these."""
+    metrics: dict[tuple[str, bool], dict[str, None]] = {}
+    for command in commands:
+        begin, found, metric = command.rpartition(" --metric ")
+        joins = bool(found) and " " not in metric
+        alike, last = (begin, metric) if joins else (command, "")
+        metrics.setdefault((alike, joins), {})[last] = None
+    return tuple(
+        " --metric ".join([begin, *filter(None, found)]) for (begin, _), found in metrics.items()
     )
 
 

@@ -56,15 +56,15 @@ def _quality_row(record: QualityRecord, intervals: bool) -> tuple[str, ...]:
     better = "higher ↑" if metric.higher_is_better else "lower ↓"
     return (
         metric_title(metric, record.detector),
-        *_with_interval(record, intervals),
+        *with_interval(record, intervals),
         f"{record.samples:,}",
         better,
     )
 
 
-def _with_interval(record: Record, intervals: bool) -> tuple[str, ...]:
-    """The value, and where the listing has such a column its interval: to the digits that the
-    interval leaves a meaning."""
+def with_interval(record: Record, intervals: bool) -> tuple[str, ...]:
+    """The value, and where `intervals` are asked for its interval: to the digits that the interval
+    leaves a meaning."""
     if record.low is None or record.high is None:
         return (rounded(record.value), *(["–"] if intervals else []))
     decimals = decimals_of((record.high - record.low) / 2)
@@ -148,7 +148,7 @@ def _speed_row(rate: SpeedRecord, records: Sequence[SpeedRecord]) -> tuple[str, 
         network_of(rate),
         step_of(rate),
         str(rate.batch),
-        *_with_interval(rate, True),
+        *with_interval(rate, True),
         "–" if rate.training or latency is None else f"{latency * 1e3:.1f} ms",
         "–" if work is None else f"{work.achieved_flops / 1e12:.3g}",
         _share(work.utilisation_datasheet if work else None),

@@ -114,6 +114,8 @@ def test_doctor_names_every_file_that_a_protocol_needs(tmp_path: Path) -> None:
     place = tmp_path / "references" / "cifar10-32x32.npz"
     assert f"✓ reference edm:cifar10-32x32: {place}" in lines
     assert genbench("doctor", "bundled").returncode == 0
+    own = genbench("doctor", "standard", **places).stdout.splitlines()
+    assert any(line.startswith("✗ reference: ") and "pass --ref" in line for line in own)
     assert "did you mean bundled" in error_line(genbench("doctor", "bundeld"))
 
 

@@ -17,6 +17,9 @@ RECORDS: list[Record] = [
       for steps in (5, 10)),
     *(made("a", metric, 0.01 * steps, samples=count, card="a-32", options={"steps": steps})
       for metric in ("precision", "recall") for steps in (5, 10) for count in (500, 2000)),
+    *(made("e", metric, 9.0 + step % 3, samples=900, card="e-32", step=step, seed=seed,
+           checkpoint=f"{step}.pt", checkpoint_digest=str(step))
+      for metric in ("precision", "kd") for seed in (0, 1) for step in (30, 10, 2000)),
     *(made("b", "fd", 1.0 + 1 / count, samples=count, samples_digest="x") for count in (10, 20)),
     *(made("d", metric, value, samples=700, card="d-32", options={"scale": value})
       for metric in ("precision", "recall") for value in (0.5, 0.6)),
@@ -34,9 +37,21 @@ def records(tmp_path: Path) -> Path:
 
 def test_every_kind_has_its_figures() -> None:
     assert {kind: len(figures_of(kind, RECORDS)) for kind in KINDS} == {
-        "speed": 1, "counts": 1, "sweeps": 2, "evaluations": 1, "batches": 1,
+        "speed": 1, "counts": 1, "sweeps": 2, "evaluations": 1, "batches": 1, "training": 2,
     }  # fmt: skip
     assert not any(figures_of(kind, []) for kind in KINDS)
+
+
+def test_a_training_is_drawn_by_its_steps_and_the_best_is_told() -> None:
+    precision, kernel = figures_of("training", RECORDS)
+    assert [row[1:4] for row in precision.rows[:3]] == [
+        ["10", "10.pt", "10"], ["30", "30.pt", "9"], ["2,000", "2000.pt", "11"]
+    ]  # fmt: skip
+    assert [row[-1] for row in precision.rows] == ["no", "no", "yes"] * 2
+    assert [row[-1] for row in kernel.rows] == ["no", "yes", "no"] * 2  # lower is better
+    drawn = kernel.draw()
+    assert "e best at step 30: 9" in drawn
+    assert "less is better" in drawn
 
 
 def test_figures_are_files_that_equal_data_makes_equal(records: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from genbench.records.measurement import Environment
 from genbench.records.store import append_records
 from genbench.tables.cells import Table
 from genbench.tables.from_records import RecordsTable, table_of_records
+from genbench.tables.layout import lay_out
 from genbench.tables.views import Results
 
 
@@ -157,6 +158,14 @@ def test_what_is_missing_says_which_command_measures_it() -> None:
         "genbench fid --model a --res 32 --variant a-32 --checkpoint runs/x/w.pt --steps 5 --clip "
         "true --name 'my run' --seed 3 --protocol bundled -n 10000 --metric recall"
     )
+
+
+def test_one_command_measures_all_that_a_row_lacks() -> None:
+    three = [made("b", metric, 1.0) for metric in ("fd", "precision", "recall")]
+    told = lay_out(table(made("a", "fd", 1.0), *three, made("c", "recall", 1.0))).commands
+    assert [line.split(" -n 10000 ")[1] for line in told] == [
+        "--metric precision --metric recall", "--metric fid --metric precision"
+    ]  # fmt: skip
 
 
 def test_speeds_alone_make_a_table_too() -> None:

@@ -1,0 +1,1 @@
+"""Checkpoints of a training, measured as they appear."""
