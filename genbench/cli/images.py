@@ -15,6 +15,7 @@ from genbench.cli.options import (
     Block,
     Cache,
     Checkpoint,
+    Compile,
     Crop,
     Detector,
     Device,
@@ -56,6 +57,7 @@ def sample(
     labels: Labels = "uniform",
     batch_size: Batch = None,
     block: Block = None,
+    compiles: Compile = False,
     dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
@@ -73,7 +75,17 @@ def sample(
     from genbench.runtime.progress_bars import ProgressBars
 
     chosen = resolved_model(
-        ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
+        ctx,
+        model,
+        res,
+        variant,
+        checkpoint,
+        seed,
+        labels,
+        dtype,
+        batch_size,
+        block,
+        compiles,
     )
     check_output(out)
     with joined_world() as world:

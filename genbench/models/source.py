@@ -33,7 +33,8 @@ class SampleSpec:
     dtype: the arithmetic of the networks, by name; switches: how torch's stand while they run.
     block: samples of one network call, whose size moves last bits: calls are of samples k * block …
     (k + 1) * block - 1 whatever part of them is asked for. threads: of a CPU in one call, which
-    move last bits too; 0: as many as torch has.
+    move last bits too; 0: as many as torch has. compiled: whether torch.compile made the networks,
+    which moves them as well.
     """
 
     model: str
@@ -49,6 +50,7 @@ class SampleSpec:
     switches: Switches | None = None
     block: int = 25
     threads: int = 0
+    compiled: bool = False
     device_type: str = "cpu"
     code_digest: str = ""  # of the adapter's Python sources
 
@@ -90,7 +92,10 @@ class ModelSource:
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
-        return {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+        told = {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+        if not self.spec.compiled:
+            del told["compiled"]  # so that what was drawn before there was a choice stays
+        return told
 
     def digest(self) -> str:
         """SHA-256 (hex) of `identity`."""
@@ -103,7 +108,8 @@ class ModelSource:
             model=spec.model, resolution=spec.resolution, card=spec.card,
             checkpoint=self.checkpoint, checkpoint_digest=spec.checkpoint_digest,
             weight_kind=spec.weight_kind, options=spec.options, arithmetic=spec.dtype,
-            block=spec.block, labels=spec.labels if self.card.classes else "", seed=spec.seed,
+            block=spec.block, compiled=spec.compiled or None,
+            labels=spec.labels if self.card.classes else "", seed=spec.seed,
             code_digest=spec.code_digest,
         )  # fmt: skip
 
@@ -210,6 +216,9 @@ def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
         if is_out_of_memory(error):
             raise torch.OutOfMemoryError(str(error)) from error
         told = f"; `genbench check {model}` tells more" if remedy is None else remedy
+        said = str(error)
+        if type(error).__module__.startswith("torch._"):  # torch.compile tells pages
+            said = said.strip().partition("\n")[0]
         raise GenbenchError(
-            f"model {model} {what}: {type(error).__name__}: {error}{told}"
+            f"model {model} {what}: {type(error).__name__}: {said}{told}"
         ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from genbench.errors import UsageError
+from genbench.models.compiling import compile_networks, graph_breaks
 from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
 from genbench.runtime.progress import Reporter
@@ -36,7 +38,8 @@ class ImageCost:
 @dataclass(frozen=True, kw_only=True)
 class SamplingSpeed:
     """One model measured at one batch size. memory: bytes at the peak; copy: seconds that a batch
-    takes to host memory, None where it is there already; compiled: seconds of the first call."""
+    takes to host memory, None where it is there already; breaks: where torch.compile left its
+    graphs, by reason."""
 
     timing: Timing
     cost: ImageCost
@@ -45,6 +48,7 @@ class SamplingSpeed:
     copy: float | None
     sweep: BatchSweep | None
     compiled: bool
+    breaks: Mapping[str, int] = field(default_factory=dict)
     power: PowerLog = field(default_factory=PowerLog)
 
 
@@ -104,15 +108,18 @@ def measure_sampling(
             found = _swept(source, cost, lab)
             advance(1)
         batches = (found.batch,)
-    if compiles and isinstance(source.generator, Compilable):
-        source.generator.compile()
+    before = graph_breaks()
+    if compiles:
+        compile_networks(source.generator, source.name, source.device)
     with reporter.task(f"{source.name}: latency", 1) as advance:
         alone = latency(lab.stopwatch, _work(source, 1), lab.effort(0.2, trials=_FEWEST))
         advance(1)
+    breaks = graph_breaks() - before if compiles else Counter[str]()
     speeds = []
     for batch in batches:
         with reporter.task(f"{source.name}: batch {batch}", 1) as advance:
             speeds.append(_measured(source, cost, lab, batch, alone, found, compiles))
+            speeds[-1] = replace(speeds[-1], breaks=breaks)
             advance(1)
     return speeds
 
