@@ -161,7 +161,7 @@ class EfficientNetLite0:
         self._classify = network._fc.to(device) if "logits" in self.layers else None
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """`images`, uint8 [N, 3, H, W] -> layer -> float32 [N, width], on the CPU."""
+        """`images`, uint8 [N, 3, H, W] -> layer -> float32 [N, width], on its device."""
         parts = [self._pass(chunk) for chunk in torch.split(images, self._chunk)]
         return {layer: torch.cat([part[layer] for part in parts]) for layer in self.layers}
 
@@ -175,7 +175,7 @@ class EfficientNetLite0:
         found = {"pool": pooled}
         if self._classify is not None:
             found["logits"] = self._classify(pooled)  # [chunk, 1000]
-        return {layer: found[layer][:count].cpu() for layer in self.layers}
+        return {layer: found[layer][:count] for layer in self.layers}
 
     def _prepared(self, images: Tensor) -> Tensor:
         """The input, mirrored: [N, 3, S, S]."""

@@ -22,7 +22,7 @@ from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
 from genbench.runtime.out_of_memory import is_out_of_memory
-from genbench.runtime.parallel import one_thread_each
+from genbench.runtime.parallel import beside_each_other, one_thread_each
 from genbench.runtime.spans import spans
 
 
@@ -122,17 +122,21 @@ class ModelSource:
         return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU.
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU; see `drawn`."""
+        return (batch.cpu() for batch in self.drawn(start, stop))
+
+    def drawn(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the generator's device.
 
         The blocks they lie in are drawn whole, so that a sample is the same bits whatever else is
         asked for.
         """
         block = self.spec.block
-        together = torch.get_num_threads() if self.spec.threads else 1
+        together = beside_each_other() if self.spec.threads else 1
         at_once = max(together, self.batch_size // block) * block
         for first, last in spans(start - start % block, stop, at_once):
-            drawn = torch.cat(self._blocks(range(first, last, block)))
-            yield drawn[max(start - first, 0) : stop - first].cpu()
+            images = torch.cat(self._blocks(range(first, last, block)))
+            yield images[max(start - first, 0) : stop - first]
 
     def _blocks(self, begins: Sequence[int]) -> list[Tensor]:
         """The images of whole blocks, uint8 [block, 3, H, W] each."""

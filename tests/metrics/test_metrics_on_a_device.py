@@ -32,9 +32,9 @@ class Foreign(Tensor):
                 raise AssertionError(f"{func} mixes two devices")
         if func is Tensor.cpu:
             return args[0].as_subclass(Tensor)
-        if func == Tensor.device.__get__:  # type: ignore[attr-defined]
+        if func == Tensor.device.__get__:
             return GPU
-        found = super().__torch_function__(func, types, args, kwargs or {})
+        found = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
         if isinstance(found, tuple) and isinstance(found[0], Tensor):  # torch leaves these alone
             return type(found)([part.as_subclass(cls) for part in found])
         return found
