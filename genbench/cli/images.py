@@ -68,6 +68,7 @@ def sample(
     them.
     """
     from genbench.models.opening import open_model
+    from genbench.models.room import check_room
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import joined_world
@@ -91,6 +92,7 @@ def sample(
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         source = open_model(chosen, device_of(device, world))
+        check_room(source)
         where = cache or cache_folder()
         folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
         if world.leads:

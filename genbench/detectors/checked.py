@@ -46,7 +46,8 @@ class CheckedDetector:
         return self.begin(images).wait()
 
     def begin(self, images: torch.Tensor) -> BegunFeatures:
-        """As a call, but for waiting until a GPU is done. Raises GenbenchError likewise."""
+        """As a call on `images`, uint8 [N, 3, H, W], but for waiting until a GPU is done. Raises
+        GenbenchError likewise."""
         _check_images(images, self.name)
         with torch.inference_mode(), pinned(FLOAT32):
             try:

@@ -28,6 +28,7 @@ from genbench.detectors.preprocessing import Preprocessing
 from genbench.detectors.published_preprocessing import LITE0_ANTIALIAS, names_of_size
 from genbench.detectors.resizing import prepared
 from genbench.errors import GenbenchError
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, locate, obtain
 from genbench.weights.loading import load_state_strictly, load_tensors
@@ -151,7 +152,7 @@ class EfficientNetLite0:
             **(_OWN_INPUT if preprocessing is LITE0_ANTIALIAS else input_identity(preprocessing)),
             "form": "batch norm folded, channels last, mirrored",
             "dtype": "float32",
-            "device": device.type,
+            "device": kind_of(device),
             "torch": torch.__version__,
             "efficientnet-lite-pytorch": version("efficientnet-lite-pytorch"),
         }

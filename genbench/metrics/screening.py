@@ -56,7 +56,7 @@ def centre_of(features: Tensor) -> Tensor:
 
 
 def onto(values: Tensor, device: torch.device) -> Tensor:
-    """The values on a device; back comes what is to be looked at by `Tensor.cpu`."""
+    """The values, of any shape, on a device; `Tensor.cpu` brings back what is to be looked at."""
     return values.to(device)
 
 

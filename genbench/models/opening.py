@@ -33,6 +33,7 @@ from genbench.runtime.arithmetic import (
     switches,
     usual_arithmetic,
 )
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 
 
@@ -132,7 +133,7 @@ def _opened(
         switches=stand,
         block=request.block or _block(card, device),
         compiled=request.compiles,
-        device_type=device.type,
+        device_type=kind_of(device),
         code_digest=code_digest(type(model.adapter)),
     )
     # Bad labels and seeds fail here, before the loading.

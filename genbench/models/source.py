@@ -21,7 +21,7 @@ from genbench.models.optional import CountsEvaluations, CountsGuidance
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
-from genbench.runtime.out_of_memory import is_out_of_memory
+from genbench.runtime.out_of_memory import is_out_of_memory, unfragmented
 from genbench.runtime.parallel import beside_each_other, one_thread_each
 from genbench.runtime.spans import spans
 
@@ -51,7 +51,7 @@ class SampleSpec:
     block: int = 25
     threads: int = 0
     compiled: bool = False
-    device_type: str = "cpu"
+    device_type: str = "cpu"  # of a GPU with its name
     code_digest: str = ""  # of the adapter's Python sources
 
 
@@ -154,7 +154,7 @@ class ModelSource:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at {last - first} samples a network call: "
                 f"pass --block {max(1, (last - first) // 2)}, whose figures may differ in the last "
-                "digits"
+                f"digits{unfragmented(self.device)}"
             ) from error
         self._count(generator, first, last)
         return self._checked(images, last - first)

@@ -206,7 +206,8 @@ def rebatched(images: Iterator[Tensor], size: int) -> Iterator[Tensor]:
 def looked_at(
     detector: Detector, batches: Iterator[Tensor]
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Batches of at most DETECTOR_BATCH images with their features, all on the CPU.
+    """Batches uint8 [n, 3, H, W] of at most DETECTOR_BATCH images, each with its features, float32
+    [n, width] a layer, all on the CPU.
 
     What a GPU is asked for is waited for when the next batch is under way: copies and digests take
     none of its time. On a CPU each batch comes as soon as it is done.

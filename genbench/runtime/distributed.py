@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -66,7 +66,7 @@ class World:
         self.average_all([values])
 
     def average_all(self, tensors: Iterable[torch.Tensor]) -> None:
-        """`average` of many at once: all are on their way before the first is waited for, in flat
+        """`average` of tensors of any shapes: all are on their way before the first is waited for, in flat
         buffers of about 25 MB, which is where torch's DistributedDataParallel cuts too. On GPUs of
         their own the processes share them by NCCL."""
         if self.size == 1:
@@ -74,14 +74,18 @@ class World:
         begun = []
         for bucket in buckets(tensors):
             flat = torch.cat([values.flatten() for values in bucket])
-            group = self._nccl if flat.is_cuda else None
-            begun.append((bucket, flat, dist.all_reduce(flat, group=group, async_op=True)))
+            work = dist.all_reduce(flat, group=self.group_of(flat), async_op=True)
+            begun.append((bucket, flat, work))
         for bucket, flat, work in begun:
             work.wait()
             flat /= self.size
             means = flat.split([values.numel() for values in bucket])
             for values, mean in zip(bucket, means, strict=True):
                 values.copy_(mean.view_as(values))
+
+    def group_of(self, values: torch.Tensor) -> dist.ProcessGroup | None:
+        """The processes as they share values of any shape that lie on a CPU (None: by gloo) or a GPU."""
+        return self._nccl if values.is_cuda else None
 
     @cached_property
     def _nccl(self) -> dist.ProcessGroup | None:
@@ -95,7 +99,8 @@ class World:
         dist.all_gather_object(gpus, mine)
         if None in gpus or len(set(gpus)) < self.size:
             return None
-        return dist.new_group(backend="nccl", timeout=_TIMEOUT)
+        group = dist.new_group(backend="nccl", timeout=_TIMEOUT)
+        return cast(dist.ProcessGroup, group)  # every process is a member
 
     def gather(self, value: T) -> list[T]:
         """Every process's `value` in order of rank, on rank 0; an empty list elsewhere."""
@@ -107,7 +112,7 @@ class World:
 
 
 def buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Neighbours of one dtype and device, together up to _BUCKET bytes; a larger one is alone."""
+    """Neighbours of one dtype and device, of any shapes, together up to _BUCKET bytes; a larger one is alone."""
     bucket: list[torch.Tensor] = []
     size = 0
     for values in tensors:

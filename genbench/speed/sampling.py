@@ -12,6 +12,7 @@ from genbench.errors import UsageError
 from genbench.models.compiling import compile_networks, graph_breaks
 from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
+from genbench.runtime.out_of_memory import unfragmented
 from genbench.runtime.progress import Reporter
 from genbench.speed.batch_sweep import BatchSweep, Point, sweep
 from genbench.speed.flops import evaluations_of, sampling_flops
@@ -171,6 +172,7 @@ def _measured(
     lab.memory.reset()
     power = PowerLog()
     smaller = f"pass --batch {batch // 2}" if batch > 1 else "use a smaller --res"
+    smaller += unfragmented(lab.device)
     with refusing_memory(f"model {source.name} ran out of memory at batch {batch}", smaller):
         effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
         work = _work(source, batch)

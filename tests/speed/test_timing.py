@@ -344,3 +344,18 @@ def test_a_kernel_counts_once_not_again_by_the_operator_that_starts_it() -> None
     kernel, operator = average(3e6, DeviceType.CUDA), average(3e6, DeviceType.CPU)
     region = average(9e6, DeviceType.CUDA, named=True)
     assert _kernels_alone([kernel, operator, region]) == 3.0
+
+
+def test_a_sweep_stops_before_the_size_that_has_no_room() -> None:
+    """Weights of 100 bytes and 10 an image: 64 images are 740, and 128 would be 1380."""
+    tried: list[int] = []
+
+    def measure(batch: int) -> Point:
+        tried.append(batch)
+        return Point(batch=batch, rate=float(batch), memory=100 + 10 * batch)
+
+    assert sweep(measure, room=lambda: 1380.0).ended == "memory would be short at 256"
+    assert tried[-1] == 128
+    tried.clear()
+    assert sweep(measure, room=lambda: 1379.0).ended == "memory would be short at 128"
+    assert tried[-1] == 64
