@@ -66,9 +66,9 @@ class World:
         self.average_all([values])
 
     def average_all(self, tensors: Iterable[torch.Tensor]) -> None:
-        """`average` of tensors of any shapes: all are on their way before the first is waited for, in flat
-        buffers of about 25 MB, which is where torch's DistributedDataParallel cuts too. On GPUs of
-        their own the processes share them by NCCL."""
+        """`average` of tensors, each of any shape: all are on their way before the first is waited
+        for, in flat buffers of 25 MB, where torch's DistributedDataParallel cuts too. Processes
+        with GPUs of their own share what lies there by NCCL."""
         if self.size == 1:
             return
         begun = []
@@ -84,7 +84,7 @@ class World:
                 values.copy_(mean.view_as(values))
 
     def group_of(self, values: torch.Tensor) -> dist.ProcessGroup | None:
-        """The processes as they share values of any shape that lie on a CPU (None: by gloo) or a GPU."""
+        """The processes as they share values of any shape, on a CPU (None: by gloo) or a GPU."""
         return self._nccl if values.is_cuda else None
 
     @cached_property
@@ -112,7 +112,8 @@ class World:
 
 
 def buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Neighbours of one dtype and device, of any shapes, together up to _BUCKET bytes; a larger one is alone."""
+    """Neighbours of one dtype and device, of any shape, up to _BUCKET bytes together; a larger one
+    is alone."""
     bucket: list[torch.Tensor] = []
     size = 0
     for values in tensors:

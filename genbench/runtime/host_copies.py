@@ -16,15 +16,15 @@ class HostCopy:
     pending: torch.cuda.Event | None = None
 
     def wait(self) -> Tensor:
-        """The values, of the same shape, which nothing writes to any more."""
+        """The values, of any shape, which nothing writes to any more."""
         if self.pending is not None:
             self.pending.synchronize()
         return self.values
 
 
 def copied_to_host(values: Tensor) -> HostCopy:
-    """Begin to copy a tensor of any shape to the host. A GPU copies to pinned memory, behind what its
-    current stream was given before; what is on the CPU is not copied."""
+    """Begin to copy a tensor of any shape to the host. A GPU copies to pinned memory, behind what
+    its current stream was given before; what is on the CPU is not copied."""
     if values.device.type != "cuda":
         return HostCopy(values.cpu())
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
