@@ -59,8 +59,8 @@ def show_profile(profile: Profile) -> None:
     stdout.print(table)
     waited = profile.wall - profile.busy
     if waited > 0:
-        stdout.print(f"beside them: {waited:.4g} s ({waited / profile.wall:.1%}), in which nothing "
-                     "of this was computed", highlight=False, soft_wrap=True)  # fmt: skip
+        stdout.print(f"beside them: {waited:.4g} s ({waited / profile.wall:.1%}), Python and "
+                     "waiting", highlight=False, soft_wrap=True)  # fmt: skip
     for trace in profile.traces:
         stdout.print(f"trace: {trace}", markup=False, highlight=False, soft_wrap=True)
 

@@ -31,7 +31,7 @@ _GROUPS = (
     ("products", r"::(mm|addmm|bmm|baddbmm|mv|dot|linear|matmul|einsum)$|gemm|gemv|cutlass"),
     ("normalisation", r"norm|var_mean"),
     ("copies", r"copy|memcpy|memset|catarray|reorder|::(cat|clone|contiguous|stack|index|gather|"
-     r"index_select|embedding|constant_pad_nd|arange|empty|fill|zero|zeros|full|scalar_tensor)_?$"),
+     r"index_select|embedding|constant_pad_nd|arange|to|empty\w*|fill|zero|zeros|full|scalar_tensor)_?$"),
     ("pointwise", r"elementwise|pointwise|triton_poi|vectorized|::(add|sub|rsub|mul|div|neg|abs|exp"
      r"|log|sqrt|rsqrt|pow|square|reciprocal|sin|cos|tanh|sigmoid|silu|relu|gelu|leaky_relu|clamp|"
      r"clamp_min|clamp_max|minimum|maximum|where|round|floor|trunc|lerp|addcmul|addcdiv|remainder|"

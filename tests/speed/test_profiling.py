@@ -71,6 +71,7 @@ class Event:
         ("triton_poi_fused_add_silu_0", "pointwise"),
         ("aten::copy_", "copies"),
         ("Memcpy DtoH (Device -> Pinned)", "copies"),
+        ("aten::empty_strided", "copies"),
         ("aten::view", "other"),
     ],
 )
