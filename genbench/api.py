@@ -36,14 +36,10 @@ from genbench.runtime.files import lasts
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
+from genbench.speed import throughput as speed
 from genbench.speed.datasheets import find_gpu
 from genbench.speed.instruments import laboratory
-from genbench.speed.throughput import (
-    SpeedRequest,
-    resolve_fitting,
-    sampling_throughput,
-    training_throughput,
-)
+from genbench.speed.profiling import Profiling
 from genbench.tables.specs import at_count, load_spec
 from genbench.tables.views import Results, TableView, built
 
@@ -82,6 +78,7 @@ def open_model(
     dtype: str = "",
     batch_size: int | None = None,
     block: int | None = None,
+    compile: bool = False,
     device: str = "auto",
     random_weights: bool = False,
 ) -> ModelSource:
@@ -92,7 +89,7 @@ def open_model(
     with the remedy.
     """
     request = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
-                       batch_size, block)  # fmt: skip
+                       batch_size, block, compile)  # fmt: skip
     load = opening.open_random_model if random_weights else opening.open_model
     return load(request, device_of(device, World()))
 
@@ -119,6 +116,7 @@ def evaluate(
     dtype: str = "",
     batch_size: int | None = None,
     block: int | None = None,
+    compile: bool = False,
     detector: str = "",
     preprocessing: str = "",
     detector_weights: str | Path | None = None,
@@ -144,8 +142,7 @@ def evaluate(
     of samples that have none. run_name: kept on the records, for tables and to find the run by.
     found: called with the results before they are written to `records`. Under torchrun the
     processes share the work; all but the first get no results. Everything else is as on the command
-    line (`genbench fid --help`). Raises GenbenchError
-    or UsageError with the remedy.
+    line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
     if reuse and not records:
         raise UsageError("reuse looks for figures in a record file: name it with records=")
@@ -156,7 +153,7 @@ def evaluate(
     counts, metrics = given.wholes(counts, "-n", least=1), given.metric_keys(metrics)
     seed = given.whole(seed, "seed")
     chosen = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
-                      batch_size, block) if model else None  # fmt: skip
+                      batch_size, block, compile) if model else None  # fmt: skip
     if not isinstance(protocol, EvalProtocol):
         protocol = choose_protocol(
             protocol, model_resolution=chosen.card.resolution if chosen else 0,
@@ -220,17 +217,18 @@ def throughput(
     device: str = "auto",
     records: str | Path | None = None,
     run_name: str = "",
+    profiling: Profiling | None = None,
     found: Callable[[Sequence[SpeedRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[SpeedRecord]:
     """Measure how fast models draw, or with `train` how fast they learn; random weights serve.
 
     model: one or several. instead: by name what to measure where a model takes too long. batches:
-    sizes of a call; empty: the best of a sweep. gpu: set this GPU's
-    seconds beside ("v100"), in tiers that are never mixed. seconds: of a measurement; 0: 30 on a
-    GPU, 5 on a CPU. found: called with the records of each model as soon as they are there.
-    records: a file to append them to. run_name: kept on them. Raises GenbenchError or UsageError
-    with the remedy.
+    sizes of a call; empty: the best of a sweep. gpu: set this GPU's seconds beside ("v100"), in
+    tiers that are never mixed. seconds: of a measurement; 0: 30 on a GPU, 5 on a CPU. profiling:
+    where the time of a call goes. found: called with the records of each model as soon as they are
+    there. records: a file to append them to. run_name: kept on them. Raises GenbenchError or
+    UsageError with the remedy.
     """
     reporter = reporter or ProgressBars(leads=True)
     place = device_of(device, World())
@@ -249,17 +247,18 @@ def throughput(
         )
         for one in wanted if isinstance(one, str)
     ]  # fmt: skip
-    resolved += resolve_fitting(requests, reporter) if requests else []
+    resolved += speed.resolve_fitting(requests, reporter) if requests else []
     arithmetic = arithmetic_named(dtype) if dtype else FLOAT32
     if not dtype and len(resolved) == 1 and not train:
         arithmetic = resolved[0].arithmetic
     check_arithmetic(arithmetic, place)
-    request = SpeedRequest(
+    request = speed.SpeedRequest(
         models=tuple(resolved), instead=instead or {}, arithmetic=arithmetic, resolution=resolution,
-        batches=batches, compiles=compile, target=find_gpu(gpu) if gpu else None, name=run_name,
+        batches=batches, compiles=compile, profiling=profiling, name=run_name,
+        target=find_gpu(gpu) if gpu else None,
     )  # fmt: skip
     measured: list[SpeedRecord] = []
-    job = training_throughput if train else sampling_throughput
+    job = speed.training_throughput if train else speed.sampling_throughput
     with torch.random.fork_rng([place] if place.type == "cuda" else []):
         for new in job(request, laboratory(place, seconds), reporter):
             measured += new

@@ -101,7 +101,7 @@ def reference_set(given: str | Path | ImageSet | Batch) -> str | ImageSet:
 def resolved(
     model: str | ResolvedModel, resolution: int, variant: str, checkpoint: str | Path,
     options: Mapping[str, Scalar] | None, seed: int, labels: str, dtype: str,
-    batch_size: int | None, block: int | None,
+    batch_size: int | None, block: int | None, compiles: bool,
 ) -> ResolvedModel:  # fmt: skip
     """A model by name or resolved before. Raises UsageError for anything else."""
     if isinstance(model, ResolvedModel):
@@ -116,6 +116,7 @@ def resolved(
             labels=labels, dtype=dtype,
             batch_size=None if batch_size is None else whole(batch_size, "batch_size", least=1),
             block=None if block is None else whole(block, "block", least=1),
+            compiles=compiles,
         )
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def whole(bundle: Bundle, figures: Sequence[QualityRecord]) -> Iterator[Check]:
 # Of a record: what the identity of its samples calls so.
 _SUBJECT = {
     "model": "model", "card": "card", "resolution": "resolution", "seed": "seed",
-    "options": "options", "arithmetic": "dtype", "block": "block",
+    "options": "options", "arithmetic": "dtype", "block": "block", "compiled": "compiled",
     "checkpoint_digest": "checkpoint_digest", "weight_kind": "weight_kind",
     "code_digest": "code_digest",
 }  # fmt: skip

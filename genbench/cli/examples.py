@@ -48,6 +48,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "throughput": (
         "genbench throughput --gpu v100",
         "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch 64",
+        "genbench throughput --model hit --res 128 --profile traces",
         "genbench throughput --train --model adm-guided --res 64 --dtype float16",
     ),
     "audit": ("genbench audit", "genbench audit adm-table7"),

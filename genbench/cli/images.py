@@ -15,6 +15,7 @@ from genbench.cli.options import (
     Block,
     Cache,
     Checkpoint,
+    Compile,
     Crop,
     Detector,
     Device,
@@ -56,6 +57,7 @@ def sample(
     labels: Labels = "uniform",
     batch_size: Batch = None,
     block: Block = None,
+    compiles: Compile = False,
     dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
@@ -66,6 +68,7 @@ def sample(
     them.
     """
     from genbench.models.opening import open_model
+    from genbench.models.room import check_room
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import joined_world
@@ -73,12 +76,23 @@ def sample(
     from genbench.runtime.progress_bars import ProgressBars
 
     chosen = resolved_model(
-        ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
+        ctx,
+        model,
+        res,
+        variant,
+        checkpoint,
+        seed,
+        labels,
+        dtype,
+        batch_size,
+        block,
+        compiles,
     )
     check_output(out)
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         source = open_model(chosen, device_of(device, world))
+        check_room(source)
         where = cache or cache_folder()
         folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
         if world.leads:

@@ -105,6 +105,13 @@ Dtype = Annotated[
         show_default="the variant's own, mostly float32",
     ),
 ]  # fmt: skip
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="torch.compile the networks. Moves last digits, and is part of what is "
+        "measured.", rich_help_panel=COMPUTE,
+    ),
+]  # fmt: skip
 Device = Annotated[
     str,
     typer.Option(

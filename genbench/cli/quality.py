@@ -14,6 +14,7 @@ from genbench.cli.options import (
     Block,
     Cache,
     Checkpoint,
+    Compile,
     Counts,
     Device,
     Dtype,
@@ -94,6 +95,7 @@ def fid(
     ci: Interval = False,
     batch_size: Batch = None,
     block: Block = None,
+    compiles: Compile = False,
     dtype: Dtype = "",
     device: Device = "auto",
     reuse: Reuse = False,
@@ -119,7 +121,17 @@ def fid(
     chosen = None
     if model:
         chosen = resolved_model(
-            ctx, model, res, variant, checkpoint, seed, labels, dtype, batch_size, block
+            ctx,
+            model,
+            res,
+            variant,
+            checkpoint,
+            seed,
+            labels,
+            dtype,
+            batch_size,
+            block,
+            compiles,
         )
     else:
         refuse_unknown(ctx, [])

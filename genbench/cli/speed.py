@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -121,6 +122,14 @@ def throughput(
         bool,
         typer.Option("--compile", help="torch.compile the networks.", rich_help_panel=COMPUTE),
     ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Show where the time of a call goes, and write its trace to this folder.",
+            metavar="FOLDER",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
     device: Device = "auto",
     name: Name = "",
     json_lines: Json = False,
@@ -133,7 +142,7 @@ def throughput(
     """
     from genbench import api
     from genbench.cli.console import show_results, told
-    from genbench.cli.speed_console import show_target
+    from genbench.cli.speed_console import show_profile, show_target
     from genbench.models.opening import ModelRequest, resolve
     from genbench.records.lines import to_line
     from genbench.records.store import read_records
@@ -144,11 +153,14 @@ def throughput(
     from genbench.speed.backtests import backtests
     from genbench.speed.datasheets import find_gpu
     from genbench.speed.instruments import sheet_of
+    from genbench.speed.profiling import Profile, Profiling
     from genbench.speed.throughput import resolve_fitting
     from genbench.speed.usual import SIDE, usual_models, usual_names
 
     if len(model or usual_names()) > 1 and (variant or checkpoint):
         raise UsageError("--variant and --checkpoint are of one model: measure it alone")
+    if profile and train:
+        raise UsageError("--profile looks into sampling: leave out --train, or --profile")
     target = find_gpu(gpu or "v100") if gpu or strict else None
     batches = _batches(batch or [])
     reporter = ProgressBars(leads=True)
@@ -175,6 +187,8 @@ def throughput(
     path = records or default_records()
     before = read_records(path, told=told) if target else []
 
+    profiles: list[Profile] = []
+
     def print_lines(found: Sequence[SpeedRecord]) -> None:
         for record in found:
             print(to_line(record))
@@ -183,10 +197,12 @@ def throughput(
         models, instead=instead, resolution=res, dtype=dtype, batches=batches, compile=compiles,
         train=train, gpu=target.name if target else "", seconds=seconds, device=device,
         records=path, run_name=name, found=print_lines if json_lines else None,
-        reporter=reporter,
+        reporter=reporter, profiling=Profiling(profile, profiles.append) if profile else None,
     )  # fmt: skip
     if not json_lines:
         show_results(measured, as_json=False)
+        for one in profiles:
+            show_profile(one)
         if target is not None:
             sheet = sheet_of(device_of(device, World()))
             show_target(measured, target, backtests([*before, *measured], sheet, target))

@@ -11,6 +11,7 @@ from genbench.cli.console import stdout
 from genbench.records.kinds import SpeedRecord
 from genbench.speed.backtests import Backtest
 from genbench.speed.datasheets import Gpu
+from genbench.speed.profiling import Profile
 from genbench.speed.target_gpu import TIERS, second_of
 from genbench.tables.listings import network_of, rounded, step_of
 
@@ -42,6 +43,26 @@ def show_target(records: Sequence[SpeedRecord], target: Gpu, backtests: Sequence
     if "projected" in tiers:
         for line in _backtest_lines(backtests):
             stdout.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def show_profile(profile: Profile) -> None:
+    """Where the time of one call goes, group by group, and where its trace lies."""
+    call = "a call" if profile.whole else "the network calls of a call"
+    table = Table(title=escape(f"{profile.card}, batch {profile.batch}: {call} of "
+                               f"{profile.wall:.4g} s"), title_justify="left")  # fmt: skip
+    for title in ("group", "operations", "seconds", "of the call", "of the ceiling"):
+        table.add_column(title, justify="left" if title == "group" else "right")
+    for group in profile.groups:
+        ceiling = "" if group.ceiling is None else f"{group.ceiling:.0%}"
+        table.add_row(group.name, f"{group.calls:,}", f"{group.seconds:.4g}",
+                      f"{group.seconds / profile.wall:.1%}", ceiling)  # fmt: skip
+    stdout.print(table)
+    waited = profile.wall - profile.busy
+    if waited > 0:
+        stdout.print(f"beside them: {waited:.4g} s ({waited / profile.wall:.1%}), Python and "
+                     "waiting", highlight=False, soft_wrap=True)  # fmt: skip
+    for trace in profile.traces:
+        stdout.print(f"trace: {trace}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _backtest_lines(backtests: Sequence[Backtest]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from genbench.cli.options import (
     Batch,
     Block,
     Cache,
+    Compile,
     Counts,
     Device,
     Dtype,
@@ -66,6 +67,7 @@ def sweep(
     labels: Labels = "uniform",
     batch_size: Batch = None,
     block: Block = None,
+    compiles: Compile = False,
     dtype: Dtype = "",
     device: Device = "auto",
     ci: Interval = False,
@@ -90,7 +92,7 @@ def sweep(
 
     base = ModelRequest(
         name=model, resolution=res, variant=variant, labels=labels, dtype=dtype,
-        batch_size=batch_size, block=block,
+        batch_size=batch_size, block=block, compiles=compiles,
     )  # fmt: skip
     options = listed_values(model, option_pairs(ctx))
     for option, values in options.items():

@@ -52,7 +52,7 @@ def _words_and_pairs(ctx: typer.Context) -> tuple[list[str], list[tuple[str, str
 
 def resolved_model(
     ctx: typer.Context, model: str, res: int, variant: str, checkpoint: str, seed: int,
-    labels: str, dtype: str, batch_size: int | None, block: int | None,
+    labels: str, dtype: str, batch_size: int | None, block: int | None, compiles: bool = False,
 ) -> ResolvedModel:  # fmt: skip
     """The model as the user named it, with the options it alone knows."""
     from genbench.models.opening import ModelRequest, resolve
@@ -60,7 +60,7 @@ def resolved_model(
     request = ModelRequest(
         name=model, resolution=res, variant=variant, checkpoint=checkpoint,
         options=free_options(ctx), seed=seed, labels=labels, dtype=dtype, batch_size=batch_size,
-        block=block,
+        block=block, compiles=compiles,
     )  # fmt: skip
     found = resolve(request, lenient=True)
     refuse_unknown(ctx, [found])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.runtime.arithmetic import FLOAT32, pinned
+from genbench.runtime.host_copies import HostCopy, copied_to_host
 
 
 class CheckedDetector:
@@ -41,6 +43,11 @@ class CheckedDetector:
         Raises GenbenchError for any other input, for what the detector raises, and for features of
         a wrong shape or that are not finite.
         """
+        return self.begin(images).wait()
+
+    def begin(self, images: torch.Tensor) -> BegunFeatures:
+        """As a call on `images`, uint8 [N, 3, H, W], but for waiting until a GPU is done. Raises
+        GenbenchError likewise."""
         _check_images(images, self.name)
         with torch.inference_mode(), pinned(FLOAT32):
             try:
@@ -57,9 +64,10 @@ class CheckedDetector:
                     f"detector {self.name} gave a {type(found).__name__}, not features by layer: "
                     "its code is at fault, tell its author"
                 )
-            return {layer: self._features(found, layer, len(images)) for layer in self.layers}
+            copies = {layer: self._copy(found, layer, len(images)) for layer in self.layers}
+        return BegunFeatures(self.name, copies)
 
-    def _features(self, found: Mapping[str, torch.Tensor], layer: str, count: int) -> torch.Tensor:
+    def _copy(self, found: Mapping[str, torch.Tensor], layer: str, count: int) -> HostCopy:
         wanted = (count, self.layers[layer])
         features = found.get(layer)
         if features is None or tuple(features.shape) != wanted:
@@ -68,7 +76,27 @@ class CheckedDetector:
                 f"detector {self.name} gave {held} for layer {layer!r}, not {wanted}: its code is "
                 "at fault, tell its author"
             )
-        features = features.to(device="cpu", dtype=torch.float32).contiguous()
+        return copied_to_host(features.to(torch.float32).contiguous())
+
+
+@dataclass(frozen=True)
+class BegunFeatures:
+    """Features that a detector was asked for, by layer, on their way."""
+
+    name: str  # of the detector
+    copies: Mapping[str, HostCopy]
+
+    @property
+    def here(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return all(copy.pending is None for copy in self.copies.values())
+
+    def wait(self) -> dict[str, torch.Tensor]:
+        """Features float32 [N, width] a layer, on the CPU. Raises GenbenchError for those that are
+        not finite."""
+        return {layer: self._finite(copy.wait(), layer) for layer, copy in self.copies.items()}
+
+    def _finite(self, features: torch.Tensor, layer: str) -> torch.Tensor:
         if not bool(torch.isfinite(features).all()):
             row = int((~torch.isfinite(features)).any(dim=1).nonzero()[0])
             raise GenbenchError(

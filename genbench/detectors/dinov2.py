@@ -18,6 +18,7 @@ from genbench.detectors.dinov2_network import build_dinov2
 from genbench.detectors.prepared_detector import PreparedDetector, chosen, input_identity
 from genbench.detectors.published_preprocessing import DGM_DINOV2, PREPROCESSINGS, names_of_size
 from genbench.errors import GenbenchError
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, how_to_get, locate, obtain
 from genbench.weights.loading import load_tensors
@@ -124,7 +125,7 @@ def create(
         "weights_sha256": file_sha256(path),
         **input_identity(preprocess),
         "dtype": "float32",
-        "device": device.type,
+        "device": kind_of(device),
         "torch": torch.__version__,
         "timm": version("timm"),
     }

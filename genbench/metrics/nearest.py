@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.screening import (
+    CPU,
     Screened,
     full_float32,
     measured,
+    onto,
     products,
     relative_error,
     screen,
@@ -24,14 +26,14 @@ def own_neighbours(
     screened: Screened, k: int, advance: Callable[[], None]
 ) -> tuple[Tensor, Tensor]:
     """Each row's nearest others of its own set: float32 distances and rows, both [N, k + SPARE] at
-    most, in no order. Squared and scaled, as float32 sees them; `radii` and `told` make them exact.
+    most, in no order, on the CPU. Squared and scaled, as float32 sees them; `radii` and `told` make
+    them exact.
 
     Each pair of blocks is multiplied once and serves the rows of both.
     """
     count = len(screened.features)
     kept = min(k + SPARE, count - 1)
-    near = torch.full((count, kept), math.inf)
-    index = torch.zeros(count, kept, dtype=torch.int64)
+    near, index = _nothing_found(count, kept, screened.placed.device)
     for i in screened.starts:
         left, rows = screened.block(i), screened.rows(i)
         for j in screened.starts[screened.starts.index(i) :]:
@@ -43,7 +45,13 @@ def own_neighbours(
                 _keep_nearest(near[columns], index[columns], distances.T, i)
             _keep_nearest(near[rows], index[rows], distances, j)
             advance()
-    return near, index
+    return near.cpu(), index.cpu()
+
+
+def _nothing_found(count: int, kept: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Distances float32 and rows int64, both [count, kept], before any block was looked at."""
+    near, index = torch.full((count, kept), math.inf), torch.zeros(count, kept, dtype=torch.int64)
+    return onto(near, device), onto(index, device)
 
 
 def radii(screened: Screened, near: Tensor, index: Tensor, wanted: Sequence[int]) -> Tensor:
@@ -54,7 +62,8 @@ def radii(screened: Screened, near: Tensor, index: Tensor, wanted: Sequence[int]
     """
     order = near.sort(dim=1)
     distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
-    margin = (screened.norms[:, None] + screened.norms[others]).to(torch.float64)  # [N, kept]
+    norms = screened.host_norms
+    margin = (norms[:, None] + norms[others]).to(torch.float64)  # [N, kept]
     margin = margin * relative_error(screened.features.shape[1]) + screened.floor
     unsure = torch.zeros_like(distances, dtype=torch.bool)
     for column in (k - 1 for k in wanted):
@@ -85,23 +94,26 @@ def neighbour_distances(features: Tensor, k: int) -> Tensor:
     return radii(own, near, index, (k,))[:, 0].sqrt() / own.scale
 
 
-def nearest_other(features: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_other(features: Tensor, *, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Exact squared distance float64 [N] from each row of float32 [N, D] to the nearest other row,
-    and that row, int64 [N]. Holds O(N) numbers and a block of distances."""
-    (own,) = screen(features)
+    and that row, int64 [N]. Holds O(N) numbers and a block of distances. device: of the products.
+    """
+    (own,) = screen(features, device=device)
     with full_float32():
         near, index = own_neighbours(own, 1, lambda: None)
     distances, rows = told(own, own, near, index, 1)
     return distances[:, 0] / own.scale**2, rows[:, 0]
 
 
-def nearest_in(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_in(
+    features: Tensor, others: Tensor, *, device: torch.device = CPU
+) -> tuple[Tensor, Tensor]:
     """Exact squared distance float64 [N] from each row of `features`, float32 [N, D], to the
-    nearest of `others`, float32 [M, D], and that row, int64 [N]. Holds O(N) numbers and a block."""
-    left, right = screen(features, others)
+    nearest of `others`, float32 [M, D], and that row, int64 [N]. Holds O(N) numbers and a block.
+    device: of the products."""
+    left, right = screen(features, others, device=device)
     kept = min(1 + SPARE, len(others))
-    near = torch.full((len(features), kept), math.inf)
-    index = torch.zeros(len(features), kept, dtype=torch.int64)
+    near, index = _nothing_found(len(features), kept, left.placed.device)
     with full_float32():
         for i in left.starts:
             block, rows = left.block(i), left.rows(i)
@@ -110,7 +122,7 @@ def nearest_in(features: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
                     block, left.norms[rows], right.block(j), right.norms[right.rows(j)]
                 )
                 _keep_nearest(near[rows], index[rows], distances, j)
-    distances, found = told(left, right, near, index, 1)
+    distances, found = told(left, right, near.cpu(), index.cpu(), 1)
     return distances[:, 0] / left.scale**2, found[:, 0]
 
 

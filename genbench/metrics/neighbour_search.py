@@ -11,9 +11,11 @@ from torch import Tensor
 from genbench.metrics.nearest import own_neighbours, radii, told
 from genbench.metrics.parts import DEPTH, PartVerdicts
 from genbench.metrics.screening import (
+    CPU,
     Screened,
     full_float32,
     measured,
+    onto,
     products,
     relative_error,
     screen,
@@ -70,15 +72,16 @@ def exact_verdicts(
     *,
     strict: bool = False,
     parts: bool = False,
+    device: torch.device = CPU,
 ) -> Found:
     """The verdicts of exact distances for k = `wanted`, (precision and recall, density).
 
     samples: float32 [N, D], reference: float32 [M, D], finite, with more rows than either k. Holds
     O((N + M) k) numbers and a block of distances. progress(done, total) counts blocks. strict:
     whether a rim is outside for precision and recall too. parts: whether those of parts of the
-    samples are wanted, for intervals.
+    samples are wanted, for intervals. device: of the products, which decides nothing.
     """
-    ours, theirs = screen(samples, reference)
+    ours, theirs = screen(samples, reference, device=device)
     rows, columns = len(ours.starts), len(theirs.starts)
     blocks = rows * (rows + 1) // 2 + columns * (columns + 1) // 2 + rows * columns
     done = 0
@@ -137,7 +140,8 @@ def _compare(
     error = relative_error(ours.features.shape[1])
     widest = torch.maximum(balls.reference, balls.density)  # none of the clipped is wider
     sample = balls.sample if found.parts is None else found.parts.widest.maximum(balls.sample)
-    reach = [(squared + ours.floor).to(torch.float32) for squared in (sample, widest)]
+    reach = [onto((squared + ours.floor).to(torch.float32), ours.placed.device)
+             for squared in (sample, widest)]  # fmt: skip
     for i in ours.starts:
         left, here = ours.block(i), ours.rows(i)
         for j in theirs.starts:
@@ -152,8 +156,8 @@ def _compare(
                 inside = strip <= reach[0][i + k : i + k + len(strip), None]
                 inside |= strip <= reach[1][there]
                 rows, columns = inside.nonzero(as_tuple=True)  # [P] each
-                pairs = (rows + (i + k), columns + j)
-                distances = strip[rows, columns].to(torch.float64)
+                distances = strip[rows, columns].cpu().to(torch.float64)
+                pairs = (rows.cpu() + (i + k), columns.cpu() + j)
                 _decide(found, ours, theirs, pairs, distances, balls)
             advance()
 
@@ -169,7 +173,7 @@ def _decide(
     """Enter the pairs (rows of ours, rows of theirs), int64 [P] each, whose least distances
     float64 [P] reach a ball."""
     rows, columns = pairs
-    margin = (ours.norms[rows] + theirs.norms[columns]).to(torch.float64)
+    margin = (ours.host_norms[rows] + theirs.host_norms[columns]).to(torch.float64)
     margin = margin * relative_error(ours.features.shape[1]) + ours.floor
     distances += margin  # the likeliest value; the truth is within `margin` of it
     limits = (balls.reference[columns], balls.sample[rows], balls.density[columns],

@@ -17,6 +17,7 @@ from genbench.metrics.estimate import Estimate, fraction, normal_mean
 from genbench.metrics.moments import require_finite
 from genbench.metrics.neighbour_search import Found, Verdicts, exact_verdicts
 from genbench.metrics.parts import FEWEST, PartVerdicts, with_interval
+from genbench.metrics.screening import CPU
 
 OVER_SAMPLES = "over the samples, reference and its balls fixed"
 DRAW_SEED = 0  # of the rows looked at where a protocol takes a part
@@ -46,6 +47,7 @@ def neighbour_figures(
     strict: bool = False,
     drawn: int = 0,
     interval: bool = False,
+    device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> NeighbourFigures:
     """Improved precision and recall, density and coverage, and the clipped two of them
@@ -62,6 +64,7 @@ def neighbour_figures(
     than the k-th are as near to within it.) half: the values of the first four are by the float16
     distances of the ADM evaluator, and the exact ones stand beside (`Estimate.exact`). drawn: as
     many rows of each set are looked at, or those of the smaller set, by `drawn_rows`; 0: all.
+    device: of the products, which decides no count.
     progress(done, total) is called after each block of exact pairs. GenbenchError when a k is not
     below N and M, when widths differ, and for NaN or infinity.
     """
@@ -72,7 +75,9 @@ def neighbour_figures(
     samples, reference = samples.to(torch.float32), reference.to(torch.float32)
     wanted = (pr_neighbours, dc_neighbours)
     spread = interval and len(samples) >= max(FEWEST, 2 * pr_neighbours)
-    found = exact_verdicts(samples, reference, wanted, progress, strict=strict, parts=spread)
+    found = exact_verdicts(
+        samples, reference, wanted, progress, strict=strict, parts=spread, device=device
+    )
     k, clipped, parts = dc_neighbours, found.clipped, found.parts
     exact = NeighbourFigures(
         **_figures(found.verdicts, parts, k, interval=interval),

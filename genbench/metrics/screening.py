@@ -1,4 +1,8 @@
-"""Distances of rows as float32 sees them, with their bounds, and as float64 measures them."""
+"""Distances of rows as float32 sees them, with their bounds, and as float64 measures them.
+
+The products may be made on a GPU. Its float32 rounds otherwise, within the same bounds, and what
+they leave open is measured on the CPU: what is decided is the same on both.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 
 BLOCK = 2048  # rows and columns of a block of distances: 16 MiB, the fastest of those tried
+CPU = torch.device("cpu")
 PAIRS = 256  # pairs measured exactly together: the temporaries stay in the cache
 
 
@@ -20,15 +25,17 @@ PAIRS = 256  # pairs measured exactly together: the temporaries stay in the cach
 class Screened:
     """A set of features as float32 products see it: around a common centre, of size about 1."""
 
-    features: Tensor  # float32 [N, D], as given
-    centre: Tensor  # float32 [D]
+    features: Tensor  # float32 [N, D], as given, on the CPU
+    placed: Tensor  # the same where the products are made
+    centre: Tensor  # float32 [D], there
     scale: float  # a power of two, so that scaling rounds nothing
     floor: float  # error that underflow can make in a scaled squared distance
-    norms: Tensor  # float32 [N], squared, centred and scaled
+    norms: Tensor  # float32 [N], squared, centred and scaled, there
+    host_norms: Tensor  # the same on the CPU
 
     def block(self, start: int) -> Tensor:
         """Centred, scaled rows [n, D]; made each time, as a whole copy would double the memory."""
-        return (self.features[self.rows(start)] - self.centre).mul_(self.scale)
+        return (self.placed[self.rows(start)] - self.centre).mul_(self.scale)
 
     @property
     def starts(self) -> range:
@@ -48,9 +55,15 @@ def centre_of(features: Tensor) -> Tensor:
     return (total / len(features)).to(torch.float32)
 
 
-def screen(*sets: Tensor) -> list[Screened]:
-    """Sets of features float32 [N, D] around the mean of the last: float32 keeps most of a distance
-    near its data. Raises GenbenchError for numbers whose differences overflow."""
+def onto(values: Tensor, device: torch.device) -> Tensor:
+    """The values, of any shape, on a device; `Tensor.cpu` brings back what is to be looked at."""
+    return values.to(device)
+
+
+def screen(*sets: Tensor, device: torch.device = CPU) -> list[Screened]:
+    """Sets of features float32 [N, D], on the CPU, around the mean of the last: float32 keeps most
+    of a distance near its data. device: of the products. Raises GenbenchError for numbers whose
+    differences overflow."""
     centre = centre_of(sets[-1])
     largest = 0.0
     for side in sets:
@@ -63,9 +76,12 @@ def screen(*sets: Tensor) -> list[Screened]:
     floor = 1e-30 if largest else 0.0
     sides = []
     for features in sets:
-        bare = Screened(features, centre, scale, floor, torch.empty(0))
+        none = torch.empty(0)
+        bare = Screened(
+            features, onto(features, device), onto(centre, device), scale, floor, none, none
+        )
         norms = torch.cat([bare.block(start).square_().sum(1) for start in bare.starts])  # [N]
-        sides.append(replace(bare, norms=norms))
+        sides.append(replace(bare, norms=norms, host_norms=norms.cpu()))
     return sides
 
 

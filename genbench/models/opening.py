@@ -12,6 +12,7 @@ import torch
 
 from genbench.errors import UsageError
 from genbench.models.checkpoints import find_checkpoint
+from genbench.models.compiling import compile_networks
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
 from genbench.models.optional import Concurrent, RandomInit
@@ -32,6 +33,7 @@ from genbench.runtime.arithmetic import (
     switches,
     usual_arithmetic,
 )
+from genbench.runtime.devices import kind_of
 from genbench.runtime.digests import file_sha256
 
 
@@ -49,6 +51,7 @@ class ModelRequest:
     dtype: str = ""  # an arithmetic's name; empty: the card's
     batch_size: int | None = None  # samples handed on at once; None: a block
     block: int | None = None  # samples a network call; None: `_block`
+    compiles: bool = False  # whether torch.compile makes the networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +132,15 @@ def _opened(
         dtype=model.arithmetic.name,
         switches=stand,
         block=request.block or _block(card, device),
-        device_type=device.type,
+        compiled=request.compiles,
+        device_type=kind_of(device),
         code_digest=code_digest(type(model.adapter)),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
     generator = _loaded(model, kind, checkpoint, device)
+    if request.compiles:
+        compile_networks(generator, request.name, device)
     alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
     return ModelSource(
         generator, replace(spec, threads=1 if alone else 0), card, device,

@@ -14,7 +14,7 @@ from genbench.runtime.digests import file_sha256
 
 
 def reopened(record: Measurement, device: torch.device, checkpoint: str = "") -> ModelSource:
-    """The model of a record, with its options, seed, labels, arithmetic and block.
+    """The model of a record, with its options, seed, labels, arithmetic, block and compiling.
 
     checkpoint: where the weights lie, for those that its card does not find by itself. Raises
     GenbenchError naming the file and its digest where it is needed, and where another is given;
@@ -25,11 +25,13 @@ def reopened(record: Measurement, device: torch.device, checkpoint: str = "") ->
             f"{record.model} is an image set and no model: its images cannot be drawn again"
         )
     options = {key: _text(value) for key, value in record.options.items() if value is not None}
+    asked = options.pop("compile", "false")  # of BigGAN-deep alone, before every model had it
     model = resolve(
         ModelRequest(
             name=record.model, resolution=record.resolution, variant=record.card,
             checkpoint=checkpoint, options=options, seed=record.seed or 0,
             labels=record.labels or "uniform", dtype=record.arithmetic, block=record.block,
+            compiles=bool(record.compiled) or asked == "true",
         )
     )  # fmt: skip
     digest = record.checkpoint_digest

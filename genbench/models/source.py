@@ -21,8 +21,8 @@ from genbench.models.optional import CountsEvaluations, CountsGuidance
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
-from genbench.runtime.out_of_memory import is_out_of_memory
-from genbench.runtime.parallel import one_thread_each
+from genbench.runtime.out_of_memory import is_out_of_memory, unfragmented
+from genbench.runtime.parallel import beside_each_other, one_thread_each
 from genbench.runtime.spans import spans
 
 
@@ -33,7 +33,8 @@ class SampleSpec:
     dtype: the arithmetic of the networks, by name; switches: how torch's stand while they run.
     block: samples of one network call, whose size moves last bits: calls are of samples k * block …
     (k + 1) * block - 1 whatever part of them is asked for. threads: of a CPU in one call, which
-    move last bits too; 0: as many as torch has.
+    move last bits too; 0: as many as torch has. compiled: whether torch.compile made the networks,
+    which moves them as well.
     """
 
     model: str
@@ -49,7 +50,8 @@ class SampleSpec:
     switches: Switches | None = None
     block: int = 25
     threads: int = 0
-    device_type: str = "cpu"
+    compiled: bool = False
+    device_type: str = "cpu"  # of a GPU with its name
     code_digest: str = ""  # of the adapter's Python sources
 
 
@@ -90,7 +92,10 @@ class ModelSource:
 
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
-        return {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+        told = {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
+        if not self.spec.compiled:
+            del told["compiled"]  # so that what was drawn before there was a choice stays
+        return told
 
     def digest(self) -> str:
         """SHA-256 (hex) of `identity`."""
@@ -103,7 +108,8 @@ class ModelSource:
             model=spec.model, resolution=spec.resolution, card=spec.card,
             checkpoint=self.checkpoint, checkpoint_digest=spec.checkpoint_digest,
             weight_kind=spec.weight_kind, options=spec.options, arithmetic=spec.dtype,
-            block=spec.block, labels=spec.labels if self.card.classes else "", seed=spec.seed,
+            block=spec.block, compiled=spec.compiled or None,
+            labels=spec.labels if self.card.classes else "", seed=spec.seed,
             code_digest=spec.code_digest,
         )  # fmt: skip
 
@@ -116,17 +122,21 @@ class ModelSource:
         return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU.
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU; see `drawn`."""
+        return (batch.cpu() for batch in self.drawn(start, stop))
+
+    def drawn(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the generator's device.
 
         The blocks they lie in are drawn whole, so that a sample is the same bits whatever else is
         asked for.
         """
         block = self.spec.block
-        together = torch.get_num_threads() if self.spec.threads else 1
+        together = beside_each_other() if self.spec.threads else 1
         at_once = max(together, self.batch_size // block) * block
         for first, last in spans(start - start % block, stop, at_once):
-            drawn = torch.cat(self._blocks(range(first, last, block)))
-            yield drawn[max(start - first, 0) : stop - first].cpu()
+            images = torch.cat(self._blocks(range(first, last, block)))
+            yield images[max(start - first, 0) : stop - first]
 
     def _blocks(self, begins: Sequence[int]) -> list[Tensor]:
         """The images of whole blocks, uint8 [block, 3, H, W] each."""
@@ -144,7 +154,7 @@ class ModelSource:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at {last - first} samples a network call: "
                 f"pass --block {max(1, (last - first) // 2)}, whose figures may differ in the last "
-                "digits"
+                f"digits{unfragmented(self.device)}"
             ) from error
         self._count(generator, first, last)
         return self._checked(images, last - first)
@@ -210,6 +220,9 @@ def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
         if is_out_of_memory(error):
             raise torch.OutOfMemoryError(str(error)) from error
         told = f"; `genbench check {model}` tells more" if remedy is None else remedy
+        said = str(error)
+        if type(error).__module__.startswith("torch._"):  # torch.compile tells pages
+            said = said.strip().partition("\n")[0]
         raise GenbenchError(
-            f"model {model} {what}: {type(error).__name__}: {error}{told}"
+            f"model {model} {what}: {type(error).__name__}: {said}{told}"
         ) from error

@@ -15,6 +15,7 @@ from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
 from genbench.models.opening import open_model
+from genbench.models.room import check_room
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.feature_files import by_layer, read_features
@@ -193,7 +194,9 @@ def _feature_file(path: Path) -> ArrayFeatures:
 def _open_source(job: Job) -> Source:
     request, protocol = job.request, job.request.protocol
     if request.model is not None:
-        return open_model(request.model, job.device)
+        source = open_model(request.model, job.device)
+        check_room(source)
+        return source
     if not isinstance(request.samples, str):
         return request.samples
     return SetSource(
@@ -221,6 +224,6 @@ def _values(
     request = job.request
     work = MetricJob(
         samples, reference, request.protocol, job.detector, job.reporter, request.interval,
-        training, labels,
+        training, labels, job.device,
     )  # fmt: skip
     return work.compute(figures)

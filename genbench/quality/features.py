@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genbench.detectors.checked import BegunFeatures, CheckedDetector
 from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
-from genbench.quality.source import Source
+from genbench.quality.source import DrawsOnDevice, Source
 from genbench.records.provenance import package_versions
 from genbench.runtime.distributed import World
+from genbench.runtime.host_copies import HostCopy, copied_to_host
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
@@ -139,11 +141,11 @@ def extract_features(
     folder = ShardFolder(root, feature_key(source, detector))
 
     def produce(start: int, stop: int) -> Iterator[dict[str, NDArray[Any]]]:
-        for batch in rebatched(source.images(start, stop), DETECTOR_BATCH):
+        images = source.drawn if isinstance(source, DrawsOnDevice) else source.images
+        for batch, found in looked_at(detector, rebatched(images(start, stop), DETECTOR_BATCH)):
             if start == 0 and first is not None:
                 first(batch)
-            features = _detect(detector, batch)
-            rows: dict[str, NDArray[Any]] = {layer: features[layer].numpy() for layer in layers}
+            rows: dict[str, NDArray[Any]] = {layer: found[layer].numpy() for layer in layers}
             rows[DIGESTS] = image_digests(batch)
             following = start + len(batch)
             if source.counts_evaluations:
@@ -205,14 +207,34 @@ def looked_at(
     detector: Detector, batches: Iterator[Tensor]
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Batches uint8 [n, 3, H, W] of at most DETECTOR_BATCH images, each with its features, float32
-    [n, width] a layer."""
+    [n, width] a layer, all on the CPU.
+
+    What a GPU is asked for is waited for when the next batch is under way: copies and digests take
+    none of its time. On a CPU each batch comes as soon as it is done.
+    """
+    begun: tuple[HostCopy, BegunFeatures] | None = None
     for batch in batches:
-        yield batch, _detect(detector, batch)
+        following = (copied_to_host(batch), _begin(detector, batch))
+        if begun is not None:
+            yield _arrived(*begun)
+        begun = following
+        if begun[1].here:
+            yield _arrived(*begun)
+            begun = None
+    if begun is not None:
+        yield _arrived(*begun)
 
 
-def _detect(detector: Detector, batch: Tensor) -> dict[str, Tensor]:
-    count = batch.shape[0]
-    if count < DETECTOR_BATCH:
-        filling = batch.new_zeros(DETECTOR_BATCH - count, *batch.shape[1:])
+def _begin(detector: Detector, batch: Tensor) -> BegunFeatures:
+    if len(batch) < DETECTOR_BATCH:
+        filling = batch.new_zeros(DETECTOR_BATCH - len(batch), *batch.shape[1:])
         batch = torch.cat([batch, filling])
-    return {layer: value[:count] for layer, value in detector(batch).items()}
+    if isinstance(detector, CheckedDetector):
+        return detector.begin(batch)
+    found = detector(batch)
+    return BegunFeatures(detector.name, {layer: HostCopy(found[layer]) for layer in found})
+
+
+def _arrived(images: HostCopy, features: BegunFeatures) -> tuple[Tensor, dict[str, Tensor]]:
+    batch = images.wait()
+    return batch, {layer: rows[: len(batch)] for layer, rows in features.wait().items()}

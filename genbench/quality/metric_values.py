@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
@@ -16,6 +17,7 @@ from genbench.metrics.metric import Metric
 from genbench.metrics.moments import Moments, stream_moments
 from genbench.metrics.nearest import nearest_in
 from genbench.metrics.precision_recall import NeighbourFigures, neighbour_figures
+from genbench.metrics.screening import CPU
 from genbench.metrics.settings import Layer
 from genbench.quality.feasible import Figure
 from genbench.quality.features import FeatureSet, rows
@@ -95,6 +97,7 @@ class MetricJob:
     """The metrics of one set of features under one protocol.
 
     training: features of the images that the model learned from. labels: of the samples, int64 [N].
+    device: of the products of neighbour searches, which decides no figure.
     """
 
     samples: FeatureSet
@@ -105,6 +108,7 @@ class MetricJob:
     interval: bool = False
     training: FeatureSet | None = None
     labels: Tensor | None = None
+    device: torch.device = CPU
 
     def compute(self, figures: Sequence[Figure]) -> list[MetricValue]:
         """Every figure, a metric at a count, in the order given."""
@@ -159,6 +163,7 @@ class _AtCount:
     def __init__(self, shared: _Shared, count: int) -> None:
         self._shared, self.count = shared, count
         self.interval, self.choices = shared.job.interval, shared.job.protocol
+        self.device = shared.job.device
 
     def rows(self, layer: Layer) -> Tensor:
         return rows(self._shared.job.samples, layer, self.count)
@@ -219,7 +224,7 @@ class _AtCount:
 
     @cached_property
     def _nearest_training(self) -> Nearest:
-        return nearest_in(self.rows("pool"), self.training_rows("pool"))
+        return nearest_in(self.rows("pool"), self.training_rows("pool"), device=self.device)
 
     @cached_property
     def _neighbours(self) -> NeighbourFigures:
@@ -233,5 +238,6 @@ class _AtCount:
                 strict=self.choices.neighbours_strict,
                 drawn=self.choices.neighbour_rows,
                 interval=self.interval,
+                device=self.device,
                 progress=in_percent(advance),
             )

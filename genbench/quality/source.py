@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -60,6 +60,15 @@ class Source(Origin, Protocol):
     def evaluations(self, start: int, stop: int) -> NDArray[np.float32]:
         """Network calls float32 [n, 2] of images that `images` gave, by those that make the image
         and those that guide."""
+        ...
+
+
+@runtime_checkable
+class DrawsOnDevice(Protocol):
+    """A source whose images are made on a device, where a detector may take them."""
+
+    def drawn(self, start: int, stop: int) -> Iterator[Tensor]:
+        """As `Source.images`, wherever the images are made."""
         ...
 
 

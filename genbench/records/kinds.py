@@ -163,7 +163,6 @@ class SpeedRecord(Measurement):
     batch_rule: str = ""
     statistic: str = ""
     evaluations: int | None = None  # network calls of one image
-    compiled: bool | None = None
     host_copy_seconds: float | None = None  # of a batch, not in the rate
     flops_per_image: float | None = None
     published_flops_per_image: float | None = None

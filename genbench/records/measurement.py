@@ -22,8 +22,9 @@ class Subject:
     model: the model or, for image sets, the name of the samples. resolution: side in pixels, 0 for
     images that are not square, whose `size` is (height, width). arithmetic: what the networks
     computed in ("float32", "tf32", "float16", "bfloat16"). labels: the schedule; empty without
-    classes. block: samples of one network call, whose size moves last bits. code_digest: of the
-    adapter's sources.
+    classes. block: samples of one network call, whose size moves last bits. compiled: whether
+    torch.compile made the networks, which moves them too; None for an image set and where nobody
+    told. code_digest: of the adapter's sources.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Subject:
     options: Mapping[str, Scalar] = field(default_factory=dict)  # the family's own
     arithmetic: str = ""
     block: int | None = None
+    compiled: bool | None = None
     labels: str = ""
     seed: int | None = None
     code_digest: str = ""

@@ -101,7 +101,8 @@ def run_facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     options = {name: value for name, value in record.options.items() if value not in (None, "")}
     yield "options", _told_options(options)
     block = "" if record.block is None else f"blocks of {record.block}"
-    yield "drawn with", _joined(told(labels=record.labels), record.arithmetic, block,
+    compiled = "compiled" if record.compiled else ""
+    yield "drawn with", _joined(told(labels=record.labels), record.arithmetic, block, compiled,
                                 told(code=record.code_digest))  # fmt: skip
     yield "samples", quality[-1].samples_digest if quality else ""
     yield "protocol", f"{record.protocol} [{record.protocol_digest}]"

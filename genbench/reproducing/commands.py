@@ -106,6 +106,7 @@ def _quality(records: Sequence[QualityRecord]) -> Evaluation:
         words += ["--seed", str(first.seed or 0)]
         words += ["--labels", first.labels] if first.labels else []
         words += ["--block", str(first.block)] if first.block else []
+        words += ["--compile"] if first.compiled else []
     words += _files([*needs_of(compared, weights), *(needs_of(learned) if learned else ())])
     words += protocol
     for count in dict.fromkeys(record.samples for record in records):

@@ -67,10 +67,12 @@ def _identity(record: QualityRecord) -> tuple[object, ...]:
     told = (record.metric, record.samples, record.protocol_digest, record.detector)
     if not record.card:
         return (*told, record.samples_digest)
-    options = tuple(sorted((key, str(value)) for key, value in record.options.items()))
+    options = tuple(
+        sorted((key, str(value)) for key, value in record.options.items() if key != "compile")
+    )
     return (
         *told, record.model, record.card, record.checkpoint_digest, options, record.arithmetic,
-        record.labels, record.seed, record.block,
+        record.labels, record.seed, record.block, record.compiled or None,
     )  # fmt: skip
 
 

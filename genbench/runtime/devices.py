@@ -44,6 +44,14 @@ def device_of(name: str, world: World) -> torch.device:
     return device
 
 
+def kind_of(device: torch.device) -> str:
+    """What figures have their last bits from: "cpu", or "cuda" and the GPU's name. Two GPUs of one
+    name round alike, of two names not, though both are GPUs."""
+    if device.type != "cuda":
+        return device.type
+    return f"{device.type} {torch.cuda.get_device_name(device)}"
+
+
 def missing_architecture(capability: tuple[int, int], built_for: Iterable[str]) -> str:
     """Why this build of torch cannot use a GPU of that compute capability, and what to do; ""
     when it can.

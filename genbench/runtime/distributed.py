@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from functools import cached_property
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _TOLD = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun says beside WORLD_SIZE
 _SILENCE = 10.0  # seconds until it is said that processes are waited for
 _COMING = timedelta(minutes=10)  # until the last process is there
+_BUCKET = 25 * 2**20  # bytes
 _TIMEOUT = timedelta(hours=24)  # the other ranks wait while rank 0 computes the figures
 
 
@@ -61,9 +63,44 @@ class World:
     def average(self, values: torch.Tensor) -> None:
         """Replace `values`, floats of any shape alike on all processes, by their mean over the
         processes, the same bits on each."""
-        if self.size > 1:
-            dist.all_reduce(values)
-            values /= self.size
+        self.average_all([values])
+
+    def average_all(self, tensors: Iterable[torch.Tensor]) -> None:
+        """`average` of tensors, each of any shape: all are on their way before the first is waited
+        for, in flat buffers of 25 MB, where torch's DistributedDataParallel cuts too. Processes
+        with GPUs of their own share what lies there by NCCL."""
+        if self.size == 1:
+            return
+        begun = []
+        for bucket in buckets(tensors):
+            flat = torch.cat([values.flatten() for values in bucket])
+            work = dist.all_reduce(flat, group=self.group_of(flat), async_op=True)
+            begun.append((bucket, flat, work))
+        for bucket, flat, work in begun:
+            work.wait()
+            flat /= self.size
+            means = flat.split([values.numel() for values in bucket])
+            for values, mean in zip(bucket, means, strict=True):
+                values.copy_(mean.view_as(values))
+
+    def group_of(self, values: torch.Tensor) -> dist.ProcessGroup | None:
+        """The processes as they share values of any shape, on a CPU (None: by gloo) or a GPU."""
+        return self._nccl if values.is_cuda else None
+
+    @cached_property
+    def _nccl(self) -> dist.ProcessGroup | None:
+        """A group for what lies on GPUs, made by all processes when the first such tensor comes;
+        None, which is gloo's, where two processes share a GPU, which NCCL refuses, or torch has no
+        NCCL."""
+        mine = None
+        if dist.is_nccl_available():
+            mine = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        gpus: list[str | None] = [None] * self.size
+        dist.all_gather_object(gpus, mine)
+        if None in gpus or len(set(gpus)) < self.size:
+            return None
+        group = dist.new_group(backend="nccl", timeout=_TIMEOUT)
+        return cast(dist.ProcessGroup, group)  # every process is a member
 
     def gather(self, value: T) -> list[T]:
         """Every process's `value` in order of rank, on rank 0; an empty list elsewhere."""
@@ -72,6 +109,22 @@ class World:
         box: list[T | None] | None = [None] * self.size if self.leads else None
         dist.gather_object(value, box, dst=0)
         return [item for item in box if item is not None] if box else []
+
+
+def buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Neighbours of one dtype and device, of any shape, up to _BUCKET bytes together; a larger one
+    is alone."""
+    bucket: list[torch.Tensor] = []
+    size = 0
+    for values in tensors:
+        alike = not bucket or (values.dtype, values.device) == (bucket[0].dtype, bucket[0].device)
+        if bucket and not (alike and size + values.nbytes <= _BUCKET):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(values)
+        size += values.nbytes
+    if bucket:
+        yield bucket
 
 
 def world_of_environment() -> World:
@@ -109,7 +162,8 @@ def _number(name: str, usual: int) -> int:
 
 @contextmanager
 def joined_world(*, trains: bool = False) -> Iterator[World]:
-    """The world of this run, its processes joined (gloo: only CPU data travels) while it lasts.
+    """The world of this run, its processes joined while it lasts (by gloo; what is averaged on GPUs
+    goes by NCCL).
 
     torchrun tells every process to use one thread, or as many as OMP_NUM_THREADS says. Bits of a
     measurement must not depend on how many processes share the work, so every process computes

@@ -17,6 +17,12 @@ _TEXTS = (
 )
 
 
+def unfragmented(device: torch.device) -> str:
+    """What else helps on a GPU, for the end of a refusal: memory that is free in pieces."""
+    setting = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
+    return f"; or set {setting} (docs/many-gpus.md)" if device.type == "cuda" else ""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a batch is too large for its device, in whatever words."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

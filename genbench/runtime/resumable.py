@@ -34,7 +34,9 @@ def fill_shards(
     Every process of `world` computes its share of the missing shards. Raises GenbenchError when
     `produce` does or when the disk is full; finished shards stay.
     """
-    missing = [span for span in shard_spans(count) if not _kept(folder, span, layers)]
+    missing: list[tuple[int, int]] = []
+    if world.leads:  # the others would read every shard to no end
+        missing = [span for span in shard_spans(count) if not _kept(folder, span, layers)]
     missing = world.broadcast(missing)
     for path in folder.corrupt:
         reporter.note(f"shard {path.name} in the cache was damaged: computing it again")

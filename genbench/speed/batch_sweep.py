@@ -40,8 +40,8 @@ def sweep(
 ) -> BatchSweep:
     """Double the batch size from 1. measure: raises OutOfMemoryAt where a size does not fit.
 
-    longest: seconds that one call may take. room: bytes that a peak may reach, for devices that
-    would rather kill than refuse. time_left: seconds for all that is to come; the next size is
+    longest: seconds that one call may take. room: bytes that a peak may reach: a size that would
+    not fit is not tried. time_left: seconds for all that is to come; the next size is
     tried when twice the last one's time fits. Raises GenbenchError when not even one image fits.
     """
     points: list[Point] = []
@@ -61,7 +61,7 @@ def sweep(
         if _is_flat(points):
             ended = f"no gain beyond {_best(points)}"
             break
-        if 2 * points[-1].memory > room():
+        if _next_peak(points) > room():
             ended = f"memory would be short at {2 * batch}"
             break
         if 2 * batch / points[-1].rate > longest:
@@ -72,6 +72,17 @@ def sweep(
             break
         batch *= 2
     return BatchSweep(points=tuple(points), batch=_best(points), ended=ended)
+
+
+def _next_peak(points: list[Point]) -> float:
+    """Bytes that twice the last batch will take: by what each image more took in the last step,
+    since weights take the same at every size; after one size, twice as much at most."""
+    last = points[-1]
+    if len(points) == 1:
+        return 2 * last.memory
+    before = points[-2]
+    each = (last.memory - before.memory) / (last.batch - before.batch)
+    return last.memory + last.batch * max(each, 0.0)
 
 
 def _best(points: list[Point]) -> int:

@@ -30,11 +30,17 @@ class _NoModules:
 
 def flops_of(call: Callable[[], object]) -> int:
     """FLOPs of the convolutions, products and attentions of one call, which is made."""
+    return sum(flops_by_operator(call).values())
+
+
+def flops_by_operator(call: Callable[[], object]) -> dict[str, int]:
+    """`flops_of`, by the operator's name ("aten::mm")."""
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     with counter:
         call()
-    return int(counter.get_total_flops())
+    found = counter.get_flop_counts().get("Global", {})
+    return {str(operator).replace("aten.", "aten::"): int(n) for operator, n in found.items()}
 
 
 def evaluations_of(

@@ -16,6 +16,9 @@ from genbench.runtime.out_of_memory import is_out_of_memory
 _SAFE = 0.8  # of the host's free memory: beyond, Linux kills instead of refusing
 
 
+_SAFE_GPU = 0.95  # of a GPU's, whose allocator leaves pieces that fit nothing
+
+
 class MemoryMeter(Protocol):
     """Peak memory of one device."""
 
@@ -49,8 +52,9 @@ class CudaMeter:
         return torch.cuda.max_memory_allocated(self.device)
 
     def room(self) -> float:
-        """Without a bound: a GPU that is full says so."""
-        return float("inf")
+        """What torch holds here and what the GPU has free."""
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return _SAFE_GPU * (torch.cuda.memory_reserved(self.device) + free)
 
 
 class HostMeter:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from genbench.errors import UsageError
+from genbench.models.compiling import compile_networks, graph_breaks
 from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
+from genbench.runtime.out_of_memory import unfragmented
 from genbench.runtime.progress import Reporter
 from genbench.speed.batch_sweep import BatchSweep, Point, sweep
 from genbench.speed.flops import evaluations_of, sampling_flops
@@ -36,7 +39,8 @@ class ImageCost:
 @dataclass(frozen=True, kw_only=True)
 class SamplingSpeed:
     """One model measured at one batch size. memory: bytes at the peak; copy: seconds that a batch
-    takes to host memory, None where it is there already; compiled: seconds of the first call."""
+    takes to host memory, None where it is there already; breaks: where torch.compile left its
+    graphs, by reason."""
 
     timing: Timing
     cost: ImageCost
@@ -45,6 +49,7 @@ class SamplingSpeed:
     copy: float | None
     sweep: BatchSweep | None
     compiled: bool
+    breaks: Mapping[str, int] = field(default_factory=dict)
     power: PowerLog = field(default_factory=PowerLog)
 
 
@@ -104,15 +109,18 @@ def measure_sampling(
             found = _swept(source, cost, lab)
             advance(1)
         batches = (found.batch,)
-    if compiles and isinstance(source.generator, Compilable):
-        source.generator.compile()
+    before = graph_breaks()
+    if compiles:
+        compile_networks(source.generator, source.name, source.device)
     with reporter.task(f"{source.name}: latency", 1) as advance:
         alone = latency(lab.stopwatch, _work(source, 1), lab.effort(0.2, trials=_FEWEST))
         advance(1)
+    breaks = graph_breaks() - before if compiles else Counter[str]()
     speeds = []
     for batch in batches:
         with reporter.task(f"{source.name}: batch {batch}", 1) as advance:
             speeds.append(_measured(source, cost, lab, batch, alone, found, compiles))
+            speeds[-1] = replace(speeds[-1], breaks=breaks)
             advance(1)
     return speeds
 
@@ -164,6 +172,7 @@ def _measured(
     lab.memory.reset()
     power = PowerLog()
     smaller = f"pass --batch {batch // 2}" if batch > 1 else "use a smaller --res"
+    smaller += unfragmented(lab.device)
     with refusing_memory(f"model {source.name} ran out of memory at batch {batch}", smaller):
         effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
         work = _work(source, batch)

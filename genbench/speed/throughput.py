@@ -23,6 +23,7 @@ from genbench.runtime.arithmetic import FLOAT32, Arithmetic, pinned
 from genbench.runtime.progress import Reporter
 from genbench.speed.datasheets import Gpu
 from genbench.speed.instruments import Laboratory
+from genbench.speed.profiling import Profiling, flops_by_group, profile_sampling
 from genbench.speed.sampling import ImageCost, cost_of_an_image, measure_sampling
 from genbench.speed.target_gpu import TargetRate, is_target, projected, theoretical
 from genbench.speed.timings_to_measurements import (
@@ -43,7 +44,7 @@ class SpeedRequest:
 
     instead: by a model's name what to measure where it takes too long. arithmetic: of all models,
     whatever each is usually sampled in. resolution: of the training steps, in pixels; 0: each
-    model's own. name: of the run.
+    model's own. profiling: of the sampling. name: of the run.
     """
 
     models: tuple[ResolvedModel, ...]
@@ -52,6 +53,7 @@ class SpeedRequest:
     resolution: int = 0
     batches: tuple[int, ...] = ()
     compiles: bool = False
+    profiling: Profiling | None = None
     target: Gpu | None = None
     name: str = ""
 
@@ -226,6 +228,7 @@ def _of_model(
         base = replace(template, mode="sample", notes=(text,), **flops_facts(cost))
         return list(_target_records(base, None, cost.published, request, lab))
     records: list[SpeedRecord] = []
+    flops = flops_by_group(source) if request.profiling else {}  # before they are compiled
     for speed in measure_sampling(
         source, cost, lab, reporter, batches=request.batches, compiles=request.compiles
     ):
@@ -233,6 +236,13 @@ def _of_model(
         again = bool(records)  # the latency is the same at every batch size: recorded once
         records += [record for record in measured if not (again and record.metric == "latency")]
         records += _target_records(measured[0], measured[0].value, cost.published, request, lab)
+        if wanted := request.profiling:
+            batch = speed.timing.batch
+            with reporter.task(f"{source.name}: profile of batch {batch}", 1) as advance:
+                wanted.told(profile_sampling(
+                    source, cost, flops, batch, lab, request.arithmetic, wanted.folder
+                ))  # fmt: skip
+                advance(1)
     return records
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -79,7 +79,8 @@ def sampling_records(
 ) -> list[SpeedRecord]:
     """Rate, latency at batch 1, and peak memory of one model at one batch size."""
     timing = speed.timing
-    base = replace(template, notes=(*template.notes, *_warnings(timing, speed.power, lab)))
+    warned = (*_warnings(timing, speed.power, lab), *_of_breaks(speed.breaks))
+    base = replace(template, notes=(*template.notes, *warned))
     rate = replace(
         rate_record(base, "throughput", timing),
         mode="sample",
@@ -264,3 +265,12 @@ def _warnings(timing: Timing, log: PowerLog, lab: Laboratory) -> Sequence[str]:
             "machine was busy"
         )
     return found
+
+
+def _of_breaks(breaks: Mapping[str, int]) -> tuple[str, ...]:
+    if not breaks:
+        return ()
+    return (
+        f"compiled in pieces: torch.compile left its graph {sum(breaks.values())} times, first at: "
+        f"{next(iter(breaks))}",
+    )

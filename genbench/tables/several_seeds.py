@@ -63,5 +63,6 @@ def mean_record(records: Sequence[QualityRecord]) -> QualityRecord:
 def _but_for_seed(record: Record) -> tuple[object, ...]:
     return (
         record.model, record.card, record.resolution, record.checkpoint_digest,
-        dict(record.options), record.arithmetic, record.labels, record.block, record.code_digest,
+        dict(record.options), record.arithmetic, record.labels, record.block, record.compiled,
+        record.code_digest,
     )  # fmt: skip

@@ -292,7 +292,11 @@ def test_damage_is_found_without_looking_at_samples(packed: Path, tmp_path: Path
         damaged[place] ^= 0xFF
         out.write_bytes(damaged)
         done = genbench("verify", out, "--fraction", "0")
-        assert done.returncode != 0, place
+        if done.returncode == 0:  # a date in the zip's directory, say, which nobody reads
+            found, honest = (read_bundle(path) for path in (out, packed / "plain.genbench"))
+            assert found.manifest.seal() == honest.manifest.seal(), place
+            assert found.records == honest.records
+            assert np.array_equal(found.leaves, honest.leaves)
         assert "Traceback" not in done.stderr
 
 

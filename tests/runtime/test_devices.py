@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.runtime.devices import device_of, missing_architecture
+from genbench.runtime.devices import device_of, kind_of, missing_architecture
 from genbench.runtime.distributed import World
 
 ALONE = World()
@@ -81,3 +81,11 @@ def test_v100_needs_sm70_and_the_remedy_is_named() -> None:
     assert missing_architecture((9, 0), ["sm_90a"]) == ""
     assert missing_architecture((10, 3), ["sm_90", "compute_90"]) == ""  # compiled on the spot
     assert "sm_75" in missing_architecture((7, 5), ["sm_80", "sm_90"])
+
+
+def test_gpus_of_two_names_are_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine(monkeypatch, 1)
+    gpu = torch.device("cuda:0")
+    assert (kind_of(torch.device("cpu")), kind_of(gpu)) == ("cpu", "cuda NVIDIA H100")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    assert kind_of(gpu) == "cuda Tesla V100"

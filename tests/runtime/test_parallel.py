@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from genbench.runtime.parallel import one_thread_each
+from genbench.runtime.parallel import beside_each_other, one_thread_each
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +43,14 @@ def test_the_first_failure_is_raised_and_the_threads_are_put_back() -> None:
     with pytest.raises(ValueError, match="item 1"):
         one_thread_each(work, [0, 1, 2])
     assert torch.get_num_threads() == 2
+
+
+def test_processes_of_one_machine_share_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert beside_each_other() == 2
+    told = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "here"}
+    for name, value in (told | {"MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    assert beside_each_other() == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # more processes than threads
+    assert beside_each_other() == 1
+    assert one_thread_each(lambda item: item + 1, [1, 2, 3]) == [2, 3, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,39 @@ def test_a_shorter_shard_is_taken_over_in_whole_pieces(tmp_path: Path) -> None:
     filled(folder, source, 130)
     assert source.asked == [50]
     assert np.array_equal(everything(folder, 130), VALUES[:130])
+
+
+@dataclass(frozen=True)
+class Follower(World):
+    """Rank 1 of two, whose leader finds everything."""
+
+    def broadcast(self, value: Any) -> Any:
+        return []
+
+    def gather(self, value: Any) -> list[Any]:
+        return []
+
+    def barrier(self) -> None:
+        return None
+
+
+def test_only_the_leader_reads_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ShardFolder(tmp_path, {"of": "a test"})
+    source = Source()
+    filled(folder, source)
+    read: list[int] = []
+    whole = ShardFolder.read
+
+    def counted(self: ShardFolder, shard: int, layer: str, rows: int) -> Any:
+        read.append(shard)
+        return whole(self, shard, layer, rows)
+
+    monkeypatch.setattr(ShardFolder, "read", counted)
+    for world, wanted in ((World(), {0, 1, 2}), (Follower(rank=1, size=2), set())):
+        read.clear()
+        fill_shards(
+            folder, ["a", "b"], COUNT, source, label="", world=world, reporter=SilentReporter()
+        )
+        assert set(read) == wanted

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.profiler import DeviceType
 
 from genbench.errors import GenbenchError
 from genbench.speed.batch_sweep import Point, sweep
 from genbench.speed.memory import OutOfMemoryAt
-from genbench.speed.stopwatches import Event, EventStopwatch, HostStopwatch, stopwatch_for
+from genbench.speed.stopwatches import (
+    Event,
+    EventStopwatch,
+    HostStopwatch,
+    _kernels_alone,
+    stopwatch_for,
+)
 from genbench.speed.timing import Effort, Timing, WarmUp, latency, timed, warm_up
 
 
@@ -325,3 +333,29 @@ def test_events_on_a_real_gpu_agree_with_the_wall() -> None:
     timing = timed(stopwatch_for(device), lambda _: left @ left, 1, effort)
     assert timing.busy > 0.9
     assert 0.9 < timing.median / (timing.wall / len(timing.trials)) < 1.1
+
+
+def test_a_kernel_counts_once_not_again_by_the_operator_that_starts_it() -> None:
+    def average(microseconds: float, device: DeviceType, *, named: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(
+            self_device_time_total=microseconds, device_type=device, is_user_annotation=named
+        )
+
+    kernel, operator = average(3e6, DeviceType.CUDA), average(3e6, DeviceType.CPU)
+    region = average(9e6, DeviceType.CUDA, named=True)
+    assert _kernels_alone([kernel, operator, region]) == 3.0
+
+
+def test_a_sweep_stops_before_the_size_that_has_no_room() -> None:
+    """Weights of 100 bytes and 10 an image: 64 images are 740, and 128 would be 1380."""
+    tried: list[int] = []
+
+    def measure(batch: int) -> Point:
+        tried.append(batch)
+        return Point(batch=batch, rate=float(batch), memory=100 + 10 * batch)
+
+    assert sweep(measure, room=lambda: 1380.0).ended == "memory would be short at 256"
+    assert tried[-1] == 128
+    tried.clear()
+    assert sweep(measure, room=lambda: 1379.0).ended == "memory would be short at 128"
+    assert tried[-1] == 64

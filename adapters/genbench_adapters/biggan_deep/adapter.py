@@ -51,9 +51,6 @@ class BigGANDeepAdapter(TrainsByRecipe):
     plain: bool = field(
         default=False, metadata={"help": "run the network as published, nothing folded"}
     )
-    compile: bool = field(
-        default=False, metadata={"help": "torch.compile the network (a minute at the start)"}
-    )
 
     recipes: ClassVar[Mapping[str, Path]] = {
         "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
@@ -76,7 +73,7 @@ class BigGANDeepAdapter(TrainsByRecipe):
 
     def as_published(self) -> BigGANDeepAdapter:
         """The family with its network as published, nothing folded."""
-        return replace(self, plain=True, compile=False)
+        return replace(self, plain=True)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.truncation <= 1.0:
@@ -129,8 +126,6 @@ class BigGANGenerator:
         else:
             self.network = FoldedBigGAN(network, options.truncation)
         self.network = self.network.to(device=device, dtype=dtype).eval()
-        if options.compile:
-            self.compile()
 
     def compile(self) -> None:
         """Hand the network to torch.compile, a program for each shape and one thread."""

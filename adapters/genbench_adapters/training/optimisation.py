@@ -32,13 +32,7 @@ class Ema(Generic[Network]):
 
 def average_gradients(parameters: Iterable[nn.Parameter], run: RecipeRun) -> None:
     """Replace every gradient by its mean over the processes of the run."""
-    if run.world.size == 1:
-        return
-    gradients = [item.grad for item in parameters if item.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])  # [all parameters]
-    run.world.average(flat)
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    run.world.average_all(item.grad for item in parameters if item.grad is not None)
 
 
 def descend(
