@@ -79,6 +79,8 @@ def sample(
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         source = open_model(chosen, device_of(device, world))
+        if source.told:
+            reporter.note(source.told)
         where = cache or cache_folder()
         folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
         if world.leads:

@@ -193,7 +193,10 @@ def _feature_file(path: Path) -> ArrayFeatures:
 def _open_source(job: Job) -> Source:
     request, protocol = job.request, job.request.protocol
     if request.model is not None:
-        return open_model(request.model, job.device)
+        source = open_model(request.model, job.device)
+        if source.told:
+            job.reporter.note(source.told)
+        return source
     if not isinstance(request.samples, str):
         return request.samples
     return SetSource(
