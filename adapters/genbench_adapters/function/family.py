@@ -19,8 +19,8 @@ from genbench.models.optional import Opener
 from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.function.arguments import SETTINGS, settings_wanted, wanted_by
 from genbench_adapters.function.generator import CalledFunction, Output, ReadInOrder, raising
-from genbench_adapters.function.images import Range
 from genbench_adapters.function.loading import Place, digest_of, found_in, line_of, place_of
+from genbench_adapters.programs.images import Range
 
 _PROBED = 2  # images drawn to see how large they are
 

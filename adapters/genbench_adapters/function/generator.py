@@ -14,8 +14,8 @@ from genbench.images.rounding import Rounding
 from genbench.models.noise import NoiseStream
 from genbench_adapters.function.arguments import Wanted
 from genbench_adapters.function.blame import told
-from genbench_adapters.function.images import Range, batch_of, pixels_of
 from genbench_adapters.function.loading import Place, root_of
+from genbench_adapters.programs.images import Range, batch_of, pixels_of
 
 Decode = Callable[[Tensor], Tensor]  # latents float [N, C, H, W] -> images in [-1, 1]
 
