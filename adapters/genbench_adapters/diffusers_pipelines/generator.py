@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.models.noise import NoiseStream
+from genbench_adapters.diffusers_pipelines.library import quiet
 
 _WORD = 2**31  # of a seed, of which two make 62 bits
 
@@ -44,7 +45,8 @@ class PipelineGenerator:
         elif "batch_size" in self._takes:
             asked["batch_size"] = len(noise)
         rows: list[int] = []
-        with _counting(self._network, rows), _seeded(self._pipeline.scheduler, generators):
+        counting, seeded = _counting(self._network, rows), _seeded(self._pipeline, generators)
+        with quiet(), counting, seeded:
             images = torch.from_numpy(self._pipeline(**asked).images)  # [N, H, W, 3] in 0 … 1
         self.evaluations = sum(rows) // max(1, len(noise))
         if not bool(torch.isfinite(images).all()):
@@ -75,9 +77,10 @@ def _counting(network: torch.nn.Module, rows: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _seeded(scheduler: Any, generators: list[torch.Generator]) -> Iterator[None]:
+def _seeded(pipeline: Any, generators: list[torch.Generator]) -> Iterator[None]:
     """Pipelines that step without a generator, as DiT's does, would draw from torch's global one:
     the step is given the samples' own, as often as guidance repeats them."""
+    scheduler = pipeline.scheduler
     step = scheduler.step
     if "generator" not in inspect.signature(step).parameters:
         yield

@@ -38,19 +38,29 @@ def library() -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the library's bars and advice."""
-    logging = library().utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    """Without the bars and the advice of the library, and of the one that brings text encoders."""
+    kept = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in _logs()]
+    for log, _, _ in kept:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+        for log, level, bars in kept:
+            log.set_verbosity(level)
+            if bars:
+                log.enable_progress_bar()
+
+
+def _logs() -> list[Any]:
+    found = [library().utils.logging]
+    if find_spec("transformers"):
+        from transformers.utils import logging
+
+        found.append(logging)
+    return found
 
 
 def pipeline_class(name: str) -> Any:

@@ -43,7 +43,7 @@ class ExportedProgram(Program):
         return Contents(inputs, pixels or 0)
 
     def runner(self, device: torch.device, dtype: torch.dtype) -> Run:
-        """The program on the device, inputs [N, …] -> images [N, C, R, R]; its arithmetic is its own."""
+        """Runs the program, inputs [N, …] -> images [N, C, R, R]; its arithmetic is its own."""
         if dtype != torch.float32:
             raise UsageError(f"{self.path.name} has its own arithmetic: leave out --dtype")
         from torch.export.passes import move_to_device_pass

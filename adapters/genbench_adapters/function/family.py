@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.images.autoencoders import find_autoencoder
 from genbench.images.rounding import Rounding
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream
@@ -44,6 +45,10 @@ class FunctionModel:
         default=False, metadata={"help": "call it for one sample at a time, slowly"}
     )
 
+    decode: str = field(
+        default="", metadata={"help": "what decodes latents that it returns: vae:FOLDER"}
+    )
+
     place: ClassVar[Place]
     cards: ClassVar[tuple[ModelCard, ...]]
 
@@ -52,6 +57,8 @@ class FunctionModel:
             raise ValueError(f"--classes {self.classes}: a number of classes, or 0")
         self._shape()
         self._scale()
+        if self.decode:  # its digest and scaling go on record
+            object.__setattr__(self, "decode", find_autoencoder(self.decode).text)
 
     def _shape(self) -> tuple[int, ...]:
         """Of one sample's latent; empty without one."""
@@ -103,7 +110,13 @@ class FunctionModel:
 
     def _generator(self, settings: dict[str, Any], resolution: int) -> Generator:
         place = self.place
-        output = Output(resolution=resolution, scale=self._scale(), rounding=self.rounding)
+        decoder, scale = None, self._scale()
+        if self.decode:
+            decoder = find_autoencoder(self.decode).load(settings["device"], settings["dtype"])
+            scale = Range(-1.0, 1.0)
+        output = Output(
+            resolution=resolution, scale=scale, rounding=self.rounding, decode=decoder
+        )  # fmt: skip
         with _random_weights():
             found = found_in(place)
         used = set[str]()

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from strangers import error_line, genbench
 
 from genbench.api import open_model
 from genbench.errors import GenbenchError, UsageError
+from genbench.images.autoencoders import find_autoencoder
+from genbench.images.latents import open_latents
 from genbench.models.source import ModelSource
 
 diffusers: Any = pytest.importorskip("diffusers")
@@ -212,3 +217,117 @@ def test_without_the_library_it_says_how_to_get_it(
     )
     with pytest.raises(GenbenchError, match=r"pip install 'genbench\[diffusers\]'"):
         opened(saved / "ddpm")
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_stored_latents_are_decoded_as_the_library_does(
+    saved: Path, tmp_path: Path, ending: str
+) -> None:
+    vae = diffusers.AutoencoderKL.from_pretrained(saved / "dit" / "vae")
+    latents = torch.randn(10, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    path = tmp_path / f"latents.{ending}"
+    if ending == "npz":
+        np.savez(path, latents=latents.numpy(), labels=np.arange(10))
+    else:
+        save_file({"latents": latents}, path)
+    opened = open_latents(str(path), f"vae:{saved / 'dit' / 'vae'}", torch.device("cpu"))
+    with torch.no_grad():
+        own = vae.decode(latents / vae.config.scaling_factor).sample
+    whole = opened.read(0, 10)
+    wanted = (own * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    assert int((whole.int() - wanted.int()).abs().max()) <= 1
+    assert torch.equal(opened.read(5, 9), whole[5:9])
+
+
+def test_latents_are_measured_from_the_command_line(saved: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "latents.npz", np.random.default_rng(0).normal(size=(6, 4, 16, 16)))
+    vae = f"vae:{saved / 'dit' / 'vae'}"
+    run = genbench("fid", "--samples", "latents.npz", "--decode", vae, "--ref", "bundled[:6]",
+                   "--protocol", "bundled", "--metric", "fd", "-n", "6", "--cache", tmp_path,
+                   cwd=tmp_path)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "latents.npz decoded by vae" in run.stdout
+
+
+def test_a_function_may_return_latents(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "gen.py").write_text("def latents(z):\n    return z\n")
+    vae = f"vae:{saved / 'dit' / 'vae'}"
+    source = open_model(f"{tmp_path}/gen.py:latents", device="cpu", block=2,
+                        options={"latent": "4,8,8", "decode": vae})  # fmt: skip
+    assert images(source, 0, 2).shape == (2, 3, 16, 16)
+    told = str(source.subject().options["decode"])
+    assert "#sha256=" in told
+    assert "scaling=0.18215" in told
+    again = open_model(f"{tmp_path}/gen.py:latents", device="cpu", block=2,
+                       options={"latent": "4,8,8", "decode": told})  # fmt: skip
+    assert again.digest() == source.digest()  # as a record's options are given again
+
+
+@pytest.mark.parametrize(
+    ("decode", "told"),
+    [
+        ("{saved}/dit/vae", "write vae:FOLDER"),
+        ("vae:{saved}/dit", "holds no config.json"),
+        ("vae:{saved}/ddpm/unet", "is a UNet2DModel, not an AutoencoderKL"),
+        ("vae:{saved}/dit/vae#sha256=00", "not the autoencoder on record"),
+    ],
+)
+def test_what_decodes_nothing_is_one_line(saved: Path, decode: str, told: str) -> None:
+    with pytest.raises(GenbenchError, match=told):
+        find_autoencoder(decode.format(saved=saved))
+
+
+def test_latents_of_other_channels_are_refused(saved: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "l.npz", np.zeros((2, 3, 8, 8), np.float32))
+    with pytest.raises(GenbenchError, match=r"latents \[2, 3, 8, 8\] do not fit"):
+        open_latents(str(tmp_path / "l.npz"), f"vae:{saved / 'dit' / 'vae'}", torch.device("cpu"))
+
+
+def _text_to_image(folder: Path) -> None:
+    """A Stable Diffusion with an alphabet for a vocabulary."""
+    import transformers
+
+    letters = [*"abcdefghijklmnopqrstuvwxyz"]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = transformers.CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=8
+    )
+    text = transformers.CLIPTextConfig(
+        vocab_size=len(words), hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=8, eos_token_id=len(words) - 1,
+    )  # fmt: skip
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
+        cross_attention_dim=8, attention_head_dim=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    diffusers.StableDiffusionPipeline(
+        vae=_vae(), text_encoder=transformers.CLIPTextModel(text), tokenizer=tokenizer, unet=unet,
+        scheduler=diffusers.EulerAncestralDiscreteScheduler(), safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder / "sd")  # fmt: skip
+
+
+def test_text_to_image_takes_one_prompt_a_sample(tmp_path: Path) -> None:
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        _text_to_image(tmp_path)
+    (tmp_path / "prompts.txt").write_text("a cat\nzz\n\nq w e\n")
+    prompts = str(tmp_path / "prompts.txt")
+    with pytest.raises(UsageError, match="pass --prompts FILE, one prompt a line"):
+        opened(tmp_path / "sd")
+    source = opened(tmp_path / "sd", prompts=prompts)
+    whole = images(source, 0, 4)
+    assert whole.shape == (4, 3, 16, 16)
+    assert source.evaluations(0, 1)[0, 0] == 4  # two steps, guided
+    single = images(source.asked_otherwise(block=1), 0, 4)
+    assert int((single.int() - whole.int()).abs().max()) <= 1
+    (tmp_path / "prompts.txt").write_text("a cat\nother\nq w e\n")
+    changed = opened(tmp_path / "sd", prompts=prompts)
+    assert changed.digest() != source.digest()  # the file's content counts
+    differs = (images(changed, 0, 4) != whole).flatten(1).any(1)
+    assert differs.tolist() == [False, True, False, False]
