@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from made_records import made
 from safetensors.torch import save_file
 from strangers import error_line, genbench
 
@@ -19,6 +21,7 @@ from genbench.api import open_model
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.autoencoders import find_autoencoder
 from genbench.images.latents import open_latents
+from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
 
 diffusers: Any = pytest.importorskip("diffusers")
@@ -139,6 +142,17 @@ def test_changed_weights_are_another_model(saved: Path, tmp_path: Path) -> None:
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"beta_end": 0.03}))
     assert opened(folder).spec.checkpoint_digest != before
+
+
+def test_a_record_opens_it_again_unless_the_folder_changed(saved: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(saved / "ddpm", tmp_path / "ddpm")
+    source = opened(folder)
+    record = replace(made(source.name, "fd", 1.0), **vars(source.subject()))
+    again = reopened(record, torch.device("cpu"))
+    assert torch.equal(images(again), images(source))
+    (folder / "unet" / "more.json").write_text("{}")
+    with pytest.raises(GenbenchError, match="is not the weights of the run"):
+        reopened(record, torch.device("cpu"))
 
 
 def test_pickled_weights_are_loaded_only_when_trusted(saved: Path, tmp_path: Path) -> None:

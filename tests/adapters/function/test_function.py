@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_records import made
 from PIL import Image
 from safetensors.torch import save_file
 from strangers import error_line, genbench
@@ -14,6 +16,7 @@ from strangers import error_line, genbench
 from genbench.api import open_model
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.naming import opened_by
+from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
 
 SOURCE = """
@@ -290,3 +293,13 @@ def test_names_say_what_opens_them(name: str, opener: tuple[str, str]) -> None:
 def test_names_of_nothing_are_one_line(name: str, told: str) -> None:
     with pytest.raises(UsageError, match=told.replace("(", r"\(").replace("?", r"\?")):
         open_model(name)
+
+
+def test_a_record_opens_it_again_unless_its_code_changed(file: Path) -> None:
+    source = opened(file, "flow", latent="768", range="0,1")
+    record = replace(made(f"{file}:flow", "fd", 1.0), **vars(source.subject()))
+    again = reopened(record, torch.device("cpu"))
+    assert torch.equal(images(again, 0, 4), images(source, 0, 4))
+    file.write_text(file.read_text() + "# more\n")
+    with pytest.raises(GenbenchError, match="has changed since the run"):
+        reopened(record, torch.device("cpu"))
