@@ -29,7 +29,7 @@ FLOORS = [
 # What the families may import of genbench, as strangers' packages may.
 FOR_ADAPTERS = {
     *("errors", "runtime", "weights", "images"),
-    *("models.contract", "models.optional", "models.noise"),
+    *("models.contract", "models.optional", "models.noise", "models.code_digest"),
 }
 BY_TEXT = {"import_module", "__import__", "find_spec"}
 ENGINE = {

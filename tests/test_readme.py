@@ -18,9 +18,13 @@ import pytest
 from made_records import speed
 
 from genbench.cli.app import app
+from genbench.models.naming import family_named, opened_by
 from genbench.models.options import adapter_options
 from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
 from genbench.records.store import read_records
+from genbench_adapters.exported_programs.family import ExportedProgram
+from genbench_adapters.function.family import FunctionModel
+from genbench_adapters.onnx_programs.family import OnnxProgram
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,6 +45,9 @@ def script() -> ModuleType:
 
 
 readme = script()
+_OF_FILES: dict[str, type[Any]] = {
+    "function": FunctionModel, "onnx": OnnxProgram, "pt2": ExportedProgram
+}  # fmt: skip
 
 
 def test_the_bundled_block_is_current() -> None:
@@ -119,9 +126,14 @@ def test_every_command_in_the_pages_can_be_given(page: Path) -> None:
         assert name in COMMANDS, line
         known = options(COMMANDS[name])
         model = words[words.index("--model") + 1] if "--model" in words else ""
+        if name == "check":
+            model = words[1]
         if model in models:
             own = adapter_options(load_adapter_class(find_adapter(model)))
             known |= {f"--{option.replace('_', '-')}" for option in own}
+        elif opened_by(model)[0]:  # of files and folders that are not here
+            family = _OF_FILES.get(opened_by(model)[0]) or family_named(model)
+            known |= {f"--{name.replace('_', '-')}" for name in adapter_options(family)}
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         if name != "convert":  # whose options are the family's own
             assert given <= known, line

@@ -14,10 +14,12 @@ def _starting(names: Iterable[str], incomplete: str) -> list[str]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Model families that installed packages announce."""
+    """Model families that installed packages announce, and what opens others' models."""
+    from genbench.models.naming import opener_entries
     from genbench.models.registry import adapter_entries
 
-    return _starting({entry.name for entry in adapter_entries()}, incomplete)
+    openers = {f"{entry.name}:" for entry in opener_entries()}
+    return _starting({entry.name for entry in adapter_entries()} | openers, incomplete)
 
 
 def detectors(incomplete: str) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from genbench.cli.listing import weight_megabytes
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError
+from genbench.models.naming import load_opener, opener_entries
 from genbench.models.registry import adapter_entries, load_adapter_class
 from genbench.quality.known_references import KnownReference, find_reference, load_references
 from genbench.records.protocols import find_protocol
@@ -149,4 +150,11 @@ def _models() -> list[Finding]:
             found.append(Finding(f"model {entry.name}", True, told))
         except GenbenchError as error:
             found.append(Finding(f"model {entry.name}", False, str(error)))
+    for entry in opener_entries():
+        try:
+            opener = load_opener(entry)
+            lacking, name = opener.lacking(), f"models {entry.name}:{opener.takes}"
+            found.append(Finding(name, not lacking, lacking or opener.about))
+        except GenbenchError as error:
+            found.append(Finding(f"models {entry.name}:…", False, str(error)))
     return found

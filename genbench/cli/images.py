@@ -93,6 +93,8 @@ def sample(
         reporter = ProgressBars(leads=world.leads)
         source = open_model(chosen, device_of(device, world))
         check_room(source)
+        if source.told:
+            reporter.note(source.told)
         where = cache or cache_folder()
         folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
         if world.leads:

@@ -14,11 +14,13 @@ from genbench.detectors.published_preprocessing import PREPROCESSINGS
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
+from genbench.models.naming import family_named, load_opener, opened_by, opener_entries
 from genbench.models.options import adapter_options
-from genbench.models.registry import adapter_entries, find_adapter, load_adapter_class
+from genbench.models.registry import adapter_entries, load_adapter_class
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.labels import Labels
 from genbench.records.runs import day_of, runs_of
+from genbench.runtime.entry_points import Announced
 from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, known_gpus
 from genbench.tables.spec_files import spec_paths
@@ -71,17 +73,30 @@ def list_models() -> Rows:
         if names.count(entry.name) > 1:
             row["status"] = f"name claimed twice, by {entry.target} too: uninstall one"
         rows.append(row)
-    return rows
+    return rows + [_opener_row(entry) for entry in opener_entries()]
+
+
+def _opener_row(entry: Announced) -> dict[str, Any]:
+    """What makes a model of a file or folder that the user names."""
+    row: dict[str, Any] = {
+        "model": entry.name, "from": entry.owner, "ready at": [], "needs weights at": [],
+    }  # fmt: skip
+    try:
+        opener = load_opener(entry)
+    except GenbenchError as error:
+        return row | {"status": str(error)}
+    told = opener.lacking() or opener.about
+    return row | {"model": f"{entry.name}:{opener.takes}", "status": told}
 
 
 def list_model(name: str) -> tuple[Rows, Rows]:
     """The variants and the options of one model."""
-    adapter = load_adapter_class(find_adapter(name))
+    adapter = family_named(name)
     cards: Rows = [
         {
             "variant": card.name,
             "status": "ready" if is_ready(card) else "needs weights",
-            "resolution": card.resolution,
+            "resolution": card.resolution or None,
             "classes": card.classes,
             "parameters": card.parameters or None,
             "NFE": card.nfe,
@@ -243,7 +258,7 @@ def named_list(
     if what == "gpus":
         return gpu_lists()
     names = [entry.name for entry in adapter_entries()]
-    if what in names:
+    if what in names or opened_by(what)[0]:
         return list(list_model(what))
     raise UsageError(f"nothing to list is named {what}; {suggestion(what, [*LISTED, *names])}")
 

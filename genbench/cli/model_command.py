@@ -65,10 +65,10 @@ class ModelCommand(TyperCommand):
 def options_of(model: str) -> list[Option]:
     """A model's own options. Raises UsageError for an unknown name, GenbenchError for a broken
     package."""
+    from genbench.models.naming import family_named
     from genbench.models.options import adapter_options
-    from genbench.models.registry import find_adapter, load_adapter_class
 
-    return list(adapter_options(load_adapter_class(find_adapter(model))).values())
+    return list(adapter_options(family_named(model)).values())
 
 
 def spelled(option: Option) -> str:

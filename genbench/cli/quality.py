@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,6 +78,16 @@ def fid(
             show_default=False,
         ),
     ] = "",
+    decode: Annotated[
+        str,
+        typer.Option(
+            help="Decode latents (.npz, .safetensors, or of a function) by an AutoencoderKL: "
+            "vae:FOLDER.",
+            metavar="vae:FOLDER",
+            rich_help_panel=IMAGES,
+            show_default=False,
+        ),
+    ] = "",
     crop: ProtocolCrop = "",
     model: Model = "",
     res: ModelOrImageSize = 0,
@@ -119,6 +129,15 @@ def fid(
 
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
+    images: Any = samples
+    if decode and model:
+        ctx.args += ["--decode", decode]  # a function's own option
+    elif decode:
+        from genbench.images.latents import open_latents
+        from genbench.runtime.devices import device_of
+        from genbench.runtime.distributed import World
+
+        images = open_latents(samples, decode, device_of(device, World()))
     if model:
         chosen = resolved_model(
             ctx,
@@ -142,7 +161,7 @@ def fid(
             encoders = battery(ProgressBars(leads=world.leads))
         runs = [
             api.evaluate(
-                one or "", samples=samples, features=features, reference=ref,
+                one or "", samples=images, features=features, reference=ref,
                 reference_features=ref_features, training=train, protocol=protocol,
                 counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
                 detector=encoder, preprocessing=preprocessing,

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import Adapter
+from genbench.models.naming import family_named
 from genbench.models.opening import ModelRequest, open_model, resolve
+from genbench.models.optional import InOrder, MakesCard
 from genbench.models.optional_checks import offered, optional_rules
 from genbench.models.options import RESERVED, adapter_options
-from genbench.models.registry import find_adapter, load_adapter_class
 from genbench.models.source import ModelSource
 
 _COUNT = 6
@@ -33,15 +34,17 @@ class CheckResult:
 
 def check_adapter(request: ModelRequest, device: torch.device) -> Iterator[CheckResult]:
     """Run every rule over one variant, one result at a time; later rules need the earlier ones."""
-    entry = find_adapter(request.name)
     try:
-        adapter = load_adapter_class(entry)
+        adapter = family_named(request.name)
+    except UsageError:
+        raise
     except GenbenchError as error:
         yield CheckResult("imports, is a dataclass, has cards and load", False, str(error))
         return
     yield CheckResult("imports, is a dataclass, has cards and load", True)
     yield _result("options have a type, a default and a help text", lambda: _options(adapter))
-    yield _result("cards say resolution, classes and licence", lambda: _cards(adapter))
+    if not issubclass(adapter, MakesCard):
+        yield _result("cards say resolution, classes and licence", lambda: _cards(adapter))
     before = _settings()
     try:
         model = resolve(request)
@@ -114,7 +117,12 @@ def _batches(source: ModelSource, whole: Tensor) -> str:
     # Kernels may round differently for another batch size: one grey level, not more.
     if worst <= 1:
         return ""
-    return f"up to {worst} grey levels apart: a sample depends on its batch (batch norm, order?)"
+    own = "; or --one-by-one true" if "one_by_one" in source.spec.options else ""
+    return (
+        f"up to {worst} grey levels apart: a sample depends on its batch: bring the network into "
+        "eval mode (batch norm), take statistics of a sample's own pixels alone and random numbers "
+        f"from `noise` alone{own}"
+    )
 
 
 def _apart(one: Tensor, other: Tensor) -> int:
@@ -132,8 +140,11 @@ def _order(source: ModelSource) -> str:
 
 def _seeds(source: ModelSource, whole: Tensor) -> str:
     other = source.asked_otherwise(seed=source.spec.seed + 1)
-    same = torch.equal(_draw(other, 0, _COUNT, _COUNT), whole)
-    return "the images of two seeds are equal: `noise` is not used" if same else ""
+    if not torch.equal(_draw(other, 0, _COUNT, _COUNT), whole):
+        return ""
+    if isinstance(source.generator, InOrder):
+        return "the images of two seeds are equal: take a parameter `seed` and use it"
+    return "the images of two seeds are equal: `noise` is not used"
 
 
 def _distinct(whole: Tensor) -> str:

@@ -23,6 +23,16 @@ def source_digest(module_name: str) -> str:
         found = set(here.parent.rglob("*.py"))
         depth = module_name.count(".") + (here.name == "__init__.py")
         root = here.parents[depth]
+    return _digest_with_imports(found, root, package)
+
+
+def file_digest(path: Path) -> str:
+    """Digest (16 hex) of a Python file and of the modules beside it that it imports, directly or
+    not, wherever they lie. Raises SyntaxError for a file that Python cannot read."""
+    return _digest_with_imports({path}, path.parent, None)
+
+
+def _digest_with_imports(found: set[Path], root: Path, package: str | None) -> str:
     waiting = list(found)
     while waiting:
         for path in _imported(waiting.pop(), package, root):
@@ -36,8 +46,9 @@ def source_digest(module_name: str) -> str:
     return hasher.hexdigest()[:16]
 
 
-def _imported(path: Path, package: str, root: Path) -> Iterator[Path]:
-    """The files under `root` of the modules of `package` that a file imports anywhere in it."""
+def _imported(path: Path, package: str | None, root: Path) -> Iterator[Path]:
+    """The files under `root` of the modules of `package` (None: of any) that a file imports
+    anywhere in it."""
     own = path.relative_to(root).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
@@ -48,7 +59,7 @@ def _imported(path: Path, package: str, root: Path) -> Iterator[Path]:
             stem = ".".join([*above, *([node.module] if node.module else [])])
             names = [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.split(".")[0] == package:
+            if package in (None, name.split(".")[0]):
                 place = root.joinpath(*name.split("."))
                 for file in (place.with_suffix(".py"), place / "__init__.py"):
                     if file.is_file():

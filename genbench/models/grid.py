@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from genbench.models.naming import family_named
 from genbench.models.opening import ModelRequest
 from genbench.models.options import adapter_options
-from genbench.models.registry import find_adapter, load_adapter_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def grid(
 def listed_values(model: str, given: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """The values of each option, from (name, text) as they were given: 0.2,0.4 are two. The text of
     an option that takes any text is one value, commas and all: such an option is given again."""
-    known = adapter_options(load_adapter_class(find_adapter(model)))
+    known = adapter_options(family_named(model))
     values: dict[str, list[str]] = {}
     for name, text in given:
         option = known.get(name.replace("-", "_"))

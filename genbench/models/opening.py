@@ -14,15 +14,11 @@ from genbench.errors import UsageError
 from genbench.models.checkpoints import find_checkpoint
 from genbench.models.compiling import compile_networks
 from genbench.models.contract import Adapter, Generator, ModelCard
+from genbench.models.naming import family_named
 from genbench.models.noise import NoiseStream, scheduled_labels
-from genbench.models.optional import Concurrent, RandomInit
+from genbench.models.optional import BringsWeights, Concurrent, MakesCard, RandomInit, Weights
 from genbench.models.options import adapter_options, make_adapter
-from genbench.models.registry import (
-    choose_card,
-    code_digest,
-    find_adapter,
-    load_adapter_class,
-)
+from genbench.models.registry import choose_card, code_digest
 from genbench.models.source import ModelSource, SampleSpec, blaming
 from genbench.records.measurement import Scalar, WeightKind
 from genbench.runtime.arithmetic import (
@@ -76,12 +72,15 @@ def resolve(request: ModelRequest, *, lenient: bool = False) -> ResolvedModel:
     for name, size in (("batch-size", request.batch_size), ("block", request.block)):
         if size is not None and size < 1:
             raise UsageError(f"--{name} {size} must be at least 1")
-    family = load_adapter_class(find_adapter(request.name))
+    family = family_named(request.name)
     own = adapter_options(family)
     unknown = [key for key in request.options if key.replace("-", "_") not in own]
     known = {key: text for key, text in request.options.items() if key not in unknown}
     adapter = make_adapter(family, request.name, known if lenient else request.options)
-    card = choose_card(adapter.cards, request.name, request.variant, request.resolution)
+    cards = adapter.cards
+    if isinstance(adapter, MakesCard):
+        cards = [adapter.card_for(request.resolution)]
+    card = choose_card(cards, request.name, request.variant, request.resolution)
     return ResolvedModel(
         request=request,
         adapter=adapter,
@@ -94,8 +93,14 @@ def resolve(request: ModelRequest, *, lenient: bool = False) -> ResolvedModel:
 
 def open_model(model: ResolvedModel, device: torch.device) -> ModelSource:
     """Load a model with its weights. Raises GenbenchError or UsageError with the remedy."""
+    if isinstance(model.adapter, BringsWeights):
+        if model.request.checkpoint:
+            raise UsageError(f"{model.request.name} names its own weights: leave out --checkpoint")
+        return _opened(model, model.adapter.weights(), device)
     checkpoint, kind = find_checkpoint(type(model.adapter), model.card, model.request.checkpoint)
-    return _opened(model, checkpoint, kind, device)
+    digest = file_sha256(checkpoint) if checkpoint else ""
+    weights = Weights(name=checkpoint.name if checkpoint else "", digest=digest, kind=kind)
+    return _opened(model, weights, device, checkpoint)
 
 
 def open_random_model(model: ResolvedModel, device: torch.device) -> ModelSource:
@@ -107,11 +112,11 @@ def open_random_model(model: ResolvedModel, device: torch.device) -> ModelSource
             f"model {model.request.name} cannot be measured without its weights: pass --checkpoint "
             "PATH"
         )
-    return _opened(model, None, "random-init", device)
+    return _opened(model, Weights(name="", digest="", kind="random-init"), device)
 
 
 def _opened(
-    model: ResolvedModel, checkpoint: Path | None, kind: WeightKind, device: torch.device
+    model: ResolvedModel, weights: Weights, device: torch.device, checkpoint: Path | None = None
 ) -> ModelSource:
     request, card = model.request, model.card
     if not request.dtype:
@@ -123,9 +128,9 @@ def _opened(
         model=request.name,
         card=card.name,
         resolution=card.resolution,
-        checkpoint_digest=file_sha256(checkpoint) if checkpoint else "",
+        checkpoint_digest=weights.digest,
         config_digest=_config_digest(checkpoint),
-        weight_kind=kind,
+        weight_kind=weights.kind,
         options=_options(model.adapter),
         seed=request.seed,
         labels=request.labels,
@@ -134,18 +139,18 @@ def _opened(
         block=request.block or _block(card, device),
         compiled=request.compiles,
         device_type=kind_of(device),
-        code_digest=code_digest(type(model.adapter)),
+        code_digest=code_digest(model.adapter),
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
-    generator = _loaded(model, kind, checkpoint, device)
+    generator = _loaded(model, weights.kind, checkpoint, device)
     if request.compiles:
         compile_networks(generator, request.name, device)
     alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
     return ModelSource(
         generator, replace(spec, threads=1 if alone else 0), card, device,
         batch_size=request.batch_size or 0,
-        checkpoint=checkpoint.name if checkpoint else "",
+        checkpoint=weights.name,
     )  # fmt: skip
 
 

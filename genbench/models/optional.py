@@ -1,8 +1,8 @@
 """What a family may offer beyond sampling. All of it is optional, and `genbench check` tests it.
 
 Of an adapter: Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
-CountableNetworks, TimedTraining.
-Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable.
+CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode.
+Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from genbench.models.contract import Adapter, Generator, ModelCard
+from genbench.records.measurement import WeightKind
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,62 @@ if TYPE_CHECKING:
     from genbench.models.noise import NoiseStream
     from genbench.runtime.distributed import World
     from genbench.runtime.progress import Reporter
+
+# Beside families, packages may announce openers (entry points "genbench.openers"), which make a
+# family of what the user names: `--model diffusers:FOLDER`.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opener:
+    """Makes families of what stands after its name and a colon. takes: what that is, for people.
+
+    family: of an argument; a class as of any family. It loads no network and raises UsageError for
+    an argument that cannot be. lacking: what must be installed first, one line; empty: nothing.
+    """
+
+    takes: str
+    about: str
+    family: Callable[[str], type[Adapter]]
+    lacking: Callable[[], str] = lambda: ""
+
+
+@runtime_checkable
+class MakesCard(Protocol):
+    """A family whose card follows from its options and the resolution asked for."""
+
+    def card_for(self, resolution: int) -> ModelCard:
+        """The card of that many pixels; 0: of those it finds itself. Raises UsageError where it
+        cannot be."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights that a family finds by itself. name: for people. digest: SHA-256 (hex) of all that
+    decides the networks."""
+
+    name: str
+    digest: str
+    kind: WeightKind = "given"
+
+
+@runtime_checkable
+class BringsWeights(Protocol):
+    """A family whose own name says where its weights lie; it takes no --checkpoint."""
+
+    def weights(self) -> Weights:
+        """What it will load. Raises GenbenchError for files that are not there."""
+        ...
+
+
+@runtime_checkable
+class BringsCode(Protocol):
+    """A family whose samples depend on code that is not its package's."""
+
+    def code(self) -> str:
+        """Digest (hex) of that code. Raises GenbenchError for a file that cannot be read."""
+        ...
+
 
 Evaluation = tuple[Callable[[], object], int]  # a network call, and how often a sampler makes it
 
@@ -66,6 +123,14 @@ class Concurrent(Protocol):
     """
 
     concurrent: bool
+
+
+@runtime_checkable
+class InOrder(Protocol):
+    """A generator whose samples come from a stream: earlier ones than the last cost reading it
+    again from its beginning. in_order: whether it is so."""
+
+    in_order: bool
 
 
 @runtime_checkable

@@ -12,7 +12,9 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import Adapter, Generator
 from genbench.models.opening import ResolvedModel, open_random_model
 from genbench.models.optional import (
+    BringsCode,
     BringsRecipes,
+    BringsWeights,
     Compilable,
     Concurrent,
     Convertible,
@@ -23,6 +25,8 @@ from genbench.models.optional import (
     Distillable,
     DistillRun,
     Folding,
+    InOrder,
+    MakesCard,
     RandomInit,
     Repeating,
     StepSetting,
@@ -37,8 +41,8 @@ from genbench.runtime.progress import SilentReporter
 
 Rule = tuple[str, Callable[[], str]]
 _ADAPTERS = (Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
-             CountableNetworks, TimedTraining)  # fmt: skip
-_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable)
+             CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode)  # fmt: skip
+_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
 _BESIDE = 8  # images drawn in blocks beside each other
 
@@ -85,6 +89,13 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
     if isinstance(adapter, TimedTraining):
         yield "TimedTraining: forms are of their resolution", lambda: _forms(adapter, source)
         yield "TimedTraining: a step runs", lambda: _step(adapter, source)
+    if isinstance(adapter, BringsWeights):
+        yield (
+            "BringsWeights: the same digest again",
+            lambda: _same(lambda: adapter.weights().digest),
+        )
+    if isinstance(adapter, BringsCode):
+        yield "BringsCode: the same digest again", lambda: _same(adapter.code)
     if isinstance(generator, CountsEvaluations):
         yield "CountsEvaluations: at least one a sample", lambda: _counted(source, made=True)
     if isinstance(generator, CountsGuidance):
@@ -95,6 +106,10 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "Concurrent: beside each other as one by one", lambda: _beside(source)
     if isinstance(generator, Compilable):  # the last: what it leaves behind would compile
         yield "Compilable: hands over its networks", lambda: _compiles(generator)
+
+
+def _same(digest: Callable[[], str]) -> str:
+    return "" if digest() == digest() != "" else "two digests of what nobody changed differ"
 
 
 def _files(recipes: Mapping[str, Path]) -> str:

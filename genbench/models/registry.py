@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +11,7 @@ from functools import cache
 from genbench.errors import UsageError, suggestion
 from genbench.models.code_digest import source_digest
 from genbench.models.contract import Adapter, ModelCard
-from genbench.models.optional import Convertible, Distillable, Trainable
+from genbench.models.optional import BringsCode, Convertible, Distillable, Trainable
 from genbench.models.options import make_adapter
 from genbench.runtime.entry_points import (
     Announced,
@@ -116,7 +117,15 @@ def choose_card(cards: Sequence[ModelCard], name: str, wanted: str, resolution: 
     return fitting[0]
 
 
+def code_digest(adapter: Adapter) -> str:
+    """Digest (16 hex) of the adapter's sources (`genbench.models.code_digest`), and of others' code
+    that it runs."""
+    own = _module_digest(type(adapter).__module__)
+    if not isinstance(adapter, BringsCode):
+        return own
+    return hashlib.sha256(f"{own} {adapter.code()}".encode()).hexdigest()[:16]
+
+
 @cache
-def code_digest(adapter: type[Adapter]) -> str:
-    """Digest of the adapter's sources (`genbench.models.code_digest`)."""
-    return source_digest(adapter.__module__)
+def _module_digest(module: str) -> str:
+    return source_digest(module)

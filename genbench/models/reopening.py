@@ -8,6 +8,7 @@ from genbench.errors import GenbenchError
 from genbench.models.checkpoints import bundled_file
 from genbench.models.contract import Adapter, ModelCard
 from genbench.models.opening import ModelRequest, open_model, resolve
+from genbench.models.optional import BringsCode, BringsWeights
 from genbench.models.source import ModelSource
 from genbench.records.measurement import Measurement
 from genbench.runtime.digests import file_sha256
@@ -35,7 +36,10 @@ def reopened(record: Measurement, device: torch.device, checkpoint: str = "") ->
         )
     )  # fmt: skip
     digest = record.checkpoint_digest
-    if digest and not checkpoint and not finds_weights(type(model.adapter), model.card, digest):
+    own = isinstance(model.adapter, BringsWeights) or finds_weights(
+        type(model.adapter), model.card, digest
+    )
+    if digest and not checkpoint and not own:
         raise GenbenchError(
             f"the run used {record.checkpoint} (SHA-256 {digest[:16]}…): pass it by "
             "--checkpoint PATH"
@@ -46,6 +50,10 @@ def reopened(record: Measurement, device: torch.device, checkpoint: str = "") ->
             f"{source.checkpoint or 'nothing'} is not the weights of the run: its SHA-256 is "
             f"{source.spec.checkpoint_digest[:16] or 'none'}…, the record's "
             f"{digest[:16] or 'none'}…"
+        )
+    if isinstance(model.adapter, BringsCode) and source.spec.code_digest != record.code_digest:
+        raise GenbenchError(
+            f"the code of {record.model} has changed since the run: bring back the file as it was"
         )
     return source
 

@@ -17,7 +17,7 @@ from genbench.errors import GenbenchError
 from genbench.models import noise
 from genbench.models.contract import Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
-from genbench.models.optional import CountsEvaluations, CountsGuidance
+from genbench.models.optional import CountsEvaluations, CountsGuidance, InOrder
 from genbench.records.measurement import Scalar, Subject, WeightKind
 from genbench.runtime.arithmetic import Switches, arithmetic_named, pinned
 from genbench.runtime.digests import canonical_digest
@@ -77,6 +77,13 @@ class ModelSource:
     def __repr__(self) -> str:
         height, width = self.size
         return f"<samples of {self.spec.card} {height}×{width}, seed {self.spec.seed}>"
+
+    @property
+    def told(self) -> str:
+        """What a user should know before anything is drawn; mostly nothing."""
+        if not isinstance(self.generator, InOrder):
+            return ""
+        return f"{self.name} gives no sample by its number: its images are read in order"
 
     def asked_otherwise(self, *, block: int | None = None, seed: int | None = None) -> ModelSource:
         """The same loaded generator, asked for other blocks or with another seed."""

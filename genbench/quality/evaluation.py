@@ -196,6 +196,8 @@ def _open_source(job: Job) -> Source:
     if request.model is not None:
         source = open_model(request.model, job.device)
         check_room(source)
+        if source.told:
+            job.reporter.note(source.told)
         return source
     if not isinstance(request.samples, str):
         return request.samples

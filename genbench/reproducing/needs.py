@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from genbench.errors import GenbenchError
 from genbench.images.datasets import NAMED
-from genbench.models.registry import find_adapter, load_adapter_class
+from genbench.models.naming import family_named, opened_by
 from genbench.models.reopening import finds_weights
 from genbench.quality.known_references import find_reference
 from genbench.records.kinds import QualityRecord, Record
@@ -57,9 +57,11 @@ def comes_with_card(record: Record) -> bool:
     """Whether the weights of a record are those that its card finds by itself: bundled, or
     published under that digest. False where the family is not installed."""
     try:
-        family = load_adapter_class(find_adapter(record.model))
+        family = family_named(record.model)
     except GenbenchError:
         return False
+    if opened_by(record.model)[0]:  # whose weights, if any, its name says
+        return True
     card = next((card for card in family.cards if card.name == record.card), None)
     return card is not None and finds_weights(family, card, record.checkpoint_digest)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.detectors.checked import CheckedDetector
 from genbench.errors import UsageError
-from genbench.models import opening
+from genbench.models import naming, opening
 from genbench.models.contract import Adapter, ModelCard
 from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, ResolvedModel, open_model, resolve
@@ -66,7 +66,7 @@ def test_an_adapter_is_found_once_for_a_whole_measurement(monkeypatch: pytest.Mo
         found.append(name)
         return find(name)
 
-    monkeypatch.setattr(opening, "find_adapter", counted)
+    monkeypatch.setattr(naming, "find_adapter", counted)
     genbench.evaluate(
         "toy", resolution=32, counts=(20,), protocol="bundled", reference="bundled[:20]",
         metrics=("fd",), device="cpu",

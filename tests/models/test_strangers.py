@@ -101,7 +101,7 @@ BAD_BEHAVIOUR = {
     "torch's global generator": "colour = torch.randn(len(noise), 3, 1, 1)",
     "depends on its batch": "colour = noise.normal((3, 1, 1)); colour = colour - colour.mean()",
     "`noise` is not used": "colour = torch.zeros(len(noise), 3, 1, 1)",
-    "depends on its batch (": "colour = noise.normal((3, 1, 1)) * (1 if len(noise) < 7 else -1)",
+    "depends on its batch:": "colour = noise.normal((3, 1, 1)) * (1 if len(noise) < 7 else -1)",
     "drawn before it": "self.seen = getattr(self, 'seen', 0) + 1; "
     "colour = noise.normal((3, 1, 1)).clamp(-1, 1) + self.seen / 10",
     "are all the same image": "colour = noise.normal((3, 1, 1)).clamp(-1, 1) * 0.4; "

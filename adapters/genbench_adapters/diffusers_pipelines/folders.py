@@ -1,0 +1,77 @@
+"""A pipeline's folder: on this machine, or fetched from the Hub by the library's own client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import GenbenchError, UsageError
+from genbench.runtime.digests import file_sha256
+
+INDEX = "model_index.json"
+_TEXTS = ("*.json", "*.txt", "*.model")  # configurations and vocabularies
+_TENSORS = ("*.safetensors",)
+_PICKLES = ("*.bin", "*.pt", "*.ckpt", "*.pth")
+
+
+def folder_of(argument: str, *, weights: bool, pickles: bool = False) -> Path:
+    """Where the pipeline lies: a folder, or the Hub's `owner/name@revision` in its cache, fetched
+    where it is not there.
+
+    weights: those too; else configurations alone are fetched. Raises UsageError for what is neither
+    a folder nor an id, GenbenchError where the Hub cannot be reached.
+    """
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        return path
+    name, _, revision = argument.partition("@")
+    if name.count("/") != 1 or argument.startswith((".", "/", "~")):
+        raise UsageError(f"there is no folder {argument}: name a pipeline's folder, or a Hub id")
+    return _fetched(name, revision or None, weights=weights, pickles=pickles)
+
+
+def _fetched(name: str, revision: str | None, *, weights: bool, pickles: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = [*_TEXTS, *(_TENSORS if weights else ()), *(_PICKLES if weights and pickles else ())]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except Exception as error:  # of the client, of its transport, of the Hub
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        at = f"@{revision}" if revision else ""
+        raise GenbenchError(
+            f"{name}{at} is no folder here and cannot be fetched from the Hub ({told}): check the "
+            "name and the network, or name a folder"
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration. Raises GenbenchError for a file that is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GenbenchError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise GenbenchError(f"{path} is not JSON ({error}): fetch it again") from error
+    if not isinstance(found, dict):
+        raise GenbenchError(f"{path} holds no configuration: fetch it again")
+    return found
+
+
+def pickles_in(folder: Path) -> list[Path]:
+    """Weights of a folder that have no safetensors beside them: pickles, which could run code."""
+    found = [path for pattern in _PICKLES for path in folder.rglob(pattern)]
+    return sorted(path for path in found if not any(path.parent.glob("*.safetensors")))
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (hex) of every configuration, vocabulary and weights file by its name. Raises
+    GenbenchError for a file that cannot be read."""
+    total = hashlib.sha256()
+    patterns = (*_TEXTS, *_TENSORS, *_PICKLES)
+    for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)}):
+        name = path.relative_to(folder).as_posix()
+        total.update(f"{name} {file_sha256(path)}\n".encode())
+    return total.hexdigest()

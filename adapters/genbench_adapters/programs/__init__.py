@@ -1,0 +1,1 @@
+"""What functions and programs in files share: what goes in, and images that come out."""
