@@ -24,6 +24,7 @@ from genbench.models.registry import (
 )
 from genbench.models.source import ModelSource, SampleSpec, blaming
 from genbench.records.measurement import Scalar, WeightKind
+from genbench.runtime.allocator import keep_freed_memory
 from genbench.runtime.arithmetic import (
     Arithmetic,
     arithmetic_named,
@@ -134,6 +135,8 @@ def _opened(
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
+    if device.type == "cpu":
+        keep_freed_memory()
     generator = _loaded(model, kind, checkpoint, device)
     alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
     return ModelSource(

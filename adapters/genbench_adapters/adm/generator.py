@@ -51,22 +51,22 @@ class AdmGenerator:
         self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
         self.evaluations = self.guide_evaluations = 0
         self._tables = Tables(sampling, _device(unet))
-        self._step: Conditioned = self._base_step
+        self._recorded: Conditioned | None = None
+        self._recorded_upsampling: Conditioned | None = None
 
     def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
         """Bring every sample to `resolution` by the upsampler (ADM-U)."""
         self.upsampler = (network, sampling, resolution)
         self._large_tables = Tables(sampling, _device(network))
-        self._large_step: Conditioned = self._upsampling_step
 
     def record_steps(self, graphed: Callable[[Conditioned], Conditioned] = Graphed) -> None:
-        """From now on take each step (the denoiser, the classifier's gradient, the update) as one
-        graph, recorded by `graphed` at the first call with a number of samples. Draws are made
+        """From now on take each step (the denoiser, the classifier's gradient, the update) of images
+        [N, 3, R, R] as one graph, recorded by `graphed` at the first call of each N. Draws are made
         before it. Programs of `compile` go into it; one thread at a time."""
         self.concurrent = False
-        self._step = graphed(self._base_step)
+        self._recorded = graphed(self._base_step)
         if self.upsampler is not None:
-            self._large_step = graphed(self._upsampling_step)
+            self._recorded_upsampling = graphed(self._upsampling_step)
 
     def compile(self) -> None:
         """Hand the networks to torch.compile, a program for each shape and one thread."""
@@ -108,9 +108,10 @@ class AdmGenerator:
     def _base(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         if self.guidance is not None and labels is None:
             raise GenbenchError("classifier guidance needs labels")
+        taken = self._recorded or self._base_step
 
         def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
-            return self._step(x, number, draw, labels, None)
+            return taken(x, number, draw, labels, None)
 
         x = self._last(walk(step, self._tables, _draws(noise, self.resolution, 0)))
         if self.guidance is not None:
@@ -139,9 +140,10 @@ class AdmGenerator:
         assert self.upsampler is not None
         low_res = small.float() / 127.5 - 1  # [N, 3, r, r] in [-1, 1]
         draws = _draws(noise, self.upsampler[2], _UPSAMPLING_DRAWS)
+        taken = self._recorded_upsampling or self._upsampling_step
 
         def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
-            return self._large_step(x, number, draw, labels, low_res)
+            return taken(x, number, draw, labels, low_res)
 
         return to_uint8(self._last(walk(step, self._large_tables, draws)))
 

@@ -22,7 +22,8 @@ _WARMING = 3  # calls before the recording, in which libraries choose and alloca
 def recorded(
     function: Callable[[], tuple[Tensor, ...]],
 ) -> tuple[tuple[Tensor, ...], Callable[[], None]]:
-    """A CUDA graph of a function that waits for no value and changes no tensor it is given."""
+    """A CUDA graph of a function that waits for no value and changes no tensor it is given: its
+    tensors, of any shape [...], and what fills them anew."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -47,7 +48,7 @@ class Graphed:
         self._graphs: dict[tuple[object, ...], _Graph] = {}
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        """What `function` returns."""
+        """What `function` returns, tensors of any shape [...]."""
         key = tuple(None if given is None else (given.shape, given.dtype) for given in inputs)
         if key not in self._graphs:
             self._graphs[key] = _Graph(self._function, inputs, self._recorder)

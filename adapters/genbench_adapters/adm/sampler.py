@@ -86,15 +86,15 @@ class Tables:
         return len(self.sampling.schedule)
 
     def number(self, index: int) -> Tensor:
-        """int64 [1] on the device: what `row` and `timestep` are asked by."""
+        """int64 [1] on the device of a kept step: what `row` and `timestep` are asked by."""
         return self._numbers[index : index + 1]
 
     def row(self, number: Tensor) -> Row:
-        """Of a step."""
+        """The coefficients float32 [] of a step, number int64 [1]."""
         return Row(*self._rows.index_select(0, number)[0].unbind())
 
     def timestep(self, number: Tensor) -> Tensor:
-        """The original step int64 [1], which the networks are given."""
+        """The original step int64 [1], which the networks are given, of number int64 [1]."""
         return self._timesteps.index_select(0, number)
 
 
@@ -111,7 +111,7 @@ def trajectory(
 
 
 def walk(step: Step, tables: Tables, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-    """`trajectory`, each step taken by `step`."""
+    """`trajectory`, float32 [N, 3, R, R] and the same, each step taken by `step`."""
     x = noise(0)
     sampling = tables.sampling
     stochastic = sampling.kind == "ddpm" or sampling.eta != 0
@@ -127,7 +127,8 @@ def one_step(
     denoise: Denoiser, tables: Tables, guide: Guide | None,
     x: Tensor, number: Tensor, draw: Tensor | None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """A `Step`: the same operations whatever the values, so that a graph can hold it."""
+    """A `Step` of x_t float32 [N, 3, R, R], number int64 [1] and draw like x_t or none: the same
+    operations whatever the values, so that a graph can hold it."""
     sampling, row = tables.sampling, tables.row(number)
     timesteps = tables.timestep(number).expand(x.shape[0])  # [N]
     out = denoise(x, timesteps)  # [N, 3 or 6, R, R]
