@@ -86,15 +86,15 @@ class Tables:
         return len(self.sampling.schedule)
 
     def number(self, index: int) -> Tensor:
-        """int64 [1] on the device of a kept step: what `row` and `timestep` are asked by."""
+        """A kept step as a scalar int64 [1] on the device: what `row` and `timestep` are asked by."""
         return self._numbers[index : index + 1]
 
     def row(self, number: Tensor) -> Row:
-        """The coefficients float32 [] of a step, number int64 [1]."""
+        """The coefficients of a step, scalars float32 []. number: int64 [1]."""
         return Row(*self._rows.index_select(0, number)[0].unbind())
 
     def timestep(self, number: Tensor) -> Tensor:
-        """The original step int64 [1], which the networks are given, of number int64 [1]."""
+        """The original step, a scalar int64 [1], which the networks are given. number: the same."""
         return self._timesteps.index_select(0, number)
 
 
