@@ -60,9 +60,9 @@ class AdmGenerator:
         self._large_tables = Tables(sampling, _device(network))
 
     def record_steps(self, graphed: Callable[[Conditioned], Conditioned] = Graphed) -> None:
-        """From now on take each step (denoiser, classifier's gradient, update) of [N, 3, R, R] as one
-        graph, recorded by `graphed` at the first call of each N. Draws are made before it. Programs
-        of `compile` go into it; one thread at a time."""
+        """From now on take each step (denoiser, classifier's gradient, update) of [N, 3, R, R] as
+        one graph, recorded by `graphed` at the first call of each N. Draws are made before it.
+        Programs of `compile` go into it; one thread at a time."""
         self.concurrent = False
         self._recorded = graphed(self._base_step)
         if self.upsampler is not None:

@@ -86,7 +86,7 @@ class Tables:
         return len(self.sampling.schedule)
 
     def number(self, index: int) -> Tensor:
-        """A kept step as a scalar int64 [1] on the device: what `row` and `timestep` are asked by."""
+        """A kept step, a scalar int64 [1] on the device, for `row` and `timestep`."""
         return self._numbers[index : index + 1]
 
     def row(self, number: Tensor) -> Row:
