@@ -21,6 +21,7 @@ from genbench.models.options import adapter_options, make_adapter
 from genbench.models.registry import choose_card, code_digest
 from genbench.models.source import ModelSource, SampleSpec, blaming
 from genbench.records.measurement import Scalar, WeightKind
+from genbench.runtime.allocator import keep_freed_memory
 from genbench.runtime.arithmetic import (
     Arithmetic,
     arithmetic_named,
@@ -143,6 +144,8 @@ def _opened(
     )
     # Bad labels and seeds fail here, before the loading.
     scheduled_labels(request.labels, card.classes, NoiseStream(request.seed, torch.arange(1)))
+    if device.type == "cpu":
+        keep_freed_memory()
     generator = _loaded(model, weights.kind, checkpoint, device)
     if request.compiles:
         compile_networks(generator, request.name, device)

@@ -69,7 +69,11 @@ class AdmGuided(TrainsByRecipe):
     upsampler: Path | None = field(default=None, metadata={"help": "weights of the upsampler"})
     clip: bool = field(default=True, metadata={"help": "clip predictions of x_0 to [-1, 1]"})
     attention: Literal["auto", "plain", "fused"] = field(
-        default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU"}
+        default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU; the classifier's "
+                                  "is plain, its gradient the same bits every time"}
+    )  # fmt: skip
+    graph: bool = field(
+        default=False, metadata={"help": "on a GPU: each step recorded and replayed as one graph"}
     )
 
     recipes: ClassVar[Mapping[str, Path]] = {
@@ -107,6 +111,7 @@ class AdmGuided(TrainsByRecipe):
     ) -> AdmGenerator:
         """The generator of a card with its networks. Raises GenbenchError with the remedy."""
         checkpoint = given_file(card, checkpoint)
+        self._check_graph(device)
         upsampler = self._upsampler(card) if self.upsample else None
         if upsampler is not None and self.upsampler is None:
             raise UsageError(
@@ -127,12 +132,13 @@ class AdmGuided(TrainsByRecipe):
             what = f"the {card.resolution} pixel upsampler"
             large = load_network(SuperResUNet, upsampler.unet, self.upsampler, what)
             generator.add_upsampler(stages.ready(large), self._upsampling(), card.resolution)
-        return generator
+        return self._recording(generator)
 
     def load_random(
         self, card: ModelCard, device: torch.device, dtype: torch.dtype
     ) -> AdmGenerator:
         """The generator of a card with random weights in all its networks."""
+        self._check_graph(device)
         upsampler = self._upsampler(card) if self.upsample else None
         variant = _known_variant(card, card.resolution if upsampler is None else upsampler.small)
         stages = _Settings(device, dtype, self.attention)
@@ -149,6 +155,16 @@ class AdmGuided(TrainsByRecipe):
         if upsampler is not None:
             large = ready(partial(SuperResUNet, upsampler.unet))
             generator.add_upsampler(large, self._upsampling(), card.resolution)
+        return self._recording(generator)
+
+    def _check_graph(self, device: torch.device) -> None:
+        """Raise UsageError where steps cannot be recorded."""
+        if self.graph and device.type != "cuda":
+            raise UsageError("--graph records the steps of a GPU: leave it out on a CPU")
+
+    def _recording(self, generator: AdmGenerator) -> AdmGenerator:
+        if self.graph:
+            generator.record_steps()
         return generator
 
     @staticmethod
@@ -262,7 +278,9 @@ class _Settings:
         fused = self.attention == "fused"
         if self.attention == "auto":
             fused = self.device.type == "cuda"
-        network.use_fused_attention(fused)
+        # The fused kernels of a GPU add up a gradient in whatever order they finish; products do
+        # not. Denoisers give no gradient.
+        network.use_fused_attention(fused and not isinstance(network, Classifier))
         if self.device.type == "cpu":  # measured there alone, by benchmarks/adm.py
             network.phase_upsampling()
         return network

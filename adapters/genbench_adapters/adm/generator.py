@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +11,23 @@ from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import Evaluation
+from genbench_adapters.adm.graphs import Graphed
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
-from genbench_adapters.adm.sampler import Guide, Noise, Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.sampler import (
+    Noise,
+    Sampling,
+    Tables,
+    classifier_guide,
+    one_step,
+    walk,
+)
 
 _UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
+
+# A step and what it is conditioned on: x, number, draw, labels, small images.
+Conditioned = Callable[
+    [Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], tuple[Tensor, ...]
+]
 
 
 class AdmGenerator:
@@ -38,10 +50,23 @@ class AdmGenerator:
         self.guidance = guidance
         self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
         self.evaluations = self.guide_evaluations = 0
+        self._tables = Tables(sampling, _device(unet))
+        self._recorded: Conditioned | None = None
+        self._recorded_upsampling: Conditioned | None = None
 
     def add_upsampler(self, network: SuperResUNet, sampling: Sampling, resolution: int) -> None:
         """Bring every sample to `resolution` by the upsampler (ADM-U)."""
         self.upsampler = (network, sampling, resolution)
+        self._large_tables = Tables(sampling, _device(network))
+
+    def record_steps(self, graphed: Callable[[Conditioned], Conditioned] = Graphed) -> None:
+        """From now on take each step (denoiser, classifier's gradient, update) of [N, 3, R, R] as
+        one graph, recorded by `graphed` at the first call of each N. Draws are made before it.
+        Programs of `compile` go into it; one thread at a time."""
+        self.concurrent = False
+        self._recorded = graphed(self._base_step)
+        if self.upsampler is not None:
+            self._recorded_upsampling = graphed(self._upsampling_step)
 
     def compile(self) -> None:
         """Hand the networks to torch.compile, a program for each shape and one thread."""
@@ -57,7 +82,7 @@ class AdmGenerator:
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:
         """One denoising and one gradient of the classifier, one of the upsampler, and how often
         `sample` makes each. labels: int64 [N], or none for a model without classes."""
-        chosen = labels if self.unet.config.num_classes is not None else None
+        chosen = self._classes(labels)
         x = noise.normal((3, self.resolution, self.resolution))
         index = torch.zeros(len(noise), dtype=torch.int64, device=x.device)
         steps = len(self.sampling.schedule)
@@ -81,45 +106,70 @@ class AdmGenerator:
         return images
 
     def _base(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
-        chosen = labels if self.unet.config.num_classes is not None else None
-        guide = None
+        if self.guidance is not None and labels is None:
+            raise GenbenchError("classifier guidance needs labels")
+        taken = self._recorded or self._base_step
+
+        def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
+            return taken(x, number, draw, labels, None)
+
+        x = self._last(walk(step, self._tables, _draws(noise, self.resolution, 0)))
         if self.guidance is not None:
-            if labels is None:
-                raise GenbenchError("classifier guidance needs labels")
-            guide = self._counted(classifier_guide(self.guidance[0], labels, self.guidance[1]))
-
-        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
-            self.evaluations += 1
-            return self.unet(x, timesteps, chosen)
-
-        draw = _draws(noise, self.resolution, 0)
-        x = _last(x for x, _ in trajectory(denoise, self.sampling, draw, guide=guide))
+            self.guide_evaluations = self.evaluations
         return to_uint8(x, rounding="truncate")
 
-    def _counted(self, guide: Guide) -> Guide:
-        def counting(x: Tensor, timesteps: Tensor) -> Tensor:
-            self.guide_evaluations += 1
-            return guide(x, timesteps)
+    def _base_step(
+        self, x: Tensor, number: Tensor, draw: Tensor | None, labels: Tensor | None,
+        low_res: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        guide, chosen = None, self._classes(labels)
+        if self.guidance is not None and labels is not None:
+            guide = classifier_guide(self.guidance[0], labels, self.guidance[1])
 
-        return counting
+        def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+            return self.unet(x, timesteps, chosen)
+
+        return one_step(denoise, self._tables, guide, x, number, draw)
+
+    def _classes(self, labels: Tensor | None) -> Tensor | None:
+        """What the denoiser is told of them."""
+        return labels if self.unet.config.num_classes is not None else None
 
     def _enlarged(self, small: Tensor, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """As super_res_sample.py, which reads the small images back from uint8 [N, 3, r, r]."""
         assert self.upsampler is not None
-        network, sampling, resolution = self.upsampler
         low_res = small.float() / 127.5 - 1  # [N, 3, r, r] in [-1, 1]
+        draws = _draws(noise, self.upsampler[2], _UPSAMPLING_DRAWS)
+        taken = self._recorded_upsampling or self._upsampling_step
+
+        def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
+            return taken(x, number, draw, labels, low_res)
+
+        return to_uint8(self._last(walk(step, self._large_tables, draws)))
+
+    def _upsampling_step(
+        self, x: Tensor, number: Tensor, draw: Tensor | None, labels: Tensor | None,
+        low_res: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        assert self.upsampler is not None
+        assert low_res is not None
+        network = self.upsampler[0]
 
         def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
-            self.evaluations += 1
             return network(x, timesteps, labels, low_res)
 
-        draw = _draws(noise, resolution, _UPSAMPLING_DRAWS)
-        return to_uint8(_last(x for x, _ in trajectory(denoise, sampling, draw)))
+        return one_step(denoise, self._large_tables, None, x, number, draw)
+
+    def _last(self, steps: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+        """The last image, every step counted."""
+        for x, _ in steps:
+            self.evaluations += 1
+            last = x
+        return last
 
 
-def _last(tensors: Iterator[Tensor]) -> Tensor:
-    """The last of at least one."""
-    return deque(tensors, maxlen=1)[0]
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _draws(noise: NoiseStream, resolution: int, first: int) -> Noise:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.errors import GenbenchError
+from genbench_adapters.adm.group_norm import activated_group_norm
 from genbench_adapters.adm.phases import phase_kernels, upsampled_convolution
 
 _GROUPS = 32
@@ -145,6 +146,21 @@ class GroupNorm32(nn.GroupNorm):
             return super().forward(x)
         return super().forward(x.float()).to(x.dtype)
 
+    def activated(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """SiLU of the norm, of [N, C, H, W] -> the same shape and dtype.
+
+        condition: float32 [N, 2 C, 1, 1], scale and shift of the norm before the SiLU.
+        """
+        fresh = not torch.is_grad_enabled()  # then nobody else reads what the norm has made
+        small = x.shape[2:].numel() < 32 * 32
+        if fresh and small and _is_cpu_bfloat16(x) and not torch.is_autocast_enabled("cpu"):
+            return activated_group_norm(x, self, condition)
+        h = self(x)
+        if condition is not None:
+            scale, shift = condition.to(h.dtype).chunk(2, dim=1)  # [N, C, 1, 1] each
+            h = torch.addcmul(shift, h, 1 + scale)
+        return functional.silu(h, inplace=fresh)
+
 
 def _is_cpu_bfloat16(x: Tensor) -> bool:
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
@@ -174,11 +190,17 @@ def attend(qkv: Tensor, heads: int, *, new_order: bool, fused: bool) -> Tensor:
         q, k, v = q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3)  # [N, heads, T, width]
         mixed = functional.scaled_dot_product_attention(q, k, v).transpose(2, 3)
         return mixed.reshape(count, -1, length)  # [N, heads, width, T] -> [N, C, T]
+    return weighed(q, k, v).reshape(count, -1, length)  # [N, C, T]
+
+
+def weighed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention of queries [N, heads, width, T of q] to keys and values [N, heads, width, T], by
+    two products -> [N, heads, width, T of q]. Softmax in float32."""
     # Both factors scaled, as the official code does against overflow in half precision.
-    scale = width**-0.25
+    scale = q.shape[2] ** -0.25
     weights = torch.matmul((q * scale).transpose(2, 3), k * scale)  # [N, heads, T of q, T of k]
-    weights = torch.softmax(weights.float(), dim=-1).to(qkv.dtype)
-    return torch.matmul(v, weights.transpose(2, 3)).reshape(count, -1, length)  # [N, C, T]
+    weights = torch.softmax(weights.float(), dim=-1).to(q.dtype)
+    return torch.matmul(v, weights.transpose(2, 3))
 
 
 class AttentionBlock(nn.Module):
@@ -258,13 +280,12 @@ class ResBlock(nn.Module):
         self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """[N, channels, H, W] with embedding float32 [N, 4 model_channels] -> [N, out, H', W'],
-        the sides doubled or halved where it resamples."""
+        """[N, channels, H, W] with the SiLU of the embedding float32 [N, 4 model_channels] ->
+        [N, out, H', W'], the sides doubled or halved where it resamples."""
         norm, _, conv = self.in_layers
+        assert isinstance(norm, GroupNorm32)
         assert isinstance(conv, nn.Conv2d)
-        # Without a gradient nobody else reads what a norm or a convolution has just made.
-        fresh = not torch.is_grad_enabled()
-        h = functional.silu(norm(x), inplace=fresh)
+        h = norm.activated(x)
         if self.kernels is not None:
             h = upsampled_convolution(h, self.kernels, conv.bias)  # [N, out, 2 H, 2 W]
         else:
@@ -272,25 +293,26 @@ class ResBlock(nn.Module):
         if self.resample is not None:
             x = self.resample(x)  # [N, channels, H', W']
         # [N, out, 1, 1], or [N, 2 out, 1, 1] for scale and shift.
-        condition = self.emb_layers(embedding).to(h.dtype)[:, :, None, None]
+        _, linear = self.emb_layers
+        condition = linear(embedding)[:, :, None, None]
         norm, _, dropout, conv = self.out_layers
+        assert isinstance(norm, GroupNorm32)
         if self.scale_shift:
-            scale, shift = condition.chunk(2, dim=1)  # [N, out, 1, 1] each
-            h = norm(h)
-            h = h.mul_(1 + scale).add_(shift) if fresh else h * (1 + scale) + shift
+            h = norm.activated(h, condition)
         else:
-            h = norm(h + condition)
-        h = conv(dropout(functional.silu(h, inplace=fresh)))
+            h = norm.activated(h + condition.to(h.dtype))
+        h = conv(dropout(h))
         skipped = self.skip_connection(x)
-        return h.add_(skipped) if fresh else skipped + h
+        # Without a gradient nobody else reads what a convolution has just made.
+        return skipped + h if torch.is_grad_enabled() else h.add_(skipped)
 
 
 class Stage(nn.Sequential):
     """Layers in a row; the residual blocks among them also take the embedding."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:  # type: ignore[override]
-        """[N, C, H, W] with embedding float32 [N, 4 model_channels] -> whatever the last layer
-        makes."""
+        """[N, C, H, W] with the SiLU of the embedding float32 [N, 4 model_channels] -> whatever the
+        last layer makes."""
         for layer in self:
             x = layer(x, embedding) if isinstance(layer, ResBlock) else layer(x)
         return x
@@ -344,7 +366,8 @@ class _Encoder(nn.Module):
 
     def encoded(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The middle's output [N, C, r, r] and the output of every stage before it, from
-        [N, C, R, R] down, of images [N, in_channels, R, R]; in the blocks' dtype."""
+        [N, C, R, R] down, of images [N, in_channels, R, R]; in the blocks' dtype. embedding: its
+        SiLU, which each block's first layer would compute anew."""
         h, kept = x.to(self.dtype), []
         for stage in self.input_blocks:
             h = stage(h, embedding)
@@ -376,7 +399,7 @@ class _Encoder(nn.Module):
     def use_fused_attention(self, fused: bool) -> None:
         """Compute attention by scaled_dot_product_attention or by two products."""
         for module in self.modules():
-            if isinstance(module, AttentionBlock | AttentionPool):
+            if isinstance(module, AttentionBlock):
                 module.fused = fused
 
 
@@ -435,6 +458,7 @@ class UNet(_Encoder):
         embedding = self.embedded(timesteps)  # [N, 4 model_channels]
         if labels is not None:
             embedding = embedding + self.label_emb(labels)
+        embedding = functional.silu(embedding)
         h, kept = self.encoded(x, embedding)  # [N, C, r, r] at the bottom
         for stage in self.output_blocks:
             # Channels of h and of the skip -> the level's own; its last stage doubles the sides.
@@ -459,8 +483,6 @@ class SuperResUNet(UNet):
 class AttentionPool(nn.Module):
     """One token of class logits from all pixels and their mean (as CLIP's, arXiv:2103.00020)."""
 
-    fused = False
-
     def __init__(self, side: int, channels: int, head_channels: int, out: int) -> None:
         super().__init__()
         self.heads = channels // head_channels
@@ -474,9 +496,18 @@ class AttentionPool(nn.Module):
         pixels = x.flatten(2)  # [N, C, HW]
         tokens = torch.cat([pixels.mean(dim=2, keepdim=True), pixels], dim=2)  # [N, C, 1 + HW]
         tokens = tokens + self.positional_embedding.to(x.dtype)
-        # The new order, although the classifier's blocks have the legacy one.
-        mixed = attend(self.qkv_proj(tokens), self.heads, new_order=True, fused=self.fused)
-        return self.c_proj(mixed)[:, :, 0]  # [N, out, 1 + HW] -> [N, out], of the mean's token
+        # Of the mean's token alone: what the others attend to is read by nobody. In the new order
+        # (3, head, width), although the classifier's blocks have the legacy one.
+        channels = tokens.shape[1]
+        weight, bias = self.qkv_proj.weight, self.qkv_proj.bias
+        assert bias is not None
+        asked = tokens[:, :, :1]  # [N, C, 1]
+        q = functional.conv1d(asked, weight[:channels], bias[:channels])  # [N, C, 1]
+        kv = functional.conv1d(tokens, weight[channels:], bias[channels:])  # [N, 2 C, 1 + HW]
+        shape = (len(x), self.heads, channels // self.heads, -1)
+        k, v = (part.reshape(shape) for part in kv.chunk(2, dim=1))
+        mixed = weighed(q.view(shape), k, v).flatten(1, 2)  # [N, C, 1]
+        return self.c_proj(mixed)[:, :, 0]  # [N, out]
 
 
 class Classifier(_Encoder):
@@ -501,5 +532,5 @@ class Classifier(_Encoder):
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
         """Noisy images float [N, 3, R, R] and original timesteps [N] -> logits [N, out_channels],
         the dtype of x."""
-        h, _ = self.encoded(x, self.embedded(timesteps))  # [N, C, r, r]
+        h, _ = self.encoded(x, functional.silu(self.embedded(timesteps)))  # [N, C, r, r]
         return self.out(h.to(x.dtype))

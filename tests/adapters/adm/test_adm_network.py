@@ -11,11 +11,13 @@ import pytest
 import torch
 from adm_files import UNET, filled
 from torch import nn
+from torch.nn import functional
 
 from genbench.errors import GenbenchError
 from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.network import (
     Classifier,
+    GroupNorm32,
     SuperResUNet,
     UNet,
     UNetConfig,
@@ -108,6 +110,33 @@ def test_upsampling_in_phases_changes_no_output(updown: bool) -> None:
         whole = network(*given)
         network.phase_upsampling()
         assert (network(*given) - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+@pytest.mark.parametrize("side", [8, 32])  # the two kernels of bfloat16 on a CPU
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_a_norm_in_half_precision_sums_in_float32(side: int, conditioned: bool) -> None:
+    """As the official casts to float32 do: what is left is the rounding of what is stored."""
+    norm = filled(GroupNorm32(64))
+    noise = NoiseStream(4, torch.arange(3))
+    # A mean of 4 deviations, of which sums in bfloat16 would lose the deviations.
+    x = (4 + noise.normal((64, side, side))).bfloat16().to(memory_format=torch.channels_last)
+    condition = noise.normal((128, 1, 1), step=1) if conditioned else None
+    exact = functional.group_norm(x.double(), 32, norm.weight.double(), norm.bias.double())
+    if condition is not None:
+        scale, shift = condition.double().chunk(2, dim=1)
+        exact = exact * (1 + scale) + shift
+    exact = functional.silu(exact)
+    with torch.no_grad():
+        ours = norm.activated(x, condition)
+    assert ours.dtype == torch.bfloat16
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    # In units of what storing the exact result in bfloat16 costs: the large kernel stores up to
+    # four results on the way, the small one the last alone.
+    unit = (exact.bfloat16() - exact).square().mean().sqrt()
+    assert (ours - exact).square().mean().sqrt() < (1.01 if side == 8 else 4) * unit
+    # The form whose gradient is taken.
+    slow = norm.activated(x.requires_grad_(), condition)
+    assert (slow - exact).square().mean().sqrt() < 4 * unit
 
 
 def test_attention_by_hand_in_both_orders() -> None:
