@@ -113,7 +113,7 @@ class ModelSource:
 
     def noise(self, start: int, stop: int) -> NoiseStream:
         """The random numbers of samples start … stop-1, on the generator's device."""
-        return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
+        return NoiseStream(self.spec.seed, torch.arange(start, stop, device=self.device))
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
         """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU.
