@@ -72,6 +72,8 @@ def test_gains_and_shifts_of_biggan_are_rounded_once(half: torch.dtype) -> None:
     x = normal(2, 8, 5, 5).to(half).contiguous(memory_format=torch.channels_last)
     gain, shift = normal(2, 8, 1, 1, step=1), normal(2, 8, 1, 1, step=2)
     made = _normed(x, gain, shift)
+    # As a GPU does it.
+    assert torch.equal(made, torch.addcmul(shift, x, gain, out=torch.empty_like(x)).relu_())
     assert made.dtype == half
     assert made.is_contiguous(memory_format=torch.channels_last)
     wide = (x.double() * gain.double() + shift.double()).relu()
