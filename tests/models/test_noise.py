@@ -147,6 +147,9 @@ def test_numbers_that_samples_have_had_since_the_first_version() -> None:
 def test_a_gpu_gives_the_bits_of_a_cpu() -> None:
     if not torch.cuda.is_available():
         pytest.fail("the gpu mark was asked for but there is no CUDA device")
-    cpu = NoiseStream(11, torch.arange(2000)).normal((1024,), step=3)
-    gpu = NoiseStream(11, torch.arange(2000), torch.device("cuda")).normal((1024,), step=3)
-    assert torch.equal(gpu.cpu(), cpu)
+    cpu, gpu = (NoiseStream(11, torch.arange(2000), torch.device(on)) for on in ("cpu", "cuda"))
+    numbers = cpu.normal((1024,), step=3)
+    assert torch.equal(gpu._plain_normals((1024,), range(3, 4)).squeeze(1).cpu(), numbers)
+    assert torch.equal(gpu.normal((1024,), step=3).cpu(), numbers)  # with Triton: by its kernel
+    assert torch.equal(gpu.uniform((1001,), step=3).cpu(), cpu.uniform((1001,), step=3))
+    assert torch.equal(gpu.normal_steps((5, 3), 8).cpu(), cpu.normal_steps((5, 3), 8))
