@@ -23,7 +23,9 @@ def main() -> None:
     labels = torch.arange(batch, device=device)
 
     def folded(dtype: torch.dtype) -> FoldedBigGAN:
-        return FoldedBigGAN(network, TRUNCATION).to(device=device, dtype=dtype)
+        made = FoldedBigGAN(network, TRUNCATION)
+        made.convolutions_to(dtype)
+        return made.to(device)
 
     exact, compiled, short = folded(torch.float32), folded(torch.float32), folded(half)
     compiled.compile()

@@ -51,15 +51,19 @@ def _config(case: Case, variables: Mapping[str, Tensor]) -> HiTConfig:
     )
 
 
-def _network(case: Case) -> Iterator[Check]:
+def hit_network(case: Case) -> HiT:
+    """The network of a case, in training mode."""
     variables = _variables(case)
     network = HiT(_config(case, variables))
     state = {
         parameter_name(name, name.split("/")[0] + "/"): value for name, value in variables.items()
     }
     load_state_strictly(network, state, what=case.path.name)
-    network.eval()
-    yield from _images(network, case)
+    return network
+
+
+def _network(case: Case) -> Iterator[Check]:
+    yield from _images(hit_network(case).eval(), case)
 
 
 @torch.no_grad()

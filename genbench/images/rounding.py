@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +13,33 @@ from torch import Tensor
 from genbench.errors import GenbenchError, UsageError
 
 Rounding = Literal["truncate", "nearest", "floor256"]
+
+# By thread: where `to_uint8` leaves which images are finite; None: it asks at once.
+_LEFT: ContextVar[list[Tensor] | None] = ContextVar("_LEFT", default=None)
+
+
+@contextmanager
+def finiteness_left() -> Iterator[list[Tensor]]:
+    """Within, `to_uint8` does not ask whether images are finite, an answer for which the host would
+    wait for a GPU: it leaves bool [N] a call in the list, for `check_finite` when the images
+    themselves have been waited for."""
+    left: list[Tensor] = []
+    before = _LEFT.set(left)
+    try:
+        yield left
+    finally:
+        _LEFT.reset(before)
+
+
+def check_finite(finite: Sequence[Tensor]) -> None:
+    """Raise GenbenchError where an image is not; bool [N] of calls on N images each."""
+    count = sum(len(each) for each in finite)
+    bad = count - sum(int(each.sum()) for each in finite)
+    if bad:
+        raise GenbenchError(
+            f"{bad} of {count} images hold NaN or infinity: check the weights and the dtype "
+            "(float16 overflows where bfloat16 and float32 do not)"
+        )
 
 
 def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
@@ -30,12 +60,12 @@ def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
             f"images are {getattr(x, 'dtype', type(x).__name__)}, not a floating-point tensor in "
             "[-1, 1]: scale them first"
         )
-    if not bool(torch.isfinite(x).all()):
-        count = int((~torch.isfinite(x)).reshape(len(x), -1).any(dim=1).sum())
-        raise GenbenchError(
-            f"{count} of {x.shape[0]} images hold NaN or infinity: check the weights and the dtype "
-            "(float16 overflows where bfloat16 and float32 do not)"
-        )
+    finite = torch.isfinite(x).flatten(1).all(dim=1)  # [N]
+    left = _LEFT.get()
+    if left is None:
+        check_finite([finite])
+    else:
+        left.append(finite)
     x = x.float() if x.dtype.itemsize < 4 else x
     if rounding == "truncate":
         scaled = (x + 1) * 127.5

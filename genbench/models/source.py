@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbench.errors import GenbenchError
+from genbench.images.rounding import check_finite, finiteness_left
 from genbench.models import noise
 from genbench.models.contract import Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
@@ -73,6 +74,7 @@ class ModelSource:
         self.name, self.size = spec.model, (card.resolution, card.resolution)
         self.counts_evaluations = isinstance(generator, CountsEvaluations)
         self._evaluations: dict[int, tuple[int, int]] = {}  # by sample, of those drawn here
+        self._drawn: list[Tensor] = []  # which images of the last `draw` are finite
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -126,7 +128,7 @@ class ModelSource:
 
     def noise(self, start: int, stop: int) -> NoiseStream:
         """The random numbers of samples start … stop-1, on the generator's device."""
-        return NoiseStream(self.spec.seed, torch.arange(start, stop), self.device)
+        return NoiseStream(self.spec.seed, torch.arange(start, stop, device=self.device))
 
     def images(self, start: int, stop: int) -> Iterator[Tensor]:
         """Batches uint8 [n, 3, H, W] of samples start … stop-1, on the CPU; see `drawn`."""
@@ -142,21 +144,25 @@ class ModelSource:
         together = beside_each_other() if self.spec.threads else 1
         at_once = max(together, self.batch_size // block) * block
         for first, last in spans(start - start % block, stop, at_once):
-            images = torch.cat(self._blocks(range(first, last, block)))
-            yield images[max(start - first, 0) : stop - first]
+            drawn, finite = zip(*self._blocks(range(first, last, block)), strict=True)
+            # One wait a call: a batch that is not finite must not reach a shard.
+            check_finite([each for left in finite for each in left])
+            yield torch.cat(drawn)[max(start - first, 0) : stop - first]
 
-    def _blocks(self, begins: Sequence[int]) -> list[Tensor]:
-        """The images of whole blocks, uint8 [block, 3, H, W] each."""
+    def _blocks(self, begins: Sequence[int]) -> list[tuple[Tensor, list[Tensor]]]:
+        """The images of whole blocks, uint8 [block, 3, H, W] each, and which are finite, as
+        `finiteness_left` has it."""
         with pinned(arithmetic_named(self.spec.dtype)):
             if not self.spec.threads:
                 return [self._block(self.generator, begin) for begin in begins]
             # Networks are shared, what a generator counts is not.
             return one_thread_each(lambda begin: self._block(copy(self.generator), begin), begins)
 
-    def _block(self, generator: Generator, first: int) -> Tensor:
+    def _block(self, generator: Generator, first: int) -> tuple[Tensor, list[Tensor]]:
         last = first + self.spec.block
         try:
-            images = self._call(generator, first, last)
+            with finiteness_left() as finite:
+                images = self._call(generator, first, last)
         except torch.OutOfMemoryError as error:
             raise GenbenchError(
                 f"model {self.name} ran out of memory at {last - first} samples a network call: "
@@ -164,15 +170,20 @@ class ModelSource:
                 f"digits{unfragmented(self.device)}"
             ) from error
         self._count(generator, first, last)
-        return self._checked(images, last - first)
+        return self._checked(images, last - first), finite
 
     def draw(self, first: int, last: int) -> Tensor:
         """Labels, noise and the generator's call for samples first … last-1: uint8 [n, 3, H, W].
 
-        Nothing is checked or pinned: what a speed measurement times. Lets torch's OutOfMemoryError
-        through.
+        Nothing is pinned, and nothing checked before `check_drawn`: what a speed measurement times.
+        Lets torch's OutOfMemoryError through.
         """
-        return self._call(self.generator, first, last)
+        with finiteness_left() as self._drawn:
+            return self._call(self.generator, first, last)
+
+    def check_drawn(self) -> None:
+        """Raise GenbenchError where an image of the last `draw` was not finite."""
+        check_finite(self._drawn)
 
     def _call(self, generator: Generator, first: int, last: int) -> Tensor:
         labels = self.labels(first, last)

@@ -7,13 +7,23 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from genbench.models.contract import Generator
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import CountableNetworks, Evaluation, Repeating
 
 CONVENTION = "torch.utils.flop_counter, 1 multiply-add = 2 FLOP"
+
+
+def _attention(
+    query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object
+) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+# torch counts the fused attention of GPUs alone.
+_MORE = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
 
 
 class _NoModules:
@@ -35,7 +45,7 @@ def flops_of(call: Callable[[], object]) -> int:
 
 def flops_by_operator(call: Callable[[], object]) -> dict[str, int]:
     """`flops_of`, by the operator's name ("aten::mm")."""
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     with counter:
         call()

@@ -88,6 +88,10 @@ class _ToldNoise(NoiseStream):
         with torch.profiler.record_function(NOISE):
             return super().normal(*given, **named)
 
+    def normal_steps(self, *given: Any, **named: Any) -> Tensor:
+        with torch.profiler.record_function(NOISE):
+            return super().normal_steps(*given, **named)
+
     def uniform(self, *given: Any, **named: Any) -> Tensor:
         with torch.profiler.record_function(NOISE):
             return super().uniform(*given, **named)

@@ -178,6 +178,7 @@ def _measured(
         work = _work(source, batch)
         warm = _warmed(source, cost, lab, batch, effort)
         timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power), warm=warm)
+        source.check_drawn()
         timing = replace(timing, device=_device_seconds(source, cost, lab, batch))
     return SamplingSpeed(
         timing=timing,

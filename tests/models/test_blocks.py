@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
+from genbench.errors import GenbenchError
+from genbench.images.rounding import to_uint8
+from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, open_model, resolve
 from genbench.models.source import ModelSource
 from genbench.runtime.spans import spans
@@ -73,3 +78,38 @@ def test_the_number_of_threads_changes_no_bit(name: str, count: int) -> None:
         torch.set_num_threads(before)
     assert torch.equal(images[0], images[1])
     assert torch.equal(images[0], images[2])
+
+
+class Spoilt:
+    """A generator whose samples 30 and 55 are NaN and infinite."""
+
+    def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
+        images = torch.zeros(len(noise), 3, 32, 32)
+        images[noise.indices == 30] = torch.nan
+        images[noise.indices == 55] = torch.inf
+        return to_uint8(images)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_images_that_are_not_finite_are_refused_once_they_are_here(threads: int) -> None:
+    toy = opened("toy", batch_size=50)
+    spec = replace(toy.spec, threads=threads)
+    source = ModelSource(Spoilt(), spec, toy.card, CPU, batch_size=50)
+    batches = source.images(0, 100)
+    assert len(next(source.images(0, 25))) == 25
+    with pytest.raises(GenbenchError, match="1 of 50 images hold NaN or infinity: check the weigh"):
+        next(batches)
+    with pytest.raises(GenbenchError, match="1 of 25 images"):
+        next(source.images(55, 56))
+    with pytest.raises(GenbenchError, match="2 of 60 images"):  # left to nobody: asked at once
+        Spoilt().sample(None, NoiseStream(0, torch.arange(60)))
+
+
+def test_what_is_timed_is_checked_when_it_was_timed() -> None:
+    toy = opened("toy")
+    source = ModelSource(Spoilt(), toy.spec, toy.card, CPU)
+    assert source.draw(0, 50).dtype == torch.uint8
+    with pytest.raises(GenbenchError, match="1 of 50 images"):
+        source.check_drawn()
+    source.draw(0, 25)
+    source.check_drawn()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from operations import operations
 from scipy import special, stats
 
 from genbench.errors import UsageError
 from genbench.models import noise
-from genbench.models.noise import NoiseStream, philox, scheduled_labels
+from genbench.models.noise import NoiseStream, scheduled_labels
+from genbench.models.philox import inverse_normal, philox
 
 
 @pytest.mark.parametrize(
@@ -37,12 +39,12 @@ def test_normals_are_the_quantile_function_to_float64_accuracy() -> None:
             torch.tensor([0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]),
         ]
     )
-    ours = noise._inverse_normal(words)
+    ours = inverse_normal(words)
     exact = torch.from_numpy(special.ndtri(((words.double() + 0.5) * 2.0**-32).numpy()))
     # ndtri near u = 1 loses digits of 1 - u; the lower half has none to lose.
     half = words < 2**31
     assert torch.allclose(ours[half], exact[half], rtol=1e-14, atol=1e-16)
-    assert torch.equal(noise._inverse_normal(2**32 - 1 - words), -ours)
+    assert torch.equal(inverse_normal(2**32 - 1 - words), -ours)
 
 
 def test_normals_and_uniforms_have_their_distribution() -> None:
@@ -70,6 +72,22 @@ def test_a_sample_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) 
     assert torch.equal(NoiseStream(5, shuffled).normal((3, 5, 7), step=2), whole[shuffled])
     monkeypatch.setattr(noise, "_MAX_ELEMENTS", 300)
     assert torch.equal(NoiseStream(5, torch.arange(64)).normal((3, 5, 7), step=2), whole)
+
+
+def test_several_steps_in_one_set_of_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = NoiseStream(2**40 + 3, torch.tensor([3, 2**33, 7]))
+    together = stream.normal_steps((2, 5), 8)
+    alone = torch.stack([stream.normal((2, 5), step=step) for step in range(8)], dim=1)
+    assert torch.equal(together, alone)
+    with operations() as eight:
+        stream.normal_steps((2, 5), 8)
+    with operations() as one:
+        stream.normal((2, 5))
+    assert len(eight) <= len(one) < 260
+    monkeypatch.setattr(noise, "_MAX_ELEMENTS", 85)  # of 80 in a sample
+    assert torch.equal(stream.normal_steps((2, 5), 8), alone)
+    assert stream.normal_steps((2,), 0).shape == (3, 0, 2)
+    assert NoiseStream(0, torch.arange(0)).normal_steps((2,), 4).shape == (0, 4, 2)
 
 
 def test_a_prefix_of_the_elements_is_a_prefix_of_the_numbers() -> None:
@@ -115,10 +133,23 @@ def test_a_seed_out_of_range_is_refused() -> None:
         NoiseStream(-1, torch.arange(3))
 
 
+def test_numbers_that_samples_have_had_since_the_first_version() -> None:
+    stream = NoiseStream(11, torch.tensor([0, 2**32 + 1]))
+    assert stream.normal((3,), step=5).tolist() == [
+        [-0.5625206232070923, 0.02240769751369953, -0.36242032051086426],
+        [-0.8350481390953064, 0.6753940582275391, -1.0767642259597778],
+    ]
+    assert stream.uniform((1,)).tolist() == [[0.30783724784851074], [0.8690207600593567]]
+    assert stream.labels(1000).tolist() == [752, 779]
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_bits_of_a_cpu() -> None:
     if not torch.cuda.is_available():
         pytest.fail("the gpu mark was asked for but there is no CUDA device")
-    cpu = NoiseStream(11, torch.arange(2000)).normal((1024,), step=3)
-    gpu = NoiseStream(11, torch.arange(2000), torch.device("cuda")).normal((1024,), step=3)
-    assert torch.equal(gpu.cpu(), cpu)
+    cpu, gpu = (NoiseStream(11, torch.arange(2000), torch.device(on)) for on in ("cpu", "cuda"))
+    numbers = cpu.normal((1024,), step=3)
+    assert torch.equal(gpu._plain_normals((1024,), range(3, 4)).squeeze(1).cpu(), numbers)
+    assert torch.equal(gpu.normal((1024,), step=3).cpu(), numbers)  # with Triton: by its kernel
+    assert torch.equal(gpu.uniform((1001,), step=3).cpu(), cpu.uniform((1001,), step=3))
+    assert torch.equal(gpu.normal_steps((5, 3), 8).cpu(), cpu.normal_steps((5, 3), 8))

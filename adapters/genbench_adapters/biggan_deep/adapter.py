@@ -122,10 +122,11 @@ class BigGANGenerator:
         self.evaluations = 0
         self.network: torch.nn.Module
         if options.plain:
-            self.network = _AtTruncation(network, options.truncation)
+            self.network = _AtTruncation(network, options.truncation).to(dtype)
         else:
             self.network = FoldedBigGAN(network, options.truncation)
-        self.network = self.network.to(device=device, dtype=dtype).eval()
+            self.network.convolutions_to(dtype)
+        self.network = self.network.to(device).eval()
 
     def compile(self) -> None:
         """Hand the network to torch.compile, a program for each shape and one thread."""

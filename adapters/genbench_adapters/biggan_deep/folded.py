@@ -7,6 +7,10 @@ What is folded, all of it exact but for rounding:
 - nearest upsampling and the 3x3 convolution after it into one 2x2 convolution that makes the four
   phases at the low resolution (16 products a pixel for 36);
 - of the last convolution the channels that are kept: three, or one where all images are grey.
+
+In a half precision the convolutions and what runs between them are in it; the gains and shifts of
+the norms and the attention's logits stay float32 (a logit near 1,000 has a spacing of 0.5 in
+float16 and of 4 in bfloat16).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genbench_adapters.attention import attend
 from genbench_adapters.biggan_deep.network import (
     BigGANDeep,
     ConditionalNorm,
@@ -39,6 +44,14 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight, self.bias, padding=self.padding)
+
+
+def _normed(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """relu(x * gain + shift) in the dtype of x, rounded to it once whatever that of the others."""
+    if x.device.type == "cpu":
+        return torch.addcmul(shift, x.to(gain.dtype), gain).relu_().to(x.dtype)
+    # One pass over x, cast on the way; on a CPU the same costs ten times as much.
+    return torch.addcmul(shift, x, gain, out=torch.empty_like(x)).relu_()
 
 
 class _UpConv(nn.Module):
@@ -94,7 +107,7 @@ class _Block(nn.Module):
         """As `GenBlock.forward`; gains and shifts [N, C, 1, 1] of its four norms."""
         h = x
         for conv, (gain, shift) in zip(self.convs, affines, strict=True):
-            h = conv(torch.addcmul(shift, h, gain).relu_())
+            h = conv(_normed(h, gain, shift))
         skip = x[:, : x.shape[1] // 2] if self.drop else x  # [N, outputs, H, W]
         if not self.up:
             return h + skip
@@ -130,14 +143,12 @@ class _Attention(nn.Module):
         # [N, HW / 4, C / 8] and [N, HW / 4, C / 2].
         keys = functional.max_pool2d(phi, 2).permute(0, 2, 3, 1).flatten(1, 2)
         held = functional.max_pool2d(values, 2).permute(0, 2, 3, 1).flatten(1, 2)
-        weights = torch.softmax(torch.bmm(queries, keys.transpose(1, 2)), dim=-1)  # [N, HW, HW / 4]
-        # [N, HW, C / 2] -> [N, C / 2, H, W].
-        attended = torch.bmm(weights, held).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
-        return x + self.out(attended)
+        mixed = attend(queries, keys, held)  # [N, HW, C / 2]
+        return x + self.out(mixed.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2))
 
 
 class FoldedBigGAN(nn.Module):
-    """`network` (in eval mode) at one truncation; dtype and device are `to(...)`'s to change."""
+    """`network` (in eval mode) at one truncation, in its dtype; `to(...)` moves it."""
 
     def __init__(self, network: BigGANDeep, truncation: float) -> None:
         super().__init__()
@@ -168,12 +179,19 @@ class FoldedBigGAN(nn.Module):
             self.to_rgb = _Conv(rgb.weight()[:kept], _bias(rgb.bias)[:kept])
         self.requires_grad_(False)
 
+    def convolutions_to(self, dtype: torch.dtype) -> None:
+        """Bring the convolutions, and with them what runs between, to a dtype; norms stay."""
+        for module in self.modules():
+            if isinstance(module, _Conv | _UpConv):
+                module.to(dtype)
+
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images [N, 3, R, R] in (-1, 1) of latents [N, z] times the truncation, labels int64 [N];
-        in the network's dtype."""
+        in the convolutions' dtype."""
         # [N, 2 z].
         condition = torch.cat([z.to(self.embeddings.dtype), self.embeddings[labels]], dim=1)
         x = functional.linear(condition, self.first_weight, self.first_bias)  # [N, 4 * 4 * start]
+        x = x.to(self.to_rgb.weight.dtype)
         x = x.view(-1, 4, 4, self.start).permute(0, 3, 1, 2)  # [N, start, 4, 4]
         # [N, 2 * sum(channels)] -> by norm [N, 2 C, 1, 1] -> gain and shift [N, C, 1, 1].
         packed = functional.linear(condition, self.affine_weight, self.affine_bias)
@@ -184,7 +202,7 @@ class FoldedBigGAN(nn.Module):
                 x, affines = layer(x, affines[:4]), affines[4:]
             else:
                 x = layer(x)
-        x = torch.addcmul(self.last_shift, x, self.last_gain).relu_()
+        x = _normed(x, self.last_gain, self.last_shift)
         return torch.tanh(self.to_rgb(x)).expand(-1, 3, -1, -1)  # of 3 channels, or of 1
 
 

@@ -16,15 +16,15 @@ _ROUNDS = 8  # after so many, one number in 10**11 is still outside
 def truncated_normal(noise: NoiseStream, size: int) -> Tensor:
     """float32 [N, size] in [-2, 2]: normal numbers, drawn again while they lie outside.
 
-    Round k draws step k of the stream, so a sample's latent depends on its own stream alone. The
-    number of rounds is fixed, because asking whether any number is still outside would wait for
-    the GPU; the last is clipped.
+    Round k is step k of the stream, so a sample's latent depends on its own stream alone. All
+    rounds are made at once, because asking whether any number is still outside would wait for the
+    GPU; a number that never came inside is clipped.
     """
-    latents = noise.normal((size,), step=0)
-    for step in range(1, _ROUNDS):
-        again = noise.normal((size,), step=step)
-        latents = torch.where(latents.abs() <= BOUND, latents, again)
-    return latents.clamp(-BOUND, BOUND)
+    rounds = noise.normal_steps((size,), _ROUNDS)  # [N, rounds, size]
+    inside = rounds.abs() <= BOUND
+    inside[:, -1] = True
+    first = inside.byte().argmax(dim=1, keepdim=True)  # [N, 1, size]
+    return rounds.gather(1, first).squeeze(1).clamp(-BOUND, BOUND)
 
 
 def published_noise(count: int, size: int, truncation: float, seed: int) -> Tensor:

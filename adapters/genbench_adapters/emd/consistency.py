@@ -16,6 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_tensors
 from genbench_adapters.adm.network import UNet, UNetConfig
+from genbench_adapters.emd.denoisers import halve
 from genbench_adapters.model_files import filled, parsed_json
 
 # cd_imagenet64_l2.pt, cd_imagenet64_lpips.pt, ct_imagenet64.pt (the repository's launch.sh).
@@ -41,6 +42,10 @@ class Consistency(nn.Module):
     def __init__(self, unet: UNet, *, least: float = 0.002) -> None:
         super().__init__()
         self.unet, self.least = unet, least
+
+    def convolutions_to(self, dtype: torch.dtype) -> None:
+        """Bring the UNet's convolutions to a dtype, as `UNet.convolutions_to`."""
+        halve(self.unet, dtype)
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noisy images float [N, 3, R, R], noise levels [N] or [1], int64 labels [N] exactly when

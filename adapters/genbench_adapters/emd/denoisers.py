@@ -29,6 +29,12 @@ from genbench_adapters.model_files import filled, read_config
 _RHO = 7.0  # of EDM's noise levels
 
 
+def halve(unet: UNet, dtype: torch.dtype) -> None:
+    """Bring the convolutions of a UNet to a dtype, with fused attention in a half precision."""
+    unet.convolutions_to(dtype)
+    unet.use_fused_attention(dtype.itemsize < 4)
+
+
 class AdmDenoiser(nn.Module):
     """An ADM UNet: x / sqrt(1 + sigma^2) is its x_t, the nearest step of its diffusion its time.
 
@@ -46,8 +52,13 @@ class AdmDenoiser(nn.Module):
         self.resolution = unet.config.image_size
         self.classes = unet.config.num_classes or 0
         kept = respaced(schedule, steps, "").alphas_cumprod
-        # No buffer: networks are built on the meta device, where this must have its numbers.
+        # No buffers: networks are built on the meta device, where these must have their numbers.
         self.table = torch.from_numpy(((1 - kept) / kept) ** 0.5).float()  # [steps], ascending
+        self._edges = dict[torch.device, Tensor]()  # by device: a copy to a GPU makes the host wait
+
+    def convolutions_to(self, dtype: torch.dtype) -> None:
+        """Bring the UNet's convolutions to a dtype, as `UNet.convolutions_to`."""
+        halve(self.unet, dtype)
 
     def config(self) -> dict[str, Any]:
         """What `student_network` needs to build it again."""
@@ -62,13 +73,19 @@ class AdmDenoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         """Noisy images float [N, 3, R, R], levels [N], labels int64 [N] -> images float32
         [N, 3, R, R] in about [-1, 1]. Where the network predicts the noise, it is taken off."""
-        logs = self.table.to(sigma.device).log()
-        index = torch.bucketize(sigma.log(), (logs[1:] + logs[:-1]) / 2)  # [N], the nearest step
+        index = torch.bucketize(sigma.log(), self._edges_on(sigma.device))  # [N], the nearest step
         wide = sigma[:, None, None, None]  # [N, 1, 1, 1]
         chosen = labels if self.classes else None
         # [N, 3 or 6, R, R] -> [N, 3, R, R]: without the variance.
         found: Tensor = self.unet(x / (1 + wide**2).sqrt(), index, chosen)[:, :3].float()
         return found if self.predict_xstart else x - wide * found
+
+    def _edges_on(self, device: torch.device) -> Tensor:
+        """Logarithms halfway between the table's, float32 [steps - 1]."""
+        if device not in self._edges:
+            logs = self.table.to(device).log()
+            self._edges[device] = (logs[1:] + logs[:-1]) / 2
+        return self._edges[device]
 
     def levels(self, uniform: Tensor, least: float, most: float) -> Tensor:
         """Noise levels [N] at places `uniform` [N] in [0, 1), spread evenly over the diffusion's
@@ -94,6 +111,10 @@ class EdmDenoiser(nn.Module):
         self.network = network
         self.resolution = network.config.img_resolution
         self.classes = network.config.label_dim
+
+    def convolutions_to(self, dtype: torch.dtype) -> None:
+        """As `EDM.convolutions_to`."""
+        self.network.convolutions_to(dtype)
 
     def config(self) -> dict[str, Any]:
         """What `student_network` needs to build it again."""

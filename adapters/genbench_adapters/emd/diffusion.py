@@ -20,7 +20,7 @@ from genbench.models.noise import NoiseStream
 from genbench.models.optional import ConvertRun, Evaluation
 from genbench_adapters.emd.cards import KNOWN, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_network
-from genbench_adapters.emd.network import EDM, half
+from genbench_adapters.emd.network import EDM
 from genbench_adapters.emd.sampler import EDMSampling, heun
 from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
@@ -70,7 +70,7 @@ class EDMDiffusion:
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> EDMGenerator:
-        """The sampler of a card with its checkpoint; a half dtype is by autocast."""
+        """The sampler of a card with its checkpoint; a half dtype is that of its convolutions."""
         return EDMGenerator(_loaded(card, checkpoint, device), self._sampling(), dtype)
 
     def load_random(
@@ -121,7 +121,8 @@ class EDMGenerator:
     concurrent = True  # sampling only reads the networks
 
     def __init__(self, network: EDM, sampling: EDMSampling, dtype: torch.dtype) -> None:
-        self.network, self.sampling, self.dtype = network, sampling, dtype
+        network.convolutions_to(dtype)
+        self.network, self.sampling = network, sampling
         self.evaluations = 0
 
     def compile(self) -> None:
@@ -133,11 +134,10 @@ class EDMGenerator:
         """One call of the network, and how often `sample` makes it. labels: int64 [N] or none."""
         side = self.network.config.img_resolution
         x, chosen = noise.normal((3, side, side)), _one_hot(labels, self.network)
-        sigma = torch.tensor([self.sampling.sigma_max], device=x.device)
+        sigma = torch.full((1,), self.sampling.sigma_max, device=x.device)
 
         def denoise() -> Tensor:
-            with half(x.device, self.dtype):
-                return self.network(x, sigma, chosen)
+            return self.network(x, sigma, chosen)
 
         return [(denoise, 2 * self.sampling.steps - 1)]
 
@@ -149,8 +149,7 @@ class EDMGenerator:
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             self.evaluations += 1
-            with half(x.device, self.dtype):
-                return self.network(x, sigma, chosen)
+            return self.network(x, sigma, chosen)
 
         states = heun(denoise, self.sampling, lambda step: noise.normal((3, side, side), step=step))
         x, _, _ = deque(states, maxlen=1).pop()

@@ -249,8 +249,14 @@ class Block(nn.Module):
 
     def _attended(self, qkv: Tensor) -> Tensor:
         """[N, 3 C, H, W] -> [N, C, H, W]. The channels of qkv are ordered (head, width, 3): neither
-        of ADM's two orders."""
+        of ADM's two orders. Logits and softmax are float32, as officially, whatever the dtype."""
         count, channels, height, width = qkv.shape
+        if qkv.dtype.itemsize < 4:  # torch's fused attention, which stores no logits
+            parts = qkv.unflatten(1, (self.heads, -1, 3)).flatten(4)  # [N, heads, d, 3, HW]
+            # [N, heads, HW, d] each.
+            q, k, v = (part.transpose(2, 3).contiguous() for part in parts.unbind(3))
+            mixed = functional.scaled_dot_product_attention(q, k, v)
+            return mixed.transpose(2, 3).reshape(count, -1, height, width)
         split = qkv.view(count * self.heads, channels // (3 * self.heads), 3, -1)
         q, k, v = split.unbind(2)  # [N heads, d, HW] each
         # [N heads, HW of q, HW of k].
@@ -442,6 +448,18 @@ class EDM(nn.Module):
         kind = DhariwalUNet if config.model_type == "DhariwalUNet" else SongUNet
         self.model = kind(config)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the convolutions."""
+        return next(self.model.enc.parameters()).dtype
+
+    def convolutions_to(self, dtype: torch.dtype) -> None:
+        """Bring the convolutions and norms to a dtype once, as the official use_fp16 does anew in
+        every call; embeddings, logits of attention and the preconditioning stay float32."""
+        for module in self.model.modules():
+            if isinstance(module, Conv | Resample | nn.GroupNorm):
+                module.to(dtype)
+
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noisy images float [N, 3, R, R], noise levels [N] or [1], one-hot labels [N, label_dim]
         (None: no class) -> denoised images float32 [N, 3, R, R] in about [-1, 1]."""
@@ -455,10 +473,5 @@ class EDM(nn.Module):
             labels = None
         total = (sigma**2 + data**2).sqrt()
         noise = (sigma.log() / 4).flatten()  # [N] or [1]
-        raw = self.model(x / total, noise, labels)
+        raw = self.model((x / total).to(self.dtype), noise, labels)
         return data**2 / (sigma**2 + data**2) * x + sigma * data / total * raw.float()
-
-
-def half(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """Products and convolutions in a half precision; nothing changes for float32."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -20,12 +20,13 @@ from genbench.models.optional import ConvertRun, DistillRun
 from genbench_adapters.adm.network import UNet
 from genbench_adapters.emd.cards import KNOWN, small_cards
 from genbench_adapters.emd.checkpoint import IMAGENET_64, convert, load_generator
-from genbench_adapters.emd.consistency import load_consistency
+from genbench_adapters.emd.consistency import Consistency, load_consistency
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, one_step
-from genbench_adapters.emd.network import EDM, half
+from genbench_adapters.emd.network import EDM
 from genbench_adapters.model_files import BUNDLED, given_file
 from genbench_adapters.random_weights import random_network
 
+Network = AdmDenoiser | EdmDenoiser | Consistency
 _DMD2 = 80.0  # sigma of random weights, which were distilled at none
 _ONE_STEP_HINT = (
     "no EMD checkpoint is public; --checkpoint takes one-step networks of EDM's kind, such as "
@@ -86,7 +87,7 @@ class OneStep:
     ) -> OneStepGenerator:
         """The generator of a card with its checkpoint. Raises GenbenchError without a sigma."""
         given = given_file(card, checkpoint)
-        network: torch.nn.Module
+        network: Network
         if self.parameterisation == "consistency":
             network, told = load_consistency(given, card), 0.0
         else:
@@ -153,14 +154,15 @@ class OneStepGenerator:
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: Network,
         side: int,
         sigma: float,
         rounding: Literal["truncate", "nearest"],
         dtype: torch.dtype,
     ) -> None:
+        network.convolutions_to(dtype)
         self.network, self.side, self.sigma = network, side, sigma
-        self.rounding, self.dtype = rounding, dtype
+        self.rounding = rounding
         self.evaluations = 0
 
     def compile(self) -> None:
@@ -171,7 +173,6 @@ class OneStepGenerator:
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """uint8 [N, 3, R, R] of one evaluation, for int64 labels [N] or none."""
         latents = noise.normal((3, self.side, self.side))
-        with half(latents.device, self.dtype):
-            images = one_step(self.network, self.sigma, latents, labels)
+        images = one_step(self.network, self.sigma, latents, labels)
         self.evaluations = 1
         return to_uint8(images, rounding=self.rounding)

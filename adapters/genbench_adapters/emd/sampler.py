@@ -68,5 +68,6 @@ def heun(
 
 
 def _called(denoise: Denoiser, x: Tensor, level: float) -> Tensor:
-    sigma = torch.tensor([level], dtype=torch.float32, device=x.device)
+    # Filled there: a tensor made of Python's numbers is copied, and the copy waited for.
+    sigma = torch.full((1,), level, dtype=torch.float32, device=x.device)
     return denoise(x.float(), sigma).double()

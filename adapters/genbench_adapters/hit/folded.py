@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.errors import GenbenchError
+from genbench_adapters.attention import attend
 from genbench_adapters.hit.network import (
     MLP,
     START,
@@ -158,11 +159,10 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         rows = queries.reshape(count * groups, length * heads, width)  # [N A, B heads, d]
         k = keys.reshape(-1, keys.shape[2], width)  # [N A, B of keys, d]
         v = values.reshape(-1, values.shape[2], width)
-        weights = torch.softmax(torch.bmm(rows, k.transpose(1, 2)), dim=-1)
-        return torch.bmm(weights, v).view(queries.shape)
-    q, k, v = (part.transpose(2, 3) for part in (queries, keys, values))  # [N, A, heads, B, d]
-    weights = torch.softmax(torch.matmul(q, k.transpose(3, 4)), dim=-1)
-    return torch.matmul(weights, v).transpose(2, 3)
+        return attend(rows, k, v).view(queries.shape)
+    # [N A heads, B, d] each.
+    q, k, v = (part.transpose(2, 3).flatten(0, 2) for part in (queries, keys, values))
+    return attend(q, k, v).view(count, groups, heads, length, width).transpose(2, 3)
 
 
 class FoldedHiT(nn.Module):
@@ -234,7 +234,10 @@ class FoldedHiT(nn.Module):
             x = self._stage(stage, x, keys, values)
             x = x if patch is None else unblocked(x, side, patch)
             if str(stage) in self.colours:
-                own = self.colours[str(stage)](x)  # [N, H, W, colours]
+                # [N, H, W, colours], added up in float32: a half precision has steps of up to half
+                # a grey level, and every addition would take one.
+                own = self.colours[str(stage)](x)
+                own = own.float() if own.dtype.itemsize < 4 else own
                 colours = own if colours is None else own + _doubled(colours)
             if stage < len(self.upsamplings):
                 x = self.upsamplings[stage](depth_to_space(x))  # [N, 2 H, 2 W, dims[stage + 1]]

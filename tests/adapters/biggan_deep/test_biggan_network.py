@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from biggan_files import CONFIG, small_network
+from operations import operations
 
 from genbench.models.noise import NoiseStream
+from genbench_adapters.biggan_deep import latents as latents_module
 from genbench_adapters.biggan_deep.folded import FoldedBigGAN
 from genbench_adapters.biggan_deep.latents import truncated_normal
 from genbench_adapters.biggan_deep.network import (
@@ -95,3 +97,18 @@ def test_latents_are_a_truncated_normal_by_sample() -> None:
     assert (latents.abs() > 1.99).float().mean() < 0.004  # drawn again, not clipped to the bound
     alone = truncated_normal(NoiseStream(3, torch.tensor([1234])), 100)
     assert torch.equal(alone[0], latents[1234])
+
+
+@pytest.mark.parametrize("rounds", [2, 8])  # of two, some numbers are still outside
+def test_rounds_of_latents_are_drawn_together(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latents_module, "_ROUNDS", rounds)
+    stream = NoiseStream(3, torch.arange(40))
+    expected = stream.normal((100,))
+    for step in range(1, rounds):
+        again = stream.normal((100,), step=step)
+        expected = torch.where(expected.abs() <= 2, expected, again)
+    assert (expected.abs() > 2).any() == (rounds == 2)
+    with operations() as made:
+        latents = truncated_normal(stream, 100)
+    assert torch.equal(latents, expected.clamp(-2, 2))
+    assert len(made) < 280  # 2,055 while every round was drawn alone
