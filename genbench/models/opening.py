@@ -12,6 +12,7 @@ import torch
 
 from genbench.errors import UsageError
 from genbench.models.checkpoints import find_checkpoint
+from genbench.models.companions import own_card, with_companions
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream, scheduled_labels
 from genbench.models.optional import Concurrent, RandomInit
@@ -91,7 +92,10 @@ def resolve(request: ModelRequest, *, lenient: bool = False) -> ResolvedModel:
 
 def open_model(model: ResolvedModel, device: torch.device) -> ModelSource:
     """Load a model with its weights. Raises GenbenchError or UsageError with the remedy."""
-    checkpoint, kind = find_checkpoint(type(model.adapter), model.card, model.request.checkpoint)
+    card = own_card(model.adapter, model.card)
+    checkpoint, kind = find_checkpoint(type(model.adapter), card, model.request.checkpoint)
+    if kind == "official":
+        model = replace(model, adapter=with_companions(model.adapter, card))
     return _opened(model, checkpoint, kind, device)
 
 

@@ -23,6 +23,7 @@ from genbench.models.optional import (
     Distillable,
     DistillRun,
     Folding,
+    HasCompanions,
     RandomInit,
     Repeating,
     StepSetting,
@@ -37,7 +38,7 @@ from genbench.runtime.progress import SilentReporter
 
 Rule = tuple[str, Callable[[], str]]
 _ADAPTERS = (Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
-             CountableNetworks, TimedTraining)  # fmt: skip
+             CountableNetworks, TimedTraining, HasCompanions)  # fmt: skip
 _GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
 _BESIDE = 8  # images drawn in blocks beside each other

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from weight_files import CONTENT, DIGEST, empty_caches, fails, published, put
 
-from genbench.weights import download as downloads
+from genbench.weights import transfer as downloads
 from genbench.weights.files import locate, obtain
 
 

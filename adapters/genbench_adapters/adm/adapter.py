@@ -102,6 +102,23 @@ class AdmGuided(TrainsByRecipe):
         if self.classifier_scale is not None and not 0.0 <= self.classifier_scale < float("inf"):
             raise ValueError(f"classifier scale {self.classifier_scale} is not 0 or more")
 
+    def companions(self, card: ModelCard) -> dict[str, CheckpointSource]:
+        """The classifier of a guided variant; with --upsample the upsampler too, and the weights of
+        the small model in place of the card's."""
+        upsampler = UPSAMPLERS.get(card.resolution) if self.upsample else None
+        fitting = [variant for variant in VARIANTS if variant.name == card.name]
+        files = {}
+        if upsampler is not None:
+            small = [variant for variant in VARIANTS if variant.resolution == upsampler.small]
+            fitting = small[:1]
+            files = {"checkpoint": small[0].file, "upsampler": upsampler.file}
+        if fitting and fitting[0].classifier and self._scale(fitting[0]):
+            files["classifier"] = fitting[0].classifier_file
+        return {
+            option: CheckpointSource(filename=name, url=PUBLISHED + name)
+            for option, name in files.items()
+        }
+
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> AdmGenerator:
@@ -111,7 +128,7 @@ class AdmGuided(TrainsByRecipe):
         if upsampler is not None and self.upsampler is None:
             raise UsageError(
                 f"--upsample needs {upsampler.file}, published at {PUBLISHED}{upsampler.file}: "
-                "download it and pass --upsampler PATH"
+                f"genbench fetch {card.name} --upsample brings it, or pass --upsampler PATH"
             )
         resolution = card.resolution if upsampler is None else upsampler.small
         variant, own = _variant(card, checkpoint, resolution)
@@ -205,8 +222,8 @@ class AdmGuided(TrainsByRecipe):
         if path is None:
             raise UsageError(
                 f"guidance needs {variant.classifier_file}, published at "
-                f"{PUBLISHED}{variant.classifier_file}: download it and pass --classifier PATH, or "
-                "sample without guidance, --classifier-scale 0"
+                f"{PUBLISHED}{variant.classifier_file}: genbench fetch {variant.name} brings it, "
+                "or pass --classifier PATH, or sample without guidance, --classifier-scale 0"
             )
         what = f"the classifier of {variant.name}"
         loaded = load_network(Classifier, variant.classifier, path, what, prefix=prefix)
