@@ -13,7 +13,8 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError
 from genbench.runtime.files import lock, write_error
-from genbench.weights.transfer import AddressError, Progress, Transfer
+from genbench.weights.connections import AddressError
+from genbench.weights.transfer import Progress, Transfer
 
 
 @dataclass(frozen=True, kw_only=True)

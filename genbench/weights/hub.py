@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genbench.weights.connections import MissingError
 from genbench.weights.files import WeightFile, brought
-from genbench.weights.transfer import MissingError
 
 _CONFIGURATION = "config.json"
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-import urllib.request
 
 from genbench.errors import GenbenchError
-from genbench.runtime.reachable import check_reachable
 from genbench.weights.addresses import LOCK_NAME, can_be_trusted, mirrors
+from genbench.weights.connections import check_answers, opened, request_of
 from genbench.weights.download import Expected
 from genbench.weights.pins import parsed_pins
-from genbench.weights.transfer import CONNECT_SECONDS, opened
 
 _LARGEST = 1 << 24  # bytes of a lock file
 
@@ -23,8 +21,8 @@ def expected_of_mirrors(url: str) -> Expected:
         where = f"{mirror}/{LOCK_NAME}"
         try:
             if not where.startswith("file:"):
-                check_reachable(where, CONNECT_SECONDS)
-            with opened(urllib.request.Request(where), verified=False) as response:
+                check_answers(where)
+            with opened(request_of(where), verified=False) as response:
                 text = response.read(_LARGEST)
         except (urllib.error.URLError, http.client.HTTPException, OSError, GenbenchError):
             continue  # a mirror need not have one, and its absence shows when the file is fetched

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from genbench.errors import GenbenchError
-from genbench.runtime.reachable import PORTS, check_reachable
-from genbench.version import __version__
-from genbench.weights.addresses import headers_for
-from genbench.weights.transfer import CONNECT_SECONDS, opened, why
+from genbench.runtime.reachable import PORTS
+from genbench.weights.connections import check_answers, opened, request_of, why
 
 
 def announced_size(urls: Sequence[str], *, verified: bool) -> int:
@@ -41,15 +38,11 @@ def _asked(url: str, verified: bool) -> int:
     if parts.scheme not in PORTS or not parts.hostname:
         raise GenbenchError(f"{url} is not an https, http or file address")
     try:
-        check_reachable(url, CONNECT_SECONDS)
+        check_answers(url)
     except ConnectionError as error:
         raise GenbenchError(str(error)) from error
-    headers = {"User-Agent": f"genbench/{__version__}", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=headers, method="HEAD")
-    for name, value in headers_for(url).items():
-        request.add_unredirected_header(name, value)
     try:
-        with opened(request, verified=verified) as response:
+        with opened(request_of(url, method="HEAD"), verified=verified) as response:
             length = response.headers.get("Content-Length", "")
     except urllib.error.HTTPError as error:
         with error:

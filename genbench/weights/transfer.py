@@ -7,7 +7,6 @@ import json
 import shutil
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from email.message import Message
@@ -17,12 +16,18 @@ from urllib.parse import urlsplit
 
 from genbench.errors import GenbenchError
 from genbench.runtime.files import replacing
-from genbench.runtime.reachable import PORTS, check_reachable
-from genbench.version import __version__
-from genbench.weights.addresses import can_be_trusted, headers_for
+from genbench.runtime.reachable import PORTS
+from genbench.weights.addresses import can_be_trusted
+from genbench.weights.connections import (
+    AddressError,
+    MissingError,
+    check_answers,
+    opened,
+    request_of,
+    untrusted,
+    why,
+)
 
-CONNECT_SECONDS = 3.0  # name look-up and TCP connection together; offline must show in under 5 s
-STALL_SECONDS = 30.0  # no byte for so long: the connection is taken for dead
 BUSY_SECONDS = 1.0  # before a server that is busy is asked again, doubled each time
 _LONGEST_WAIT = 60.0  # that a busy server can ask for
 _ATTEMPTS = 3  # connections that may break in a row before giving up
@@ -32,14 +37,6 @@ _BLOCK = 1 << 20  # bytes read at a time
 _BUSY = (429, 500, 502, 503, 504)
 
 Progress = Callable[[int, int | None], None]
-
-
-class AddressError(GenbenchError):
-    """An address does not give the file; another may."""
-
-
-class MissingError(AddressError):
-    """An address has no such file (404 or 410)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,16 +116,13 @@ class Transfer:
         if self.have() and not (self.verified or known.validator):
             self.discard()
         have = self.have()
-        headers = {"User-Agent": f"genbench/{__version__}", "Accept-Encoding": "identity"}
+        headers = {}
         if have:
             headers["Range"] = f"bytes={have}-"
             if known.validator:
                 headers["If-Range"] = known.validator
-        request = urllib.request.Request(self.url, headers=headers)
-        for name, value in headers_for(self.url).items():
-            request.add_unredirected_header(name, value)
         try:
-            response = opened(request, verified=self.verified)
+            response = opened(request_of(self.url, headers), verified=self.verified)
         except urllib.error.HTTPError as error:
             return self._refused(error)
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
@@ -244,53 +238,9 @@ class Transfer:
         if not (self.verified or can_be_trusted(self.url)):
             raise AddressError(untrusted(self.url))
         try:
-            check_reachable(self.url, CONNECT_SECONDS)
+            check_answers(self.url)
         except ConnectionError as error:
             raise AddressError(f"{self.name} is not on this machine and {error}") from error
-
-
-def untrusted(url: str) -> str:
-    """Why nothing is taken from an address, for the errors."""
-    return (
-        f"no digest of the file is known and {url} is not https, so anybody between could change "
-        "it (GENBENCH_ALLOW_HTTP=1 takes it all the same)"
-    )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirects that stay as safe as the address asked for, with the method asked by."""
-
-    max_redirections = 10
-
-    def __init__(self, verified: bool) -> None:
-        self.verified = verified
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any,
-        newurl: str,
-    ) -> urllib.request.Request | None:  # fmt: skip
-        """The next request; its token only for the very host. Raises AddressError for a redirect
-        from https to anything else, and to what cannot be trusted where no digest is known."""
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        if new.scheme not in PORTS or (old.scheme == "https" and new.scheme != "https"):
-            fp.close()
-            raise AddressError(f"{req.full_url} redirects to {newurl}, which is not https")
-        if not (self.verified or can_be_trusted(newurl)):
-            fp.close()
-            raise AddressError(untrusted(newurl))
-        made = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if made is not None:
-            made.method = req.get_method()
-            for name, value in headers_for(newurl).items():
-                made.add_unredirected_header(name, value)
-        return made
-
-
-def opened(request: urllib.request.Request, *, verified: bool) -> Any:
-    """The answer to a request, redirects followed. Raises AddressError for one to where nothing
-    may come from, and what urllib raises."""
-    opener = urllib.request.build_opener(_Redirects(verified))
-    return opener.open(request, timeout=STALL_SECONDS)
 
 
 def _validator(told: Message) -> str:
@@ -313,13 +263,3 @@ def _continues(told: Message, have: int, known: Announced) -> bool:
 def _asked_to_wait(told: Message) -> float:
     given = str(told.get("Retry-After", ""))
     return min(float(given), _LONGEST_WAIT) if given.isdigit() else BUSY_SECONDS
-
-
-def why(error: BaseException) -> str:
-    """Why a connection failed, in few words."""
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(inner, TimeoutError):
-        return "it stopped answering"
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
-    return " ".join(str(inner).split()) or type(inner).__name__

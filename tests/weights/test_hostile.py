@@ -31,7 +31,7 @@ from hostile_server import (
 from weight_files import CONTENT, DIGEST, empty_caches, fails, put
 
 from genbench.errors import UsageError
-from genbench.weights import transfer
+from genbench.weights import connections, transfer
 from genbench.weights.addresses import addresses_of, can_be_trusted, hub_address, mirrors
 from genbench.weights.files import WeightFile, brought, matches, obtain, verified_copy
 from genbench.weights.pins import lock_file, pin, read_pins
@@ -254,7 +254,7 @@ def test_without_a_length_nobody_can_tell_the_end(server: Hostile) -> None:
 def test_refusals_are_one_line(
     server: Hostile, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str, asked: int
 ) -> None:
-    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.1)
     server.always = answer
     file = unpublished(server)
     told = fails(lambda: obtain(file), words)
