@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,9 +113,8 @@ def fetch_for_run(
     lacking = [item for item in planned(needs.files, ask=False) if item.here is None]
     if all(item.wanted.what.startswith("detector ") for item in lacking):
         return
-    names = ([model.card.name] if model else []) + [reference or protocol.name]
     if not (yes or sys.stdin.isatty()):
-        raise UsageError(_refusal(lacking, f"genbench fetch {' '.join(names)}"))
+        raise UsageError(_refusal(lacking, _command(model, lacking)))
     plan = planned([item.wanted for item in lacking], ask=True)
     for item in plan:
         size = f", {_megabytes(item)} MB" if item.size else ""
@@ -124,6 +124,20 @@ def fetch_for_run(
         typer.confirm("Fetch them?", abort=True, err=True)
     check_room(plan)
     _fetched(plan, None, False, out=sys.stderr)
+
+
+def _command(model: ResolvedModel | None, lacking: Sequence[Planned]) -> str:
+    """The command line that fetches what a measurement lacks."""
+    whats = [item.wanted.what for item in lacking]
+    others = [what.partition(" ")[2] for what in whats if what.startswith(("detector ", "referen"))]
+    words = ["genbench", "fetch"]
+    if model and len(others) < len(whats):
+        words.append(model.card.name)
+    words += others
+    if model and model.card.name in words:
+        for key, text in model.request.options.items():
+            words += [f"--{key}", text]
+    return " ".join(map(shlex.quote, words))
 
 
 def _refusal(lacking: Sequence[Planned], command: str) -> str:
@@ -159,13 +173,13 @@ def in_total(plan: Sequence[Planned], to: Path | None) -> str:
 
 def _named(words: Sequence[str], resolution: int, table: str) -> Needs:
     from genbench.cli.tables import spec_folders
-    from genbench.fetching.needs import of_name, of_table, pairs, together
+    from genbench.fetching.needs import is_model, of_name, of_table, pairs, together
     from genbench.tables.specs import load_spec
 
     first = next((at for at, word in enumerate(words) if word.startswith("--")), len(words))
     options = pairs(words[first:])
-    if options and first != 1:
-        raise UsageError(f"--{next(iter(options))} is of one model: name that model alone")
+    if options and not any(map(is_model, words[:first])):
+        raise UsageError(f"--{next(iter(options))} is a model's option: name the model before it")
     parts = [of_name(name, resolution=resolution, options=options) for name in words[:first]]
     if table:
         parts.append(of_table(load_spec(table, spec_folders(None))))

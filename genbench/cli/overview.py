@@ -122,11 +122,8 @@ def _references() -> Iterator[tuple[str, ...]]:
             formats.setdefault(known.format, []).append(known)
     for name, lacking in formats.items():
         about = _range([known.megabytes for known in lacking])
-        yield (
-            f"references, {name} ({len(lacking)})",
-            about,
-            "genbench fetch NAME: genbench ls references",
-        )
+        told = "genbench fetch NAME: genbench ls references"
+        yield f"references, {name} ({len(lacking)})", about, told
 
 
 def _weights(models: dict[str, Sequence[ModelCard]]) -> Iterator[tuple[str, ...]]:

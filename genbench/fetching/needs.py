@@ -168,6 +168,11 @@ def of_name(name: str, *, resolution: int = 0, options: Mapping[str, str] | None
     raise UsageError(f"nothing to fetch is named {name}; {nearest}genbench fetch --list lists all")
 
 
+def is_model(name: str) -> bool:
+    """Whether a name is of a model or of a variant, which take options."""
+    return name in {entry.name for entry in adapter_entries()} or name in dict(_variants())
+
+
 def everything() -> Needs:
     """All published files that genbench knows by name."""
     parts = []

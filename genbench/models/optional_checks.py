@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.models.contract import Adapter, Generator
+from genbench.models.companions import CHECKPOINT
+from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.opening import ResolvedModel, open_random_model
 from genbench.models.optional import (
     BringsRecipes,
@@ -78,6 +79,11 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "RandomInit: draws images that are not flat", lambda: _random(model, source.device)
     if isinstance(adapter, Folding):
         yield "Folding: as published it stays so", lambda: _published(adapter)
+    if isinstance(adapter, HasCompanions):
+        yield (
+            "HasCompanions: each fills an option and has an address",
+            lambda: _companions(adapter, model.adapter.cards),
+        )
     if isinstance(adapter, CountableNetworks):
         yield (
             "CountableNetworks: refuses unknown names",
@@ -101,6 +107,16 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
 def _files(recipes: Mapping[str, Path]) -> str:
     missing = [str(path) for path in recipes.values() if not path.is_file()]
     return f"{', '.join(missing)} missing: put them into the package" if missing else ""
+
+
+def _companions(adapter: HasCompanions, cards: Sequence[ModelCard]) -> str:
+    for card in cards:
+        for option, source in adapter.companions(card).items():
+            if option != CHECKPOINT and not hasattr(adapter, option):
+                return f"{card.name} names a file for {option}, which is no option"
+            if not source.url:
+                return f"{card.name} names {source.filename} without an address"
+    return ""
 
 
 def _published(adapter: Folding) -> str:

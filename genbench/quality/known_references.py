@@ -83,8 +83,8 @@ class KnownReference:
         size = f" (~{self.megabytes} MB)" if self.megabytes else ""
         if not self.url:
             return f"copy {self.file} from {self.source} and put it at {self.place}"
-        start = "" if _ANY in self.file else f"genbench fetch {self.name} brings it{size}, or "
-        return f"{start}download {self.url} and put it at {self.place}"
+        start = "" if _ANY in self.file else f"genbench fetch {self.name} brings it, or "
+        return f"{start}download {self.url}{size} and put it at {self.place}"
 
 
 @cache

@@ -37,7 +37,7 @@ def request_of(
 
 
 def check_answers(url: str) -> None:
-    """Raises ConnectionError within CONNECT_SECONDS where the host of an address does not answer."""
+    """Raises ConnectionError within CONNECT_SECONDS where an address's host does not answer."""
     check_reachable(url, CONNECT_SECONDS)
 
 

@@ -25,6 +25,7 @@ from genbench.fetching.carrying import fetch_all
 from genbench.fetching.needs import Wanted, of_name, of_table, together
 from genbench.fetching.plan import check_room, planned
 from genbench.models.opening import ModelRequest, resolve
+from genbench.records.kinds import QualityRecord
 from genbench.records.store import read_records
 from genbench.runtime.progress import Advance, SilentReporter
 from genbench.tables.specs import load_spec
@@ -39,8 +40,8 @@ TINY = Variant(
     classifier=replace(CLASSIFIER, image_size=32), classifier_file="tiny_classifier.pt",
     classifier_scale=1.0, steps=2, file="tiny_diffusion.pt", data="nothing",
 )  # fmt: skip
-MEASURE = ("fid", "--model", "adm-guided", "--variant", "adm-tiny", "--ref", "bundled[:30]",
-           "--detector", "efficientnet-lite0", "--metric", "fd", "-n", "8")  # fmt: skip
+MEASURE = ("fid", "--model", "adm-guided", "--variant", "adm-tiny", "--ref", "bundled[:12]",
+           "--detector", "efficientnet-lite0", "--metric", "fd", "-n", "4")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,7 @@ def test_a_model_is_measured_without_naming_a_path(tiny: Hostile, tmp_path: Path
     for name, digest in digests.items():
         assert f"{name}, fetched now, has SHA-256 {digest}" in run.stderr
     (record,) = read_records(tmp_path / "r.jsonl")
+    assert isinstance(record, QualityRecord)
     assert (record.weight_kind, record.checkpoint) == ("official", "tiny_diffusion.pt")
     assert record.checkpoint_digest == digests["tiny_diffusion.pt"]
     assert record.options["classifier"] == f"tiny_classifier.pt {digests['tiny_classifier.pt']}"
@@ -165,7 +167,8 @@ def test_a_table_needs_each_file_once() -> None:
         (("adm-guided",), "has several variants to fetch: name one of adm-64, adm-128"),
         (("edm:imagenet",), "no published reference is named"),
         (("adm-128", "--stepps", "3"), "has no option --stepps"),
-        (("adm-128", "adm-256", "--upsample"), "--upsample is of one model"),
+        (("inception", "--upsample"), "--upsample is a model's option"),
+        (("adm-256", "biggan-deep-128", "--upsample"), "has no option --upsample"),
         (("adm-256", "--upsample", "true", "adm-128"), "is not expected here"),
         (("--table", "adm-quallity"), "did you mean adm-quality"),
         (("hf:model",), "hf:OWNER/REPO/FILE@REVISION"),
