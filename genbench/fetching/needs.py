@@ -144,7 +144,7 @@ def of_name(name: str, *, resolution: int = 0, options: Mapping[str, str] | None
     """What a name needs: of a model or a variant (with these options), a detector, a protocol, a
     published reference, or an address as --checkpoint takes it. Raises UsageError for another."""
     if (address := address_of(name)) is not None:
-        return Needs(files=(Wanted(what="weights", file=address),))
+        return Needs(files=(Wanted(what=address.filename, file=address),))
     families = {entry.name for entry in adapter_entries()}
     variants = dict(_variants())
     if name in families or name in variants:

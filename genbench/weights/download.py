@@ -17,6 +17,10 @@ from genbench.weights.connections import AddressError
 from genbench.weights.transfer import Progress, Transfer
 
 
+class OtherFileError(AddressError):
+    """An address sends another file than the pinned one, where getting it by hand is no remedy."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """The digest a file must have. sha256: hex, in full or a prefix; empty: none is known.
@@ -99,7 +103,7 @@ def _fetched(
     if not found.startswith(expected.sha256):
         transfer.discard()
         remedy = f"; {expected.remedy}" if expected.remedy else "; run again"
-        raise AddressError(
+        raise (OtherFileError if expected.remedy else AddressError)(
             f"what {transfer.url} sent has SHA-256 {found}, not {expected.sha256}"
             f"{f', {expected.whence}' if expected.whence else ''}, and was removed{remedy}"
         )
@@ -120,7 +124,8 @@ def _failed(failures: Sequence[AddressError], hint: str) -> GenbenchError:
         return GenbenchError(f"no address of the file is known: {hint}")
     *before, last = failures
     told = f" (before that, {'; '.join(map(str, before))})" if before else ""
-    return type(last)(f"{last}{told}; or {hint}")
+    otherwise = "" if isinstance(last, OtherFileError) else f"; or {hint}"
+    return type(last)(f"{last}{told}{otherwise}")
 
 
 @contextmanager

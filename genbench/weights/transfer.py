@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from genbench.errors import GenbenchError
 from genbench.runtime.files import replacing
@@ -232,6 +232,8 @@ class Transfer:
         """Find out within CONNECT_SECONDS that there is no network."""
         parts = urlsplit(self.url)
         if parts.scheme == "file":
+            if not Path(unquote(parts.path)).is_file():
+                raise MissingError(f"{self.url}: No such file")
             return
         if parts.scheme not in PORTS or not parts.hostname:
             raise AddressError(f"{self.url} is not an https, http or file address")
