@@ -30,9 +30,10 @@ def can_be_trusted(url: str) -> bool:
 
 def folder_of(url: str) -> str:
     """A folder name for the files that lie beside each other at an address: its host, and digits
-    that tell its paths apart."""
-    above = url.rpartition("/")[0]
-    host = urlsplit(url).hostname or "here"
+    that tell its paths, and queries, apart."""
+    path, mark, query = url.partition("?")
+    above = path.rpartition("/")[0] + mark + query
+    host = (urlsplit(url).hostname or "here").replace(":", "-")
     return f"{host}-{sha256(above.encode()).hexdigest()[:8]}"
 
 

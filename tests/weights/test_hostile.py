@@ -373,6 +373,16 @@ def test_processes_that_fetch_at_once_share_one_download_and_one_pin(server: Hos
     assert server.wanted == [None]
 
 
+def test_files_of_one_name_do_not_meet() -> None:
+    def folder(url: str) -> str:
+        return WeightFile(filename="f", url=url, sha256="", published_at="").relative.parent.name
+
+    assert folder("https://h/a/f") == folder("https://h/a/g")  # a configuration beside its weights
+    others = ("https://h/b/f", "https://i/a/f", "https://h/a/f?id=1", "https://h/a/f?id=2")
+    assert len({folder("https://h/a/f"), *map(folder, others)}) == 5
+    assert folder("http://[::1]:1/f").startswith("--1-")
+
+
 def test_sizes_are_asked_without_fetching(server: Hostile) -> None:
     assert announced_size([server.url("net.pth")], verified=False) == len(CONTENT)
     assert [one.method for one in server.asked] == ["HEAD"]
