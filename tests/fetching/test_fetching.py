@@ -41,7 +41,7 @@ TINY = Variant(
     classifier_scale=1.0, steps=2, file="tiny_diffusion.pt", data="nothing",
 )  # fmt: skip
 MEASURE = ("fid", "--model", "adm-guided", "--variant", "adm-tiny", "--ref", "bundled[:12]",
-           "--detector", "efficientnet-lite0", "--metric", "fd", "-n", "4")  # fmt: skip
+           "--detector", "efficientnet-lite0", "--metric", "precision", "-n", "8")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
