@@ -94,7 +94,7 @@ def open_model(model: ResolvedModel, device: torch.device) -> ModelSource:
     """Load a model with its weights. Raises GenbenchError or UsageError with the remedy."""
     card = own_card(model.adapter, model.card)
     checkpoint, kind = find_checkpoint(type(model.adapter), card, model.request.checkpoint)
-    if kind == "official":
+    if kind == "official" or not model.request.checkpoint:
         model = replace(model, adapter=with_companions(model.adapter, card))
     return _opened(model, checkpoint, kind, device)
 
