@@ -147,9 +147,10 @@ def _refusal(lacking: Sequence[Planned], command: str) -> str:
     others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
     size = sum(item.to_come for item in lacking)
     about = f" (~{size / 1e6:,.0f} MB or more)" if size else ""
+    own = "" if first.wanted.what.startswith("reference ") else ", or your own --checkpoint PATH"
     return (
         f"{first.wanted.what}, published at {file.url},{others} must be fetched first{about}: pass "
-        f"--yes, or run {command}"
+        f"--yes{own}, or run {command}"
     )
 
 

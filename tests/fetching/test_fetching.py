@@ -89,7 +89,7 @@ def test_a_model_is_measured_without_naming_a_path(tiny: Hostile, tmp_path: Path
     refused = error_line(genbench(*MEASURE, *records))
     assert f"tiny_diffusion.pt of adm-tiny, published at {tiny.url('tiny_diffusion.pt')}" in refused
     assert "and 1 more must be fetched first" in refused
-    assert "pass --yes, or run genbench fetch adm-tiny" in refused
+    assert "pass --yes, or your own --checkpoint PATH, or run genbench fetch adm-tiny" in refused
     assert not tiny.asked
     run = genbench(*MEASURE, *records, "--yes")
     assert run.returncode == 0, run.stderr
