@@ -19,7 +19,7 @@ FLOORS = [
     {"weights", "records", "images"},
     {"models", "detectors", "tables"},
     {"quality", "speed"},
-    {"given"},
+    {"given", "fetching"},
     {"explaining", "bundles", "verdicts", "watching"},
     {"report", "api", "evaluator"},
     {"reproducing", "site"},

@@ -18,6 +18,7 @@ from genbench.cli.checks import check, doctor, schema
 from genbench.cli.compare import compare
 from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
+from genbench.cli.fetch import fetch
 from genbench.cli.gate import gate
 from genbench.cli.images import ref, sample
 from genbench.cli.model_command import ModelCommand
@@ -186,7 +187,7 @@ _PANELS: dict[str, _Commands] = {
         "audit": audit,
     },
     "Make models": {"train": train, "distill": distill, "convert": convert, "check": check},
-    "Find out": {"ls": ls, "doctor": doctor, "schema": schema},
+    "Find out": {"ls": ls, "doctor": doctor, "fetch": fetch, "schema": schema},
 }
 _OF_A_MODEL = (
     "fid",
@@ -204,7 +205,7 @@ for _panel, _commands in _PANELS.items():
         app.command(
             _name,
             cls=ModelCommand if _name in _OF_A_MODEL else None,
-            context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert") else {},
+            context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert", "fetch") else {},
             epilog=epilog(_name),
             options_metavar=_WORDS.get(_name, "[OPTIONS]"),
             rich_help_panel=_panel,

@@ -50,6 +50,12 @@ def references(incomplete: str) -> list[str]:
     return _starting((name for name in load_references() if "*" not in name), incomplete)
 
 
+def fetched(incomplete: str) -> list[str]:
+    """What `genbench fetch` takes by name, but for variants, which only their packages know."""
+    found = [models, detectors, protocols, references]
+    return sorted({name for names in found for name in names(incomplete)})
+
+
 def metrics(incomplete: str) -> list[str]:
     """Metrics, under the names that Inception gives them and under their own."""
     from genbench.metrics.catalogue import METRICS

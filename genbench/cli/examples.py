@@ -45,6 +45,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "check": ("genbench check toy", "genbench check hit --res 32 --device cpu"),
     "doctor": ("genbench doctor", "genbench doctor edm2-imagenet64", "genbench doctor --verbose"),
+    "fetch": (
+        "genbench fetch adm-128 adm-imagenet128",
+        "genbench fetch --table adm-quality --list",
+        "genbench fetch adm-256 --to mirror/",
+    ),
     "throughput": (
         "genbench throughput --gpu v100",
         "genbench throughput --model hit --model biggan-deep --res 128 --batch 1 --batch 64",

@@ -13,6 +13,7 @@ from genbench.detectors.contract import DetectorStatus
 from genbench.detectors.published_preprocessing import PREPROCESSINGS
 from genbench.detectors.registry import detector_module, detector_names, detector_status
 from genbench.errors import GenbenchError, UsageError, suggestion
+from genbench.models.companions import published_file
 from genbench.models.contract import ModelCard
 from genbench.models.naming import family_named, load_opener, opened_by, opener_entries
 from genbench.models.options import adapter_options
@@ -25,6 +26,7 @@ from genbench.runtime.folders import tables_folder
 from genbench.speed.datasheets import DTYPE_COLUMNS, Gpu, known_gpus
 from genbench.tables.spec_files import spec_paths
 from genbench.tables.specs import read_spec
+from genbench.weights.files import locate
 
 Rows = list[dict[str, Any]]
 
@@ -129,8 +131,11 @@ def _plain(value: Any) -> Any:
 
 
 def is_ready(card: ModelCard) -> bool:
-    """Whether a variant can be sampled with nothing but what is installed."""
-    return card.checkpoint is None or bool(card.checkpoint.bundled)
+    """Whether a variant's weights are here: installed with genbench, or fetched."""
+    source = card.checkpoint
+    if source is None or source.bundled:
+        return True
+    return bool(source.url) and locate(published_file(source), None) is not None
 
 
 def weights_of_card(card: ModelCard) -> str:

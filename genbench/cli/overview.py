@@ -122,7 +122,8 @@ def _references() -> Iterator[tuple[str, ...]]:
             formats.setdefault(known.format, []).append(known)
     for name, lacking in formats.items():
         about = _range([known.megabytes for known in lacking])
-        yield f"references, {name} ({len(lacking)})", about, "by hand: genbench ls references"
+        told = "genbench fetch NAME: genbench ls references"
+        yield f"references, {name} ({len(lacking)})", about, told
 
 
 def _weights(models: dict[str, Sequence[ModelCard]]) -> Iterator[tuple[str, ...]]:
@@ -132,7 +133,7 @@ def _weights(models: dict[str, Sequence[ModelCard]]) -> Iterator[tuple[str, ...]
         published = [card for card in lacking if card.checkpoint and card.checkpoint.url]
         if published:
             sizes = [card.parameters * _FLOAT32 // 10**6 for card in published]
-            told = f"at {_sizes(published)}, by hand: genbench ls {name}"
+            told = f"at {_sizes(published)}: genbench fetch VARIANT, of genbench ls {name}"
             yield f"weights of {name}", _range(sizes), told
         if any(card not in published for card in lacking):
             own.append(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from genbench.cli import completion
+from genbench.cli.fetch import Yes, fetch_for_run
 from genbench.cli.options import (
     IMAGES,
     Batch,
@@ -43,6 +44,9 @@ from genbench.cli.words import (
     words_and_options,
 )
 from genbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from genbench.models.opening import ResolvedModel
 
 
 def fid(
@@ -109,6 +113,7 @@ def fid(
     dtype: Dtype = "",
     device: Device = "auto",
     reuse: Reuse = False,
+    yes: Yes = False,
     name: Name = "",
     cache: Cache = None,
     json_lines: Json = False,
@@ -156,6 +161,10 @@ def fid(
         refuse_unknown(ctx, [])
     drawn = of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen]
     with joined_world() as world:  # once, for all runs
+        if world.leads and not features:
+            _fetch_missing(chosen, protocol, ref, detector, preprocessing, crop, res,
+                           detector_weights, yes)  # fmt: skip
+        world.barrier()
         encoders = [detector]
         if KEY in given.metric_keys(metric or ()) and not (detector or features):
             encoders = battery(ProgressBars(leads=world.leads))
@@ -175,6 +184,20 @@ def fid(
         show_seeds(runs)
     if len(encoders) > 1 and all(runs) and not json_lines:
         print(in_words(record for run in runs for record in run))
+
+
+def _fetch_missing(
+    model: ResolvedModel | None, protocol: str, ref: str, detector: str, preprocessing: str,
+    crop: str, res: int, weights: Path | None, yes: bool,
+) -> None:  # fmt: skip
+    """Have the published files fetched that the measurement lacks, once the user agrees."""
+    from genbench.records.protocols import choose_protocol
+
+    chosen = choose_protocol(
+        protocol, model_resolution=model.card.resolution if model else 0, referenced=ref != "",
+        detector=detector, preprocessing=preprocessing, crop=crop, resolution=res,
+    )  # fmt: skip
+    fetch_for_run(model, chosen, reference=ref, own_detector=weights is not None, yes=yes)
 
 
 def _image_sets(

@@ -1,32 +1,37 @@
-"""The weights of a card: given by the user, bundled, or downloaded and verified."""
+"""The weights of a card: given by the user, bundled, or fetched and verified."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.models.companions import published_file
 from genbench.models.contract import Adapter, CheckpointSource, ModelCard
 from genbench.models.registry import choose_card, find_adapter, load_adapter_class
 from genbench.records.measurement import WeightKind
-from genbench.runtime.digests import file_sha256
-from genbench.weights.files import WeightFile, obtain, weights_of
+from genbench.runtime.progress import in_percent
+from genbench.runtime.progress_bars import ProgressBars
+from genbench.weights.addresses import hub_address
+from genbench.weights.files import WeightFile, locate, matches, obtain, weights_of
+from genbench.weights.hub import with_configuration
 from genbench.weights.loading import damaged
 
 
 def find_checkpoint(
     adapter: type[Adapter], card: ModelCard, given: str
 ) -> tuple[Path | None, WeightKind]:
-    """The checkpoint file, downloaded when it must be, and its kind; None without weights.
+    """The checkpoint file and its kind; None without weights.
 
-    given: what the user passed as --checkpoint; empty for the card's own. Raises GenbenchError or
-    UsageError with the remedy.
+    given: what the user passed as --checkpoint; empty for the card's own. A file with a published
+    digest is downloaded where it must be, one without only where the user asked for it (`genbench
+    fetch`). Raises GenbenchError or UsageError with the remedy.
     """
     source = card.checkpoint
     if given:
-        path = _given_checkpoint(given, source.filename if source else "")
-        published = bool(source and source.sha256 and file_sha256(path) == source.sha256.lower())
-        return path, "official" if published else weights_origin(path)
+        path = given_checkpoint(given, source.filename if source else "")
+        return path, "official" if source and _is_published(source, path) else weights_origin(path)
     if source is None:
         return None, "none"
     if source.bundled:
@@ -41,16 +46,18 @@ def find_checkpoint(
             f"no public weights of {card.name} are known: pass --checkpoint PATH with your own"
             + (f"; {source.hint}" if source.hint else "")
         )
-    if not source.sha256:
+    published = published_file(source)
+    if not (source.sha256 or locate(published, None)):
         raise GenbenchError(
             f"{card.name} needs {source.filename}, published at {source.url} without a digest: "
-            "download it and pass --checkpoint PATH, or, knowing its SHA-256, --checkpoint "
-            f"{source.url}#sha256=…"
+            f"genbench fetch {card.name} brings it and pins its digest, or pass --checkpoint PATH"
         )
-    published_file = WeightFile(
-        filename=source.filename, url=source.url, sha256=source.sha256, published_at=source.url
-    )
-    return obtain(published_file), source.kind
+    return _fetched(published), source.kind
+
+
+def _is_published(source: CheckpointSource, path: Path) -> bool:
+    """Whether a file is, by its digest, the published one of a source."""
+    return bool(source.url or source.sha256) and matches(published_file(source), path)
 
 
 def named_weights(name: str, resolution: int) -> Path:
@@ -59,7 +66,7 @@ def named_weights(name: str, resolution: int) -> Path:
     resolution: of the card; 0 for the first. Raises GenbenchError or UsageError with the remedy.
     """
     if Path(name).exists() or "/" in name:
-        return _given_checkpoint(name)
+        return given_checkpoint(name)
     adapter = load_adapter_class(find_adapter(name))
     card = choose_card(adapter.cards, name, "", resolution)
     checkpoint, _ = find_checkpoint(adapter, card, "")
@@ -74,22 +81,48 @@ def bundled_file(adapter: type[Adapter], source: CheckpointSource) -> Path:
     return Path(module.__file__ or "").parent / source.bundled
 
 
-def _given_checkpoint(given: str, own: str = "") -> Path:
-    if "://" not in given:
-        path = Path(given)
-        if not path.exists():
-            if Path(f"{given}.index").exists():
-                raise UsageError(
-                    f"{given} is a TensorFlow checkpoint: convert it first, genbench convert MODEL "
-                    f"{given} --out FILE.safetensors"
-                )
-            raise UsageError(f"checkpoint {given} does not exist: check the path")
-        return weights_of(path, own)
-    url, _, digest = given.partition("#sha256=")
-    if not digest:
-        raise UsageError(f"cannot verify {url}: append #sha256=… with the file's published digest")
-    name = url.rsplit("/", 1)[-1]
-    return obtain(WeightFile(filename=name, url=url, sha256=digest, published_at=url))
+def given_checkpoint(given: str, own: str = "") -> Path:
+    """The weights file that --checkpoint names: a path, an address or a file of the Hub, which are
+    fetched. own: the file's name in a folder. Raises GenbenchError or UsageError with the remedy.
+    """
+    named = address_of(given)
+    if named is not None:
+        if given.startswith("hf:") and locate(named, None) is None:
+            with_configuration(named)
+        return _fetched(named)
+    path = Path(given)
+    if not path.exists():
+        if Path(f"{given}.index").exists():
+            raise UsageError(
+                f"{given} is a TensorFlow checkpoint: convert it first, genbench convert MODEL "
+                f"{given} --out FILE.safetensors"
+            )
+        raise UsageError(f"checkpoint {given} does not exist: check the path")
+    return weights_of(path, own)
+
+
+def address_of(given: str) -> WeightFile | None:
+    """The file that URL#sha256=DIGEST, URL or hf:OWNER/REPO/FILE@REVISION names; None for a path.
+    Raises UsageError for an address without a file name."""
+    if given.startswith("hf:"):
+        url, digest = hub_address(given), ""
+    elif "://" in given:
+        url, _, digest = given.partition("#sha256=")
+    else:
+        return None
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    if not name:
+        raise UsageError(f"{url} names no file: pass the address of the weights themselves")
+    return WeightFile(filename=name, url=url, sha256=digest, published_at=url)
+
+
+def _fetched(file: WeightFile) -> Path:
+    """The file, fetched with a bar where it is not here; a digest that is pinned is told."""
+    bars = ProgressBars(leads=True)
+    if locate(file, None):
+        return obtain(file, told=bars.note)
+    with bars.task(f"{file.filename}, percent", 100) as advance:
+        return obtain(file, progress=in_percent(advance), told=bars.note)
 
 
 def weights_origin(path: Path) -> WeightKind:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class CheckpointSource:
     """Where the weights of a card come from; `url` may be empty when the file ships bundled.
 
-    Where no digest of a published file is known, `sha256` is empty, and the user must vouch for it.
+    Where no digest of a published file is known, `sha256` is empty: the user has it fetched by
+    `genbench fetch`, which pins the digest.
     """
 
     filename: str

@@ -12,6 +12,7 @@ import torch
 
 from genbench.errors import UsageError
 from genbench.models.checkpoints import find_checkpoint
+from genbench.models.companions import own_card, with_companions
 from genbench.models.compiling import compile_networks
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.naming import family_named
@@ -98,7 +99,10 @@ def open_model(model: ResolvedModel, device: torch.device) -> ModelSource:
         if model.request.checkpoint:
             raise UsageError(f"{model.request.name} names its own weights: leave out --checkpoint")
         return _opened(model, model.adapter.weights(), device)
-    checkpoint, kind = find_checkpoint(type(model.adapter), model.card, model.request.checkpoint)
+    card = own_card(model.adapter, model.card)
+    checkpoint, kind = find_checkpoint(type(model.adapter), card, model.request.checkpoint)
+    if kind == "official" or not model.request.checkpoint:
+        model = replace(model, adapter=with_companions(model.adapter, card))
     digest = file_sha256(checkpoint) if checkpoint else ""
     weights = Weights(name=checkpoint.name if checkpoint else "", digest=digest, kind=kind)
     return _opened(model, weights, device, checkpoint)

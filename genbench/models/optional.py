@@ -1,7 +1,7 @@
 """What a family may offer beyond sampling. All of it is optional, and `genbench check` tests it.
 
 Of an adapter: Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
-CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode.
+CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode, HasCompanions.
 Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from genbench.models.contract import Adapter, Generator, ModelCard
+from genbench.models.contract import Adapter, CheckpointSource, Generator, ModelCard
 from genbench.records.measurement import WeightKind
 
 if TYPE_CHECKING:
@@ -236,6 +236,17 @@ class Folding(Protocol):
     def as_published(self) -> Adapter:
         """The family with the options under which its networks do the published work: what a GPU's
         second is reckoned by."""
+        ...
+
+
+@runtime_checkable
+class HasCompanions(Protocol):
+    """A family some of whose variants need more published files than the weights of the card."""
+
+    def companions(self, card: ModelCard) -> Mapping[str, CheckpointSource]:
+        """The published files that sampling a card needs with these options, by the option that
+        takes each (a field of the class, a path); under "checkpoint" weights that are to be loaded
+        in place of the card's. Those that are here fill options that the user left open."""
         ...
 
 

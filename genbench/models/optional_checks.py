@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.models.contract import Adapter, Generator
+from genbench.models.companions import CHECKPOINT
+from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.opening import ResolvedModel, open_random_model
 from genbench.models.optional import (
     BringsCode,
@@ -25,6 +26,7 @@ from genbench.models.optional import (
     Distillable,
     DistillRun,
     Folding,
+    HasCompanions,
     InOrder,
     MakesCard,
     RandomInit,
@@ -41,7 +43,8 @@ from genbench.runtime.progress import SilentReporter
 
 Rule = tuple[str, Callable[[], str]]
 _ADAPTERS = (Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
-             CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode)  # fmt: skip
+             CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode,
+             HasCompanions)  # fmt: skip
 _GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable)
 _STEP = 2  # images of the optimiser step that is tried
 _BESIDE = 8  # images drawn in blocks beside each other
@@ -81,6 +84,11 @@ def optional_rules(model: ResolvedModel, source: ModelSource) -> Iterator[Rule]:
         yield "RandomInit: draws images that are not flat", lambda: _random(model, source.device)
     if isinstance(adapter, Folding):
         yield "Folding: as published it stays so", lambda: _published(adapter)
+    if isinstance(adapter, HasCompanions):
+        yield (
+            "HasCompanions: each fills an option and has an address",
+            lambda: _companions(adapter, model.adapter.cards),
+        )
     if isinstance(adapter, CountableNetworks):
         yield (
             "CountableNetworks: refuses unknown names",
@@ -115,6 +123,16 @@ def _same(digest: Callable[[], str]) -> str:
 def _files(recipes: Mapping[str, Path]) -> str:
     missing = [str(path) for path in recipes.values() if not path.is_file()]
     return f"{', '.join(missing)} missing: put them into the package" if missing else ""
+
+
+def _companions(adapter: HasCompanions, cards: Sequence[ModelCard]) -> str:
+    for card in cards:
+        for option, source in adapter.companions(card).items():
+            if option != CHECKPOINT and not hasattr(adapter, option):
+                return f"{card.name} names a file for {option}, which is no option"
+            if not source.url:
+                return f"{card.name} names {source.filename} without an address"
+    return ""
 
 
 def _published(adapter: Folding) -> str:

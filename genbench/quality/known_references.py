@@ -12,6 +12,7 @@ from typing import Literal
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.runtime.folders import cache_folder, tables_folder
 from genbench.runtime.validated import read_toml, validated
+from genbench.weights.files import WeightFile, expected_of
 
 _ANY = "*"  # in a name: of files that are named by a pattern
 _IN_NAMES = frozenset(string.ascii_lowercase + string.digits + "_-")
@@ -61,11 +62,29 @@ class KnownReference:
         return next(self.place.parent.glob(self.file), None) is not None
 
     @property
+    def published(self) -> WeightFile | None:
+        """The file as it is fetched; None without an address, and of a pattern."""
+        if not self.url or _ANY in self.file:
+            return None
+        return WeightFile(
+            filename=self.file, url=self.url, sha256=self.sha256, published_at=self.url,
+            megabytes=self.megabytes, kept="references",
+        )  # fmt: skip
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) that the file must have: published, or pinned when it was fetched;
+        empty: neither."""
+        return expected_of(self.published).sha256 if self.published else self.sha256
+
+    @property
     def how_to_get(self) -> str:
         """Where to have it and where to put it, for errors and check-ups."""
         size = f" (~{self.megabytes} MB)" if self.megabytes else ""
-        start = f"download {self.url}{size}" if self.url else f"copy {self.file} from {self.source}"
-        return f"{start} and put it at {self.place}"
+        if not self.url:
+            return f"copy {self.file} from {self.source} and put it at {self.place}"
+        start = "" if _ANY in self.file else f"genbench fetch {self.name} brings it, or "
+        return f"{start}download {self.url}{size} and put it at {self.place}"
 
 
 @cache
@@ -114,7 +133,7 @@ def reference_path(spec: str) -> str:
     """`spec`, or where the published reference of that name lies.
 
     Raises GenbenchError naming the address of a published file that is not here: the authors of
-    most give no digest to check a download against, so genbench does not fetch them by itself.
+    most give no digest to check a download against, so only who asks has one fetched.
     """
     known = find_reference(spec)
     if known is None or Path(spec).exists():

@@ -96,10 +96,10 @@ def _opened(spec: str | ImageSet, crop: str, resolution: int, detector: str) -> 
         name=known.name if known else path.name, digest=file_sha256(path), images=None,
         statistics=held.statistics, features=held.features, known=known,
     )  # fmt: skip
-    if known and known.sha256 and known.sha256 != opened.digest:
+    if known and not opened.digest.startswith(known.digest):
         raise GenbenchError(
-            f"{path} is damaged or another file than {known.name} (SHA-256 {opened.digest[:16]}…, "
-            f"not {known.sha256[:16]}…): delete it and {known.how_to_get}"
+            f"{path} is damaged or another file than {known.name} (SHA-256 {opened.digest}, not "
+            f"{known.digest}): delete it, and {known.how_to_get}"
         )
     if not held.images:
         _check_size(opened, crop, resolution)

@@ -82,7 +82,9 @@ def test_patterns_name_files_that_are_in_no_list(cache: Path) -> None:
 def test_a_reference_is_found_in_the_cache_or_where_the_user_stands(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(GenbenchError, match=r"edm:ffhq-64x64 is not here: download https://\S+npz"):
+    with pytest.raises(
+        GenbenchError, match=r"is not here: genbench fetch edm:ffhq-64x64 \D+ https://\S+npz"
+    ):
         reference_path("edm:ffhq-64x64")
     write_edm(cache / "ffhq-64x64.npz", *moments(6))
     assert reference_path("edm:ffhq-64x64") == str(cache / "ffhq-64x64.npz")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from weight_files import CONTENT, DIGEST, empty_caches, fails, published, put
 
-from genbench.weights import download as downloads
+from genbench.weights import connections
 from genbench.weights.files import locate, obtain
 
 
@@ -176,7 +176,7 @@ def test_a_missing_page_is_reported_at_once(server: Server) -> None:
 
 
 def test_a_stalled_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.1)
     server.stall = True
     fails(lambda: obtain(published(server.url())), "stopped answering", "run again")
 
@@ -196,7 +196,7 @@ def test_offline_is_one_line_within_five_seconds() -> None:
 
 def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(downloads, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.2)
 
     def hang(*arguments: Any, **options: Any) -> socket.socket:
         released.wait(10)

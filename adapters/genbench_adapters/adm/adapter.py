@@ -13,34 +13,20 @@ import torch
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench_adapters.adm.bundle import as_variant, read_bundle
+from genbench_adapters.adm.cards import CARDS
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
 from genbench_adapters.adm.variants import PUBLISHED, UPSAMPLERS, VARIANTS, Upsampler, Variant
-from genbench_adapters.model_files import BUNDLED, given_file
+from genbench_adapters.model_files import given_file
 from genbench_adapters.random_weights import random_network
 from genbench_adapters.training.offers import TrainsByRecipe
 
 Network = TypeVar("Network", UNet, SuperResUNet, Classifier)
 
 _DDIM_STEPS = 25  # of the paper's fast samples
-
-
-def _card(variant: Variant) -> ModelCard:
-    guided = f"guided by {variant.classifier_file}" if variant.classifier else "not guided"
-    return ModelCard(
-        name=variant.name,
-        resolution=variant.resolution,
-        classes=1000 if variant.classifier else 0,
-        parameters=variant.parameters,
-        nfe=variant.steps,
-        checkpoint=CheckpointSource(filename=variant.file, url=PUBLISHED + variant.file),
-        license="MIT",
-        paper="arXiv:2105.05233",
-        note=f"{variant.data}; {variant.steps} steps, {guided}, scale {variant.classifier_scale}",
-    )
 
 
 @dataclass(frozen=True)
@@ -79,22 +65,7 @@ class AdmGuided(TrainsByRecipe):
     recipes: ClassVar[Mapping[str, Path]] = {
         "fashion-mnist-32": Path(__file__).with_name("fashion-mnist-32.toml")
     }
-    cards: ClassVar[tuple[ModelCard, ...]] = (
-        ModelCard(
-            name="adm-guided-32",
-            resolution=32,
-            classes=10,
-            parameters=1_510_534,
-            dtype="bfloat16",  # as it was trained, and fast enough for two CPU cores
-            nfe=25,
-            checkpoint=BUNDLED,
-            license="MIT",
-            paper="arXiv:2105.05233",
-            note="Fashion-MNIST; a small denoiser and classifier trained by `genbench train "
-            "adm-guided`; DDIM-25",
-        ),
-        *map(_card, VARIANTS),
-    )
+    cards: ClassVar[tuple[ModelCard, ...]] = CARDS
 
     def __post_init__(self) -> None:
         if self.steps and self.respacing:
@@ -106,6 +77,23 @@ class AdmGuided(TrainsByRecipe):
         if self.classifier_scale is not None and not 0.0 <= self.classifier_scale < float("inf"):
             raise ValueError(f"classifier scale {self.classifier_scale} is not 0 or more")
 
+    def companions(self, card: ModelCard) -> dict[str, CheckpointSource]:
+        """The classifier of a guided variant; with --upsample the upsampler too, and the weights of
+        the small model in place of the card's."""
+        upsampler = UPSAMPLERS.get(card.resolution) if self.upsample else None
+        fitting = [variant for variant in VARIANTS if variant.name == card.name]
+        files = {}
+        if upsampler is not None:
+            small = [variant for variant in VARIANTS if variant.resolution == upsampler.small]
+            fitting = small[:1]
+            files = {"checkpoint": small[0].file, "upsampler": upsampler.file}
+        if fitting and fitting[0].classifier and self._scale(fitting[0]):
+            files["classifier"] = fitting[0].classifier_file
+        return {
+            option: CheckpointSource(filename=name, url=PUBLISHED + name)
+            for option, name in files.items()
+        }
+
     def load(
         self, card: ModelCard, checkpoint: Path | None, device: torch.device, dtype: torch.dtype
     ) -> AdmGenerator:
@@ -116,7 +104,7 @@ class AdmGuided(TrainsByRecipe):
         if upsampler is not None and self.upsampler is None:
             raise UsageError(
                 f"--upsample needs {upsampler.file}, published at {PUBLISHED}{upsampler.file}: "
-                "download it and pass --upsampler PATH"
+                f"genbench fetch {card.name} --upsample brings it, or pass --upsampler PATH"
             )
         resolution = card.resolution if upsampler is None else upsampler.small
         variant, own = _variant(card, checkpoint, resolution)
@@ -221,8 +209,8 @@ class AdmGuided(TrainsByRecipe):
         if path is None:
             raise UsageError(
                 f"guidance needs {variant.classifier_file}, published at "
-                f"{PUBLISHED}{variant.classifier_file}: download it and pass --classifier PATH, or "
-                "sample without guidance, --classifier-scale 0"
+                f"{PUBLISHED}{variant.classifier_file}: genbench fetch {variant.name} brings it, "
+                "or pass --classifier PATH, or sample without guidance, --classifier-scale 0"
             )
         what = f"the classifier of {variant.name}"
         loaded = load_network(Classifier, variant.classifier, path, what, prefix=prefix)

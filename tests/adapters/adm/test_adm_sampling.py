@@ -167,4 +167,5 @@ def test_bad_options(tmp_path: Path, words: tuple[str, ...], expected: str) -> N
 
 def test_published_weights_are_named() -> None:
     line = error_line(genbench("fid", "--model", "adm-guided", "--res", "64", "--ref", "bundled"))
-    assert "64x64_diffusion.pt, published at https://openaipublic" in line
+    assert "64x64_diffusion.pt of adm-64, published at https://openaipublic" in line
+    assert line.endswith("run genbench fetch adm-64 inception")

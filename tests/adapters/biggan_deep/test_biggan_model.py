@@ -190,7 +190,7 @@ def test_bad_configuration(tmp_path: Path, text: str, expected: str) -> None:
 def test_published_weights_that_nobody_has_named(tmp_path: Path) -> None:
     run = genbench("fid", "--model", "biggan-deep", "--res", "128", "--ref", "bundled")
     line = error_line(run)
-    assert "biggan-deep-128-pytorch_model.bin, published at https://" in line
+    assert "biggan-deep-128-pytorch_model.bin of biggan-deep-128, published at https://" in line
     assert "--checkpoint" in line
     empty = genbench(*SAMPLE, "--checkpoint", tmp_path, "--out", tmp_path / "x.npz")
     assert "holds neither model.safetensors nor pytorch_model.bin" in error_line(empty)
