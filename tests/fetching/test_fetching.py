@@ -32,6 +32,7 @@ from genbench.tables.specs import load_spec
 from genbench.weights.files import WeightFile
 from genbench.weights.pins import lock_file, read_pins
 from genbench_adapters.adm import adapter as adm
+from genbench_adapters.adm import cards
 from genbench_adapters.adm.network import Classifier, UNet
 from genbench_adapters.adm.variants import VARIANTS, Variant
 
@@ -62,7 +63,8 @@ def tiny(server: Hostile, monkeypatch: pytest.MonkeyPatch) -> Hostile:
     """A server that publishes a small ADM and its classifier; ten classes, as the networks have."""
     monkeypatch.setattr(adm, "PUBLISHED", f"{server.address}/")
     monkeypatch.setattr(adm, "VARIANTS", (*VARIANTS, TINY))
-    card = replace(adm._card(TINY), classes=10)
+    monkeypatch.setattr(cards, "PUBLISHED", f"{server.address}/")
+    card = replace(cards.published_card(TINY), classes=10)
     monkeypatch.setattr(adm.AdmGuided, "cards", (*adm.AdmGuided.cards, card))
     assert TINY.classifier is not None
     networks = {TINY.file: UNet(TINY.unet), TINY.classifier_file: Classifier(TINY.classifier)}

@@ -7,7 +7,8 @@ from genbench_adapters.adm.variants import PUBLISHED, VARIANTS, Variant
 from genbench_adapters.model_files import BUNDLED
 
 
-def _card(variant: Variant) -> ModelCard:
+def published_card(variant: Variant) -> ModelCard:
+    """The card of a published variant, its address and the paper's settings."""
     guided = f"guided by {variant.classifier_file}" if variant.classifier else "not guided"
     return ModelCard(
         name=variant.name,
@@ -36,5 +37,5 @@ CARDS: tuple[ModelCard, ...] = (
         note="Fashion-MNIST; a small denoiser and classifier trained by `genbench train "
         "adm-guided`; DDIM-25",
     ),
-    *map(_card, VARIANTS),
+    *map(published_card, VARIANTS),
 )
