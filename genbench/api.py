@@ -20,7 +20,7 @@ from genbench.models.opening import ModelRequest, ResolvedModel
 from genbench.models.source import ModelSource
 from genbench.quality import evaluation
 from genbench.quality.drawing import drawn_by
-from genbench.quality.request import QualityRequest
+from genbench.quality.request import QualityRequest, near_cache
 from genbench.quality.source import Source
 from genbench.quality.strips import keep_beside
 from genbench.records.influences import influences_folder
@@ -33,9 +33,9 @@ from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithme
 from genbench.runtime.devices import device_of
 from genbench.runtime.distributed import World, joined_world
 from genbench.runtime.files import lasts
-from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
+from genbench.runtime.sharing import Sharing, sharing_of
 from genbench.speed.datasheets import find_gpu
 from genbench.speed.instruments import laboratory
 from genbench.speed.throughput import (
@@ -129,6 +129,7 @@ def evaluate(
     reuse: bool = False,
     name: str = "",
     run_name: str = "",
+    shard: str | Sharing = "",
     found: Callable[[Results[QualityRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[QualityRecord]:
@@ -140,7 +141,8 @@ def evaluate(
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
     "fid"; empty: the protocol's. training: images that the model learned from. ci: 95% intervals
     too. records: a file to append to, beside which a strip of the first samples is kept for people
-    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`. name:
+    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`. shard:
+    "3/16", "slurm" or "pull": compute that share of the features alone, for `genbench merge`. name:
     of samples that have none. run_name: kept on the records, for tables and to find the run by.
     found: called with the results before they are written to `records`. Under torchrun the
     processes share the work; all but the first get no results. Everything else is as on the command
@@ -190,6 +192,7 @@ def evaluate(
             training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
+            sharing=sharing_of(shard) if isinstance(shard, str) else shard,
             influences=influences_folder(kept) if ci and kept and lasts(kept) else None,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
@@ -198,7 +201,7 @@ def evaluate(
         if kept and world.leads:
             append_records(kept, [record for record in measured if record not in known])
             strips = (record.samples_digest for record in measured)
-            keep_beside(kept, request.cache or cache_folder(), strips, bars)
+            keep_beside(kept, near_cache(request.cache), strips, bars)
     return Results(measured)
 
 

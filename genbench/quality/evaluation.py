@@ -97,9 +97,15 @@ def evaluate(
         return kept if world.leads else []
     possible = [metric for metric, _ in figures]
     reference = reference_of(job, opened, detector, possible) if opened else None
-    keep = partial(keep_strip, job.cache, source.digest())
+    keep = partial(keep_strip, job.pictures, source.digest())
     learned = training_features(job, training, detector, possible)
     samples = extracted(job, source, detector, list(detector.layers), max(counts), keep)
+    if not request.sharing.is_whole:
+        reporter.note(
+            f"shard {request.sharing} of {source.name} is in {samples.folder.path.parent}, no "
+            "figures yet: genbench merge with the same options gives them once all are there"
+        )
+        return []
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:

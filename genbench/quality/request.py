@@ -19,8 +19,10 @@ from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol, with_weights
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
+from genbench.runtime.addresses import address_in
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
+from genbench.runtime.sharing import ALONE, Sharing
 from genbench.weights.files import matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features
@@ -47,6 +49,7 @@ class QualityRequest:
     cache: Path | None = None
     known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
     name: str = ""  # of the run
+    sharing: Sharing = ALONE  # what of the shards this process computes
     influences: Path | None = None  # folder in which intervals leave what they rest on; None: none
 
 
@@ -65,9 +68,19 @@ class Job:
         return self.request.cache or cache_folder()
 
     @property
+    def pictures(self) -> Path:
+        """The cache folder for strips of samples: one of this machine."""
+        return near_cache(self.request.cache)
+
+    @property
     def detector(self) -> str:
         """The detector's name, as records have it."""
         return OWN_FEATURES if self.request.features else self.request.protocol.detector
+
+
+def near_cache(cache: Path | None) -> Path:
+    """The cache as a folder of this machine: the usual one where an address was given."""
+    return cache if cache is not None and not address_in(cache) else cache_folder()
 
 
 def check_words(request: QualityRequest) -> None:
