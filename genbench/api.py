@@ -27,7 +27,7 @@ from genbench.records.influences import influences_folder
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
-from genbench.records.store import append_records, check_appendable
+from genbench.records.store import append_records, check_appendable, refuse_absent
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
 from genbench.runtime.devices import device_of
@@ -141,10 +141,10 @@ def evaluate(
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
     "fid"; empty: the protocol's. training: images that the model learned from. ci: 95% intervals
     too. records: a file to append to, beside which a strip of the first samples is kept for people
-    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`. shard:
-    "3/16", "slurm" or "pull": compute that share of the features alone, for `genbench merge`. name:
-    of samples that have none. run_name: kept on the records, for tables and to find the run by.
-    found: called with the results before they are written to `records`. Under torchrun the
+    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`.
+    shard: "3/16", "slurm" or "pull": that share of the features and no figures (`genbench merge`).
+    name: of samples that have none. run_name: kept on the records, for tables and to find the run
+    by. found: called with the results before they are written to `records`. Under torchrun the
     processes share the work; all but the first get no results. Everything else is as on the command
     line (`genbench fid --help`). Raises GenbenchError
     or UsageError with the remedy.
@@ -275,8 +275,7 @@ def throughput(
 
 def read_records(path: str | Path) -> Results[Record]:
     """The records of a file, oldest first. Raises GenbenchError naming the line that is none."""
-    if not Path(path).exists():
-        raise UsageError(f"there is no record file {path}: check the path")
+    refuse_absent(Path(path))
     return Results(read_lines(Path(path)))
 
 

@@ -20,6 +20,7 @@ from genbench.cli.examples import epilog
 from genbench.cli.explain import explain
 from genbench.cli.gate import gate
 from genbench.cli.images import ref, sample
+from genbench.cli.merge import merge
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
@@ -161,7 +162,14 @@ def ls(
 
 _Commands = dict[str, Callable[..., None]]
 _PANELS: dict[str, _Commands] = {
-    "Measure": {"fid": fid, "sweep": sweep, "throughput": throughput, "sample": sample, "ref": ref},
+    "Measure": {
+        "fid": fid,
+        "merge": merge,
+        "sweep": sweep,
+        "throughput": throughput,
+        "sample": sample,
+        "ref": ref,
+    },
     "Look at results": {
         "table": table,
         "report": report,
@@ -182,6 +190,7 @@ _PANELS: dict[str, _Commands] = {
 }
 _OF_A_MODEL = (
     "fid",
+    "merge",
     "sweep",
     "throughput",
     "sample",
@@ -196,7 +205,9 @@ for _panel, _commands in _PANELS.items():
             cls=ModelCommand if _name in _OF_A_MODEL else None,
             context_settings=MODEL_OPTIONS if _name in (*_OF_A_MODEL, "convert") else {},
             epilog=epilog(_name),
-            options_metavar="[SAMPLES [REFERENCE]] [OPTIONS]" if _name == "fid" else "[OPTIONS]",
+            options_metavar="[SAMPLES [REFERENCE]] [OPTIONS]"
+            if _name in ("fid", "merge")
+            else "[OPTIONS]",
             rich_help_panel=_panel,
         )(_command)
 

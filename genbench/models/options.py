@@ -17,7 +17,7 @@ RESERVED = {
     *("samples", "model", "ref", "features", "ref_features", "protocol", "metric", "detector"),
     *("detector_weights", "res", "crop", "variant", "checkpoint", "seed", "labels", "batch_size"),
     *("block", "dtype", "device", "ci", "reuse", "json", "records", "cache", "out", "batch"),
-    *("train", "gpu", "strict", "seconds", "help", "name", "seeds"),
+    *("train", "gpu", "strict", "seconds", "help", "name", "seeds", "shard", "store", "from"),
 }
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

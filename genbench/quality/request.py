@@ -17,9 +17,9 @@ from genbench.models.opening import ResolvedModel
 from genbench.quality.source import Source
 from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol, with_weights
+from genbench.runtime.addresses import address_in
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
-from genbench.runtime.addresses import address_in
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.sharing import ALONE, Sharing
@@ -89,6 +89,8 @@ def check_words(request: QualityRequest) -> None:
     given = [request.samples != "", request.model is not None, request.features is not None]
     if sum(given) != 1:
         raise UsageError("name the samples by exactly one of --samples, --model and --features")
+    if request.features is not None and request.sharing != ALONE:
+        raise UsageError("--features are computed already: nothing of them is left to be shared")
     if request.features is None and request.reference_features is not None:
         raise UsageError("--ref-features goes with --features; images are compared with --ref")
     if request.features is not None and request.reference != "":

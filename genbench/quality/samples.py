@@ -31,7 +31,12 @@ def check_output(out: Path) -> None:
 
 
 def draw_samples(
-    source: ModelSource, count: int, *, cache: Path, world: World, reporter: Reporter,
+    source: ModelSource,
+    count: int,
+    *,
+    cache: Path,
+    world: World,
+    reporter: Reporter,
     sharing: Sharing = ALONE,
 ) -> ShardFolder:
     """Draw the first `count` samples into shards (uint8 [n, 3, H, W]); a killed run resumes.

@@ -9,7 +9,7 @@ from pathlib import Path
 # one letter are drives.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 _OF_THIS_MACHINE = ("file", "local")  # whose paths begin with a slash
-_TOLD = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/@\s]*@)?(?P<path>[^?#\s]*)"
+_TOLD = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/@\s]*@|[^/@:\s]*:(?!\d+(?:/|$))[^@\s]*@)?(?P<path>[^?#\s]*)"
                    r"(?P<query>\?[^#\s]*)?")  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.runtime.addresses import address_in
 
 if sys.platform != "win32":
     import fcntl
@@ -72,8 +73,8 @@ def _is_special(path: Path) -> bool:
 
 
 def lasts(path: Path) -> bool:
-    """Whether what is written to a path is there afterwards: a pipe has nothing beside it."""
-    return not _is_special(path)
+    """Whether files can lie beside what is written to a path: not beside a pipe or an address."""
+    return not address_in(path) and not _is_special(path)
 
 
 def refuse_special(path: Path) -> None:

@@ -60,6 +60,8 @@ def sharing_of(text: str) -> Sharing:
         return ALONE
     if text == "pull":
         return Sharing(pulls=True)
+    if text == "merge":  # what `genbench merge` says
+        return MERGED
     if text == "slurm":
         return _of_slurm()
     found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
