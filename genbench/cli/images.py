@@ -70,6 +70,7 @@ def sample(
     """
     from genbench.models.opening import open_model
     from genbench.quality.samples import check_output, draw_samples, export_samples
+    from genbench.runtime.addresses import shown
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import cache_folder
@@ -90,7 +91,8 @@ def sample(
         )
         if world.leads and not sharing.is_whole:
             reporter.note(
-                f"shard {sharing} is in {folder.path.parent}: the same without --shard writes {out}"
+                f"{sharing} is in {shown(folder.path.parent)}: the same without --shard "
+                f"writes {out}"
             )
         elif world.leads:
             export_samples(source, folder, n, out)

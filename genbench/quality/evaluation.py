@@ -48,6 +48,7 @@ from genbench.records.influences import keep_influences
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
 from genbench.records.provenance import describe_environment
+from genbench.runtime.addresses import shown
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
@@ -102,7 +103,7 @@ def evaluate(
     samples = extracted(job, source, detector, list(detector.layers), max(counts), keep)
     if not request.sharing.is_whole:
         reporter.note(
-            f"shard {request.sharing} of {source.name} is in {samples.folder.path.parent}, no "
+            f"{request.sharing} of {source.name} is in {shown(samples.folder.path.parent)}, no "
             "figures yet: genbench merge with the same options gives them once all are there"
         )
         return []

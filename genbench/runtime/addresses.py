@@ -22,6 +22,11 @@ def address_in(path: str | Path) -> str:
     return f"{scheme}://{'/' if scheme in _OF_THIS_MACHINE else ''}{rest}"
 
 
+def shown(path: Path) -> str:
+    """A path or the address it stands for, as it may be told."""
+    return without_secrets(address_in(path)) or str(path)
+
+
 def without_secrets(text: str) -> str:
     """A text with the user, password and query of every address in it left out: what may stand in a
     message or a record."""

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
+from genbench.runtime.files import TEMPORARY  # so that leases of the killed are tidied
 from genbench.runtime.leases import Leases
 from genbench.runtime.progress import Advance
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
@@ -24,15 +25,12 @@ def pull(
     missing: Sequence[tuple[int, int]],
     fill: Fill,
     advance: Advance,
-    *,
-    leases: Leases | None = None,
-    poll: float = _POLL,
 ) -> None:
     """Compute shards of `missing` that nobody holds a lease of, until all of them are there.
 
     Raises what `fill` does; finished shards stay, and what this process held is free again.
     """
-    leases = leases or Leases(folder.store)
+    leases = Leases(folder.store)
     waiting = list(missing)
     # Each begins somewhere else, so that they seldom want the same shard.
     own = random.Random(f"{socket.gethostname()} {os.getpid()}")
@@ -45,7 +43,7 @@ def pull(
             if not _seen_to(folder, layers, start, stop, fill, advance, leases):
                 left.append((start, stop))
         if len(left) == len(waiting):
-            time.sleep(poll)
+            time.sleep(_POLL)
         waiting = left
 
 
@@ -58,7 +56,7 @@ def _seen_to(
     if folder.holds(shard, layers, stop - start):
         advance(stop - start)
         return True
-    with leases.held(f"{shard:06d}.lease") as held:
+    with leases.held(f".{shard:06d}.lease{TEMPORARY}") as held:
         if not held:
             return False
         if folder.holds(shard, layers, stop - start):  # finished while the lease was waited for

@@ -40,7 +40,7 @@ class Sharing:
         return list(work[start:stop])
 
     def __str__(self) -> str:
-        return "pull" if self.pulls else f"{self.number}/{self.count}"
+        return "what was pulled" if self.pulls else f"shard {self.number}/{self.count}"
 
 
 ALONE = Sharing()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from genbench.runtime.addresses import shown
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
 from genbench.runtime.sharing import MissingShards, as_ranges
 
@@ -37,12 +38,12 @@ def missing_shards(folder: ShardFolder, missing: Spans, count: int, label: str) 
     """What to say where shards of `count` are in no cache, counted from 0."""
     numbers = as_ranges([start // SHARD_ROWS for start, _ in missing])
     damaged = f" ({len(folder.corrupt)} files were damaged)" if folder.corrupt else ""
+    where = shown(folder.path.parent)
     if len(missing) == count:
         return MissingShards(
-            f"{label}: none of its {count} shards is in {folder.path.parent}{damaged}: give the "
-            "options, cache and kind of device that the shards were computed with"
+            f"{label}: none of its {count} shards is in {where}{damaged}: give the options, "
+            "cache and kind of device that the shards were computed with"
         )
     return MissingShards(
-        f"{label}: {len(missing)} of {count} shards are missing in {folder.path.parent}{damaged}: "
-        f"{numbers}"
+        f"{label}: {len(missing)} of {count} shards are missing in {where}{damaged}: {numbers}"
     )
