@@ -94,7 +94,7 @@ def _work(asked: Simulation, root: Path, worker: int, life: int) -> None:
     tally = os.open(root / "made", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     os.replace, os.fsync = dying(os.replace), dying(os.fsync)
     leases.Leases._claimed = dying(leases.Leases._claimed)  # type: ignore[method-assign]
-    pulling._POLL = 0.05
+    pulling._POLL, pulling._POLL_MOST = 0.1, 1.0
     resumable._PART_SECONDS = 0.02
     resumable.fill_shards(
         ShardFolder(root, KEY), LAYERS, asked.count, lambda a, b: _pieces(a, b, dies, tally),

@@ -14,7 +14,8 @@ from genbench.runtime.leases import Leases
 from genbench.runtime.progress import Advance
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
 
-_POLL = 2.0  # seconds between looks at shards that others compute
+_POLL = 2.0  # seconds between looks at shards that others compute, twice as long each time,
+_POLL_MOST = 60.0  # and at most so long: many hosts wait, and one server answers them
 
 Fill = Callable[[int, int, int], None]  # rows start … stop-1, and how many processes advance alike
 
@@ -37,13 +38,17 @@ def pull(
     if waiting:
         first = own.randrange(len(waiting))
         waiting = waiting[first:] + waiting[:first]
+    idle = _POLL
     while waiting:
         left = []
         for start, stop in waiting:
             if not _seen_to(folder, layers, start, stop, fill, advance, leases):
                 left.append((start, stop))
         if len(left) == len(waiting):
-            time.sleep(_POLL)
+            time.sleep(idle)
+            idle = min(2 * idle, _POLL_MOST)
+        else:
+            idle = _POLL
         waiting = left
 
 

@@ -97,11 +97,12 @@ class FolderStore:
         """As `Store.create`."""
         path = self.path / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(data)
-        except FileExistsError:
-            return False
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("xb") as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
         except OSError as error:
             raise write_error(path, error, remedy=_REMEDY) from error
         return True
