@@ -142,7 +142,7 @@ def _join(world: World) -> None:
     try:
         store = next(rendezvous("env://", timeout=_COMING))[0]
         # After a restart torchrun's store still has what the ranks that died had put there.
-        store = dist.PrefixStore(f"attempt {os.environ.get(_ATTEMPT, '0')}", store)
+        store = dist.PrefixStore(f"attempt {os.environ.get(_ATTEMPT, '0')}", store)  # type: ignore[attr-defined]
         names = [f"genbench/{rank}" for rank in range(world.size)]
         store.set(names[world.rank], "here")
         store.wait(names, _COMING)
