@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -91,6 +92,7 @@ def main() -> None:
             faults.append(told or f"{folder}: {fid_left(folder)} instead of {expected}")
         else:
             shutil.rmtree(folder)
+        print(f"{kills} kills in {arrays} arrays", file=sys.stderr)
     print(f"{asked.mode}: {kills} kills of {asked.tasks} tasks in {arrays} arrays, "
           f"{len(faults)} merged to other figures or an error")  # fmt: skip
     for fault in faults:
