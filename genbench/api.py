@@ -20,22 +20,22 @@ from genbench.models.opening import ModelRequest, ResolvedModel
 from genbench.models.source import ModelSource
 from genbench.quality import evaluation
 from genbench.quality.drawing import drawn_by
-from genbench.quality.request import QualityRequest
+from genbench.quality.request import QualityRequest, near_cache
 from genbench.quality.source import Source
 from genbench.quality.strips import keep_beside
 from genbench.records.influences import influences_folder
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
 from genbench.records.protocols import EvalProtocol, choose_protocol
-from genbench.records.store import append_records, check_appendable
+from genbench.records.store import append_records, check_appendable, refuse_absent
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
 from genbench.runtime.devices import device_of
 from genbench.runtime.distributed import World, joined_world
 from genbench.runtime.files import lasts
-from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
 from genbench.runtime.progress_bars import ProgressBars
+from genbench.runtime.sharing import Sharing, sharing_of
 from genbench.speed import throughput as speed
 from genbench.speed.datasheets import find_gpu
 from genbench.speed.instruments import laboratory
@@ -127,6 +127,7 @@ def evaluate(
     reuse: bool = False,
     name: str = "",
     run_name: str = "",
+    shard: str | Sharing = "",
     found: Callable[[Results[QualityRecord]], object] | None = None,
     reporter: Reporter | None = None,
 ) -> Results[QualityRecord]:
@@ -138,9 +139,10 @@ def evaluate(
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
     "fid"; empty: the protocol's. training: images that the model learned from. ci: 95% intervals
     too. records: a file to append to, beside which a strip of the first samples is kept for people
-    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`. name:
-    of samples that have none. run_name: kept on the records, for tables and to find the run by.
-    found: called with the results before they are written to `records`. Under torchrun the
+    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`.
+    shard: "3/16", "slurm" or "pull": that share of the features and no figures (`genbench merge`).
+    name: of samples that have none. run_name: kept on the records, for tables and to find the run
+    by. found: called with the results before they are written to `records`. Under torchrun the
     processes share the work; all but the first get no results. Everything else is as on the command
     line (`genbench fid --help`). Raises GenbenchError or UsageError with the remedy.
     """
@@ -187,6 +189,7 @@ def evaluate(
             training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
+            sharing=sharing_of(shard) if isinstance(shard, str) else shard,
             influences=influences_folder(kept) if ci and kept and lasts(kept) else None,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)
@@ -195,7 +198,7 @@ def evaluate(
         if kept and world.leads:
             append_records(kept, [record for record in measured if record not in known])
             strips = (record.samples_digest for record in measured)
-            keep_beside(kept, request.cache or cache_folder(), strips, bars)
+            keep_beside(kept, near_cache(request.cache), strips, bars)
     return Results(measured)
 
 
@@ -271,8 +274,7 @@ def throughput(
 
 def read_records(path: str | Path) -> Results[Record]:
     """The records of a file, oldest first. Raises GenbenchError naming the line that is none."""
-    if not Path(path).exists():
-        raise UsageError(f"there is no record file {path}: check the path")
+    refuse_absent(Path(path))
     return Results(read_lines(Path(path)))
 
 

@@ -21,6 +21,7 @@ from genbench.cli.explain import explain
 from genbench.cli.fetch import fetch
 from genbench.cli.gate import gate
 from genbench.cli.images import ref, sample
+from genbench.cli.merge import merge
 from genbench.cli.model_command import ModelCommand
 from genbench.cli.options import CHOICE, MODEL_OPTIONS, Json, Records
 from genbench.cli.plot import plot
@@ -165,6 +166,7 @@ _Commands = dict[str, Callable[..., None]]
 _PANELS: dict[str, _Commands] = {
     "Measure": {
         "fid": fid,
+        "merge": merge,
         "sweep": sweep,
         "watch": watch,
         "throughput": throughput,
@@ -191,6 +193,7 @@ _PANELS: dict[str, _Commands] = {
 }
 _OF_A_MODEL = (
     "fid",
+    "merge",
     "sweep",
     "watch",
     "throughput",
@@ -199,7 +202,10 @@ _OF_A_MODEL = (
     "gate",
     "check",
 )  # which take the model's own options
-_WORDS = {"fid": "[SAMPLES [REFERENCE]] [OPTIONS]", "watch": "CHECKPOINTS... [OPTIONS]"}
+_WORDS = {
+    **dict.fromkeys(("fid", "merge"), "[SAMPLES [REFERENCE]] [OPTIONS]"),
+    "watch": "CHECKPOINTS... [OPTIONS]",
+}
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(

@@ -18,6 +18,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "genbench fid samples.npz VIRTUAL_imagenet128_labeled.npz --metric fid --metric recall",
         "genbench fid --model biggan-deep --truncation 0.5 --json --records runs.jsonl",
     ),
+    "merge": (
+        "genbench merge --model toy --res 32",
+        "genbench merge --model hit --res 32 -n 2000 --ci --from /other/cache",
+    ),
     "sweep": (
         "genbench sweep --model biggan-deep --res 32 --truncation 0.2,0.6,1 -n 1000",
         "genbench sweep --model adm-guided --steps 10,25 --classifier-scale 0,1 --metric fid",

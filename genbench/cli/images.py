@@ -26,6 +26,7 @@ from genbench.cli.options import (
     Preprocessing,
     Resolution,
     Seed,
+    Shard,
     Variant,
     Weights,
 )
@@ -61,8 +62,10 @@ def sample(
     dtype: Dtype = "",
     device: Device = "auto",
     cache: Cache = None,
+    shard: Shard = "",
 ) -> None:
-    """Draw samples and write them; a killed run resumes.
+    """Draw samples and write them; a killed run resumes. With --shard a share of them is drawn and
+    nothing written: the same without it, once all are there, writes them.
 
     Options of the model itself are given the same way; `genbench sample --model NAME -h` shows
     them.
@@ -70,10 +73,12 @@ def sample(
     from genbench.models.opening import open_model
     from genbench.models.room import check_room
     from genbench.quality.samples import check_output, draw_samples, export_samples
+    from genbench.runtime.addresses import shown
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
+    from genbench.runtime.sharing import sharing_of
 
     chosen = resolved_model(
         ctx,
@@ -89,6 +94,7 @@ def sample(
         compiles,
     )
     check_output(out)
+    sharing = sharing_of(shard)
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         source = open_model(chosen, device_of(device, world))
@@ -96,8 +102,15 @@ def sample(
         if source.told:
             reporter.note(source.told)
         where = cache or cache_folder()
-        folder = draw_samples(source, n, cache=where, world=world, reporter=reporter)
-        if world.leads:
+        folder = draw_samples(
+            source, n, cache=where, world=world, reporter=reporter, sharing=sharing
+        )
+        if world.leads and not sharing.is_whole:
+            reporter.note(
+                f"{sharing} is in {shown(folder.path.parent)}: the same without --shard "
+                f"writes {out}"
+            )
+        elif world.leads:
             export_samples(source, folder, n, out)
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)
 

@@ -210,6 +210,28 @@ Cache = Annotated[
         show_default="$GENBENCH_CACHE, else ~/.cache/genbench",
     ),
 ]  # fmt: skip
+Shard = Annotated[
+    str,
+    typer.Option(
+        "--shard", help="Compute this share of the shards and no figures: 3/16, slurm (the task's "
+        "place in its array), or pull (whatever no other host is computing).", metavar="SHARE",
+        rich_help_panel=COMPUTE, show_default="all",
+    ),
+]  # fmt: skip
+OtherCaches = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from", help="Another cache to copy missing shards from; repeat it.", metavar="FOLDER",
+        rich_help_panel=COMPUTE, show_default=False,
+    ),
+]  # fmt: skip
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Keep shards and records at an address, such as s3://bucket/folder.",
+        metavar="ADDRESS", rich_help_panel=COMPUTE, show_default=False,
+    ),
+]  # fmt: skip
 RecordFile = Annotated[
     Path | None,
     typer.Option(

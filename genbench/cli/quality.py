@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ from genbench.cli.options import (
     Model,
     ModelOrImageSize,
     Name,
+    OtherCaches,
     Preprocessing,
     Protocol,
     ProtocolCrop,
@@ -34,6 +36,8 @@ from genbench.cli.options import (
     Reference,
     Reuse,
     Seed,
+    Shard,
+    Store,
     Variant,
     Weights,
 )
@@ -116,6 +120,9 @@ def fid(
     yes: Yes = False,
     name: Name = "",
     cache: Cache = None,
+    store: Store = None,
+    shard: Shard = "",
+    take: OtherCaches = None,
     json_lines: Json = False,
     records: RecordFile = None,
 ) -> None:
@@ -131,7 +138,10 @@ def fid(
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
     from genbench.runtime.progress_bars import ProgressBars
+    from genbench.runtime.sharing import sharing_of
 
+    cache, records = _store_paths(store, cache, records)
+    sharing = replace(sharing_of(shard), others=tuple(take or ()))
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
     images: Any = samples
@@ -176,6 +186,7 @@ def fid(
                 detector=encoder, preprocessing=preprocessing,
                 detector_weights=detector_weights, crop=crop, device=device,
                 cache=cache, records=records or default_records(), reuse=reuse, run_name=name,
+                shard=sharing,
                 found=lambda measured: show_results(measured, as_json=json_lines),
             )
             for one in drawn for encoder in encoders
@@ -229,3 +240,12 @@ def _image_sets(
             f"the reference is named twice, {others[0]} and --ref {ref}: leave one out"
         )
     return first, others[0] if others else ref
+
+
+def _store_paths(
+    store: Path | None, cache: Path | None, records: Path | None
+) -> tuple[Path | None, Path | None]:
+    """The cache and the record file: of a store where one is named and they are not."""
+    if store is None:
+        return cache, records
+    return cache or store, records or store / "records.jsonl"

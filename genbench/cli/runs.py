@@ -30,12 +30,11 @@ def delete(
     from genbench.records.kinds import Record
     from genbench.records.labels import labels_of
     from genbench.records.runs import day_of, figures_in, find_run
-    from genbench.records.store import read_records
+    from genbench.records.store import read_records, refuse_absent
 
     files = record_files(records)
     for path in files:
-        if not path.exists():
-            raise UsageError(f"there is no record file {path}: check the path")
+        refuse_absent(path)
     known: dict[Path, list[Record]] = {path: read_records(path, told=told) for path in files}
     everything = [record for found in known.values() for record in found]
     label = labels_of(everything)

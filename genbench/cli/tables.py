@@ -174,12 +174,10 @@ def read_all(files: list[Path] | None) -> list[Record]:
     """The records of several files in the order named; of the usual file when none is. Lines that
     are no records are told. Raises UsageError for a file that is not there."""
     from genbench.cli.console import told
-    from genbench.errors import UsageError
-    from genbench.records.store import read_records
+    from genbench.records.store import read_records, refuse_absent
 
     for path in files or ():
-        if not path.exists():
-            raise UsageError(f"there is no record file {path}: check the path")
+        refuse_absent(path)
     return [record for path in record_files(files) for record in read_records(path, told=told)]
 
 

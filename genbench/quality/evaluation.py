@@ -40,6 +40,7 @@ from genbench.records.influences import keep_influences
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
 from genbench.records.provenance import describe_environment
+from genbench.runtime.addresses import shown
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
@@ -65,8 +66,15 @@ def measured(job: Job, source: Source, tools: Tools | None = None) -> list[Quali
     """As `evaluate`, of a source that is open. tools: opened before for samples of that size."""
 
     def drawn(detector: Detector, count: int) -> FeatureSet:
-        keep = partial(keep_strip, job.cache, source.digest())
-        return extracted(job, source, detector, list(detector.layers), count, keep)
+        keep = partial(keep_strip, job.pictures, source.digest())
+        found = extracted(job, source, detector, list(detector.layers), count, keep)
+        sharing = job.request.sharing
+        if not sharing.is_whole:
+            job.reporter.note(
+                f"{sharing} of {source.name} is in {shown(found.folder.path.parent)}, no figures "
+                "yet: genbench merge with the same options gives them once all are there"
+            )
+        return found
 
     return measured_by_features(job, source, drawn, tools)
 
@@ -101,6 +109,8 @@ def measured_by_features(
     reference = tools.reference(job, possible)
     learned = tools.learned(job, possible)
     samples = features(detector, max(counts))
+    if not request.sharing.is_whole:
+        return []
     if not world.leads:
         return []
     if not request.protocol.is_shuffle:

@@ -27,6 +27,7 @@ from genbench.runtime.host_copies import HostCopy, copied_to_host
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.sharing import ALONE, Sharing
 
 EVALUATIONS = "evaluations"  # the layer of a model's shards that counts its network calls
 DIGESTS = "digests"  # the layer that names each image: SHA-256, uint8 [n, 32]
@@ -130,13 +131,15 @@ def extract_features(
     world: World,
     reporter: Reporter,
     first: Callable[[Tensor], object] | None = None,
+    sharing: Sharing = ALONE,
 ) -> ShardFeatures:
     """Features of the first `count` images of `source`, computing only the shards not yet kept.
 
     Every process of `world` computes its share; afterwards rank 0 can read all of them. The network
     calls of a model's samples lie beside their features, since a resumed run draws only what is
     missing. first: called with the first batch uint8 [n, 3, H, W] in the process that draws it.
-    Raises GenbenchError for bad images and for a full disk; finished shards stay.
+    sharing: what this process computes of it. Raises GenbenchError for bad images and for a full
+    disk; finished shards stay.
     """
     folder = ShardFolder(root, feature_key(source, detector))
 
@@ -155,7 +158,9 @@ def extract_features(
 
     label = f"{source.name} → {detector.name}"
     kept = [*layers, DIGESTS, *([EVALUATIONS] if source.counts_evaluations else [])]
-    fill_shards(folder, kept, count, produce, label=label, world=world, reporter=reporter)
+    fill_shards(
+        folder, kept, count, produce, label=label, world=world, reporter=reporter, sharing=sharing
+    )
     return ShardFeatures(source.name, source.digest(), count, folder)
 
 

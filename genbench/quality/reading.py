@@ -125,5 +125,5 @@ def extracted(
     root = job.cache / "features"
     return extract_features(
         source, detector, layers, count, root=root, world=job.world, reporter=job.reporter,
-        first=first,
+        first=first, sharing=job.request.sharing,
     )  # fmt: skip

@@ -18,10 +18,12 @@ from genbench.models.opening import ResolvedModel
 from genbench.quality.source import Source
 from genbench.records.kinds import Record
 from genbench.records.protocols import EvalProtocol, with_weights
+from genbench.runtime.addresses import address_in
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
 from genbench.runtime.folders import cache_folder
 from genbench.runtime.progress import Reporter
+from genbench.runtime.sharing import ALONE, Sharing
 from genbench.weights.files import matches
 
 OWN_FEATURES = "features"  # the detector's name when the user brings the features
@@ -48,6 +50,7 @@ class QualityRequest:
     cache: Path | None = None
     known: tuple[Record, ...] = ()  # figures that need no computing where all is as it was
     name: str = ""  # of the run
+    sharing: Sharing = ALONE  # what of the shards this process computes
     influences: Path | None = None  # folder in which intervals leave what they rest on; None: none
 
 
@@ -70,9 +73,19 @@ class Job:
         return replace(self, request=replace(self.request, name=name))
 
     @property
+    def pictures(self) -> Path:
+        """The cache folder for strips of samples: one of this machine."""
+        return near_cache(self.request.cache)
+
+    @property
     def detector(self) -> str:
         """The detector's name, as records have it."""
         return OWN_FEATURES if self.request.features else self.request.protocol.detector
+
+
+def near_cache(cache: Path | None) -> Path:
+    """The cache as a folder of this machine: the usual one where an address was given."""
+    return cache if cache is not None and not address_in(cache) else cache_folder()
 
 
 def check_words(request: QualityRequest) -> None:
@@ -83,6 +96,8 @@ def check_words(request: QualityRequest) -> None:
         metric_named(name)
     if sum(given) != 1:
         raise UsageError("name the samples by exactly one of --samples, --model and --features")
+    if request.features is not None and request.sharing != ALONE:
+        raise UsageError("--features are computed already: nothing of them is left to be shared")
     if request.features is None and request.reference_features is not None:
         raise UsageError("--ref-features goes with --features; images are compared with --ref")
     if request.features is not None and request.reference != "":

@@ -19,6 +19,7 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
 from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.sharing import ALONE, Sharing
 
 LAYER = "images"
 
@@ -30,9 +31,16 @@ def check_output(out: Path) -> None:
 
 
 def draw_samples(
-    source: ModelSource, count: int, *, cache: Path, world: World, reporter: Reporter
+    source: ModelSource,
+    count: int,
+    *,
+    cache: Path,
+    world: World,
+    reporter: Reporter,
+    sharing: Sharing = ALONE,
 ) -> ShardFolder:
-    """Draw the first `count` samples into shards (uint8 [n, 3, H, W]); a killed run resumes."""
+    """Draw the first `count` samples into shards (uint8 [n, 3, H, W]); a killed run resumes.
+    sharing: what of them this process draws."""
     folder = ShardFolder(
         cache / "samples", {"source": source.identity(), "versions": package_versions()}
     )
@@ -41,7 +49,10 @@ def draw_samples(
         for batch in source.images(start, stop):
             yield {LAYER: batch.numpy()}
 
-    fill_shards(folder, [LAYER], count, produce, label=source.name, world=world, reporter=reporter)
+    fill_shards(
+        folder, [LAYER], count, produce, label=source.name, world=world, reporter=reporter,
+        sharing=sharing,
+    )  # fmt: skip
     return folder
 
 

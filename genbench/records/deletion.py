@@ -7,7 +7,9 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError
 from genbench.records.lines import from_line
+from genbench.records.remote import change_lines
 from genbench.records.store import still_there
+from genbench.runtime.addresses import address_in
 from genbench.runtime.files import lock, refuse_special, replacing
 
 
@@ -17,6 +19,8 @@ def delete_runs(path: Path, runs: Collection[str]) -> int:
     Lines that are no records stay. Whoever appends meanwhile waits (`append_records`). Raises
     GenbenchError for a file that cannot be read or written.
     """
+    if address := address_in(path):
+        return _deleted_at(address, runs)
     refuse_special(path)
     target = path.resolve()  # a link stays one
     try:
@@ -41,6 +45,20 @@ def _deleted(path: Path, runs: Collection[str]) -> int | None:
                 temporary.write_bytes(b"".join(kept))
                 temporary.chmod(path.stat().st_mode)
     return len(lines) - len(kept)
+
+
+def _deleted_at(address: str, runs: Collection[str]) -> int:
+    removed = 0
+
+    def kept(data: bytes) -> bytes:
+        nonlocal removed
+        lines = data.splitlines(keepends=True)
+        left = [line for line in lines if not _is_of(line, runs)]
+        removed += len(lines) - len(left)
+        return b"".join(left)
+
+    change_lines(address, kept)
+    return removed
 
 
 def _is_of(line: bytes, runs: Collection[str]) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from genbench.records.measurement import Environment
+from genbench.runtime.addresses import without_secrets
 from genbench.runtime.arithmetic import switches
 from genbench.version import __version__
 
@@ -108,7 +109,7 @@ def describe_environment(device: torch.device, world_size: int = 1) -> Environme
         tf32=stand.tf32,
         autotuned=stand.autotuned,
         deterministic=stand.deterministic,
-        command=(_program(), *sys.argv[1:]),
+        command=(_program(), *map(without_secrets, sys.argv[1:])),
     )
 
 

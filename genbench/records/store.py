@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, UsageError
+from genbench.records import remote
 from genbench.records.kinds import Record
 from genbench.records.lines import begins_like_a_record, from_line, is_record_line, to_line
+from genbench.runtime.addresses import address_in
 from genbench.runtime.files import lock, refuse_special, write_error
 
 _REMEDY = (
@@ -28,6 +30,9 @@ def check_appendable(path: Path) -> None:
     Raises GenbenchError naming the remedy for a folder, a file of something else, and a place that
     cannot be written.
     """
+    if address := address_in(path):
+        remote.check_store(address)
+        return
     try:
         if path.is_dir():
             raise GenbenchError(f"{path} is a folder: name a record file in it, {path}/runs.jsonl")
@@ -58,6 +63,9 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
         from_line(line, name="what would be recorded")
     data = "".join(line + "\n" for line in lines).encode()
     if not data:
+        return
+    if address := address_in(path):
+        remote.append_lines(address, data)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,15 +151,9 @@ def read_records(path: Path, *, told: Callable[[str], object] | None = None) -> 
     passed over, and the rest is used. Without it, raises GenbenchError for such a line; in any case
     for a file that holds not one record.
     """
-    if not path.exists():
-        return []
-    refuse_special(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+    content = _content(path)
     found, refused = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate((content or b"").split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -166,3 +168,23 @@ def read_records(path: Path, *, told: Callable[[str], object] | None = None) -> 
         assert told is not None
         told(f"passed over: {text}")
     return found
+
+
+def _content(path: Path) -> bytes | None:
+    if address := address_in(path):
+        return remote.read_lines(address)
+    if not path.exists():
+        return None
+    refuse_special(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GenbenchError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def refuse_absent(path: Path) -> None:
+    """Raises UsageError where there is no record file of that name or address."""
+    address = address_in(path)
+    there = remote.read_lines(address) is not None if address else path.exists()
+    if not there:
+        raise UsageError(f"there is no record file {address or path}: check the path")

@@ -22,6 +22,7 @@ from genbench.runtime.processors import usable_processors
 T = TypeVar("T")
 
 _TOLD = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun says beside WORLD_SIZE
+_ATTEMPT = "TORCHELASTIC_RESTART_COUNT"  # of torchrun --max-restarts
 _SILENCE = 10.0  # seconds until it is said that processes are waited for
 _COMING = timedelta(minutes=10)  # until the last process is there
 _BUCKET = 25 * 2**20  # bytes
@@ -194,6 +195,8 @@ def _join(world: World) -> None:
     telling.start()
     try:
         store = next(rendezvous("env://", timeout=_COMING))[0]
+        # After a restart torchrun's store still has what the ranks that died had put there.
+        store = dist.PrefixStore(f"attempt {os.environ.get(_ATTEMPT, '0')}", store)  # type: ignore[attr-defined]
         names = [f"genbench/{rank}" for rank in range(world.size)]
         store.set(names[world.rank], "here")
         store.wait(names, _COMING)

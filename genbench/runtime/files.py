@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.runtime.addresses import address_in
 
 if sys.platform != "win32":
     import fcntl
@@ -43,12 +44,23 @@ def replacing(path: Path, *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
             return
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _rename(temporary, path)
     except OSError as error:
         raise write_error(path, error, remedy=remedy) from error
     finally:
         with suppress(OSError):  # a folder that is none has no temporary file either
             temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """os.replace. Over NFS the answer to a rename may be lost, and the repeated one finds that the
+    file is gone from its old name: then it is looked for under the new one."""
+    renamed = temporary.stat()
+    try:
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        if not path.exists() or path.stat().st_ino != renamed.st_ino:
+            raise
 
 
 def _is_special(path: Path) -> bool:
@@ -61,8 +73,8 @@ def _is_special(path: Path) -> bool:
 
 
 def lasts(path: Path) -> bool:
-    """Whether what is written to a path is there afterwards: a pipe has nothing beside it."""
-    return not _is_special(path)
+    """Whether files can lie beside what is written to a path: not beside a pipe or an address."""
+    return not address_in(path) and not _is_special(path)
 
 
 def refuse_special(path: Path) -> None:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from genbench.errors import UsageError
+from genbench.runtime.addresses import address_in
 
 
 def expanded(given: str | Path, name: str = "") -> Path:
@@ -23,8 +24,13 @@ def expanded(given: str | Path, name: str = "") -> Path:
 
 def cache_folder() -> Path:
     """$GENBENCH_CACHE, else $XDG_CACHE_HOME/genbench, else ~/.cache/genbench. Raises UsageError
-    where there is no home folder."""
+    where there is no home folder, and for an address."""
     if given := os.environ.get("GENBENCH_CACHE"):
+        if address_in(given):
+            raise UsageError(
+                "GENBENCH_CACHE is a folder of this machine, for weights too: shards go to an "
+                "address with --store or --cache"
+            )
         return expanded(given, "GENBENCH_CACHE")
     return _user_cache() / "genbench"
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from genbench.errors import GenbenchError
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Advance, Reporter
+from genbench.runtime.pulling import pull
 from genbench.runtime.shards import PART_ROWS, SHARD_ROWS, ShardFolder, shard_spans
+from genbench.runtime.sharing import ALONE, Sharing
+from genbench.runtime.taking_over import missing_shards, taken_over
 
 Arrays = Mapping[str, NDArray[Any]]
 Producer = Callable[[int, int], Iterator[Arrays]]  # rows start … stop-1, in pieces of any size
@@ -28,22 +31,38 @@ def fill_shards(
     label: str,
     world: World,
     reporter: Reporter,
+    sharing: Sharing = ALONE,
 ) -> None:
-    """Make sure that rank 0 can read the first `count` rows of every layer.
+    """Make sure that rank 0 can read the first `count` rows of every layer, or this process's share
+    of them.
 
-    Every process of `world` computes its share of the missing shards. Raises GenbenchError when
-    `produce` does or when the disk is full; finished shards stay.
+    Every process of `world` computes its share of the missing shards; a world that pulls, whatever
+    no process of any host is computing. Raises GenbenchError when `produce` does or when the disk
+    is full, and MissingShards where nothing is to be computed; finished shards stay.
     """
+    wanted = sharing.share(shard_spans(count))
     missing: list[tuple[int, int]] = []
     if world.leads:  # the others would read every shard to no end
-        missing = [span for span in shard_spans(count) if not _kept(folder, span, layers)]
+        missing = [span for span in wanted if not _kept(folder, span, layers)]
+    if missing:
+        missing = taken_over(folder, missing, layers, sharing.others)
     missing = world.broadcast(missing)
     for path in folder.corrupt:
         reporter.note(f"shard {path.name} in the cache was damaged: computing it again")
-    with reporter.task(label, count) as advance:
-        advance(count - sum(stop - start for start, stop in missing))
-        for start, stop in _merged(world.share(missing)):
-            _fill_span(folder, layers, start, stop, produce, advance, world.size)
+    if missing and not sharing.draws:
+        raise missing_shards(folder, missing, len(wanted), label)
+    rows = sum(stop - start for start, stop in wanted)
+
+    def fill(start: int, stop: int, weight: int) -> None:
+        _fill_span(folder, layers, start, stop, produce, advance, weight)
+
+    with reporter.task(label, rows) as advance:
+        advance(rows - sum(stop - start for start, stop in missing))
+        if sharing.pulls:
+            pull(folder, layers, missing, fill, advance)
+        else:
+            for start, stop in _merged(world.share(missing)):
+                fill(start, stop, world.size)
         world.barrier()
     _bring_to_leader(folder, missing, layers, world)
 

@@ -8,66 +8,71 @@ the last rename wins harmlessly.
 
 from __future__ import annotations
 
-import errno
+import io
 import json
-import os
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genbench.errors import GenbenchError
+from genbench.runtime.addresses import address_in
 from genbench.runtime.arrays import array_header, read_array
 from genbench.runtime.digests import canonical_digest
-from genbench.runtime.files import TEMPORARY, replacing
+from genbench.runtime.folders import cache_folder
 from genbench.runtime.spans import spans
+from genbench.runtime.stores import FolderStore, Store, store_at
 
 _PART = "-part"
-_REMEDY = "choose a folder with --cache or GENBENCH_CACHE"
+_KEY = "key.json"
 _DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, struct.error, zlib.error,
            RuntimeError)  # fmt: skip
 SHARD_ROWS = 500  # samples a shard
 PART_ROWS = 50  # a shard that is not finished holds a multiple of these; divides SHARD_ROWS
-_STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to a killed run
 
 
 class ShardFolder:
     """The shards of one key under `root`: shard s holds rows [s * SHARD_ROWS, (s+1) * SHARD_ROWS).
 
     A shard is one file a layer (an .npz with one stored array: the zip's CRC finds corruption).
-    The last shard may be shorter; it is written again when more rows are wanted.
+    The last shard may be shorter; it is written again when more rows are wanted. root: a folder, or
+    an address (`genbench.runtime.addresses`), of which copies are kept near, in the cache folder.
+    writes: False for a folder of others, in which nothing is made and nothing removed.
     """
 
-    def __init__(self, root: Path, key: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, key: Mapping[str, Any], *, writes: bool = True) -> None:
         self.path = root / canonical_digest(key)[:32]
         self.corrupt: list[Path] = []  # files found corrupt, and removed, by this object
-        with_header = self.path / "key.json"
-        if not os.path.exists(with_header):
-            with replacing(with_header, remedy=_REMEDY) as temporary:
-                temporary.write_text(json.dumps(key, indent=1, sort_keys=True))
-        self._remove_stale()
+        self.store: Store = store_at(self.path)
+        self._key, self._writes = key, writes
+        self._near = _near(self.path)
+        if not writes:
+            return
+        if self.store.modified(_KEY) is None:
+            self.store.write(_KEY, json.dumps(key, indent=1, sort_keys=True).encode())
+        self.store.tidy()
 
-    def _remove_stale(self) -> None:
-        for leftover in self.path.glob(f"*{TEMPORARY}"):
-            try:
-                if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
-                    leftover.unlink()
-            except FileNotFoundError:  # another run tidied it first
-                continue
-
-    def _file(self, shard: int, layer: str, suffix: str = "") -> Path:
-        return self.path / f"{shard:06d}-{layer}{suffix}.npz"
+    def of_cache(self, cache: Path) -> ShardFolder:
+        """The folder of the same key in another cache, to be read alone."""
+        return ShardFolder(cache / self.path.parent.name, self._key, writes=False)
 
     def write(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Store [rows, ...] arrays by layer name. Raises GenbenchError when the disk is full."""
-        self._write(shard, arrays, "")
+        """Store [rows, ...] arrays by layer name. A layer that has more rows already keeps them:
+        another reader may want them. Raises GenbenchError when the disk is full."""
+        longer = {
+            layer: array
+            for layer, array in arrays.items()
+            if self._kept(shard, layer, len(array) + 1) is None
+        }
+        self._write(shard, longer, "")
         for layer in arrays:
-            self._file(shard, layer, _PART).unlink(missing_ok=True)
+            self.store.remove(_file(shard, layer, _PART))
 
     def write_part(self, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """`write`, arrays [rows, ...] of a shard that is not finished: a file of its own, beside a
@@ -76,16 +81,24 @@ class ShardFolder:
 
     def _write(self, shard: int, arrays: Mapping[str, NDArray[Any]], suffix: str) -> None:
         for layer, array in arrays.items():
-            path = self._file(shard, layer, suffix)
-            with replacing(path, remedy=_REMEDY) as temporary, temporary.open("wb") as file:
-                np.savez(file, data=array)
+            packed = io.BytesIO()
+            np.savez(packed, data=array)
+            self.store.write(_file(shard, layer, suffix), packed.getvalue())
 
     def read(self, shard: int, layer: str, rows: int) -> NDArray[Any] | None:
         """The first `rows` rows of a layer, [rows, ...], or None when absent, too short or corrupt.
 
         A corrupt file is removed, so the caller computes it again like an absent one.
         """
-        data = self._read(self._file(shard, layer))
+        if self._near is not None:
+            data = self._read(self._near, _file(shard, layer))
+            if data is not None and data.shape[0] >= rows:
+                return data[:rows]
+        return self._kept(shard, layer, rows)
+
+    def _kept(self, shard: int, layer: str, rows: int) -> NDArray[Any] | None:
+        """As `read`, of the store alone, whatever copies there are."""
+        data = self._read(self.store, _file(shard, layer), near=self._near)
         return data[:rows] if data is not None and data.shape[0] >= rows else None
 
     def part(self, shard: int, layers: Sequence[str], rows: int) -> dict[str, NDArray[Any]]:
@@ -94,30 +107,47 @@ class ShardFolder:
         whole: dict[str, NDArray[Any]] = {}
         for layer in layers:
             for suffix in (_PART, ""):
-                data = self._read(self._file(shard, layer, suffix))
+                data = self._read(self.store, _file(shard, layer, suffix))
                 if data is not None and len(data) > len(whole.get(layer, ())):
                     whole[layer] = data
         have = min((len(whole.get(layer, ())) for layer in layers), default=0)
         have = min(have, rows - 1) // PART_ROWS * PART_ROWS
         return {layer: data[:have] for layer, data in whole.items()} if have else {}
 
-    def _read(self, path: Path) -> NDArray[Any] | None:
+    def _read(
+        self, store: Store, name: str, *, near: FolderStore | None = None
+    ) -> NDArray[Any] | None:
+        content = store.read(name)
+        if content is None:
+            return None
         try:
-            with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 data = _numbers(archive)
-        except FileNotFoundError:
+        except (*_DAMAGE, OSError):  # of offsets and streams that are none: no disk is read here
+            if self._writes:
+                store.remove(name)
+                self.corrupt.append(self.path / name)
             return None
-        except (*_DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                raise  # of the disk; the two are of offsets and streams that are none
-            path.unlink(missing_ok=True)
-            self.corrupt.append(path)
-            return None
-        return data if data.ndim else None
+        if near is not None:
+            with suppress(GenbenchError):  # without a copy it is read again
+                near.write(name, content)
+        return data
 
     def holds(self, shard: int, layers: Sequence[str], rows: int) -> bool:
         """Whether every layer of the shard can be read with at least `rows` rows."""
-        return all(self.read(shard, layer, rows) is not None for layer in layers)
+        return all(self._kept(shard, layer, rows) is not None for layer in layers)
+
+
+def _file(shard: int, layer: str, suffix: str = "") -> str:
+    return f"{shard:06d}-{layer}{suffix}.npz"
+
+
+def _near(path: Path) -> FolderStore | None:
+    """Where copies of a folder's shards lie that is an address: they are read once a metric."""
+    address = address_in(path)
+    return (
+        FolderStore(cache_folder() / "near" / canonical_digest(address)[:32]) if address else None
+    )
 
 
 def _numbers(archive: zipfile.ZipFile) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.opening import open_image_set
 from genbench.models.opening import ResolvedModel, open_model
+from genbench.models.room import check_room
 from genbench.quality.evaluation import measured
 from genbench.quality.request import Job, check_words, with_own_weights
 from genbench.quality.source import SetSource, Source
@@ -114,7 +115,9 @@ class Watch:
                 open_image_set(str(path), crop=protocol.crop, resolution=protocol.resolution)
             )
         request = replace(self.model.request, checkpoint=str(path))
-        return open_model(replace(self.model, request=request), self.job.device)
+        source = open_model(replace(self.model, request=request), self.job.device)
+        check_room(source)
+        return source
 
     def _refused(self, arrival: Arrival, error: GenbenchError) -> None:
         self.refused += 1
@@ -130,7 +133,7 @@ class Watch:
             point = replace(point, records=point.stepped())
             append_records(self.records, point.records)
         digests = (record.samples_digest for record in found)
-        keep_beside(self.records, self.job.cache, digests, self.job.reporter)
+        keep_beside(self.records, self.job.pictures, digests, self.job.reporter)
         return point
 
 

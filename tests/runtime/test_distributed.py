@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import torch
+import torch.distributed as dist
 
+from genbench.errors import GenbenchError
 from genbench.runtime import distributed
 
 ALONE, GIVEN = 3, 1  # threads of a process by itself, and those torchrun allows
@@ -36,3 +40,18 @@ def test_a_world_within_a_joined_one_is_that_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(distributed, "_join", lambda world: pytest.fail("joined twice"))
     with distributed.joined_world() as world:
         assert (world.rank, world.size) == (1, 2)
+
+
+def test_ranks_of_an_attempt_that_died_are_not_taken_for_those_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = dist.HashStore()  # type: ignore[attr-defined]
+    monkeypatch.setattr(distributed, "rendezvous", lambda *_, **__: iter([(store, 0, 2)]))
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(distributed, "_COMING", timedelta(milliseconds=50))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.PrefixStore("attempt 0", store).set("genbench/1", "here")  # type: ignore[attr-defined]
+    distributed._join(distributed.World(rank=0, size=2))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(GenbenchError, match="did not come together"):
+        distributed._join(distributed.World(rank=0, size=2))

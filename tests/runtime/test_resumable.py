@@ -16,6 +16,7 @@ from genbench.runtime.distributed import World
 from genbench.runtime.progress import Advance, SilentReporter
 from genbench.runtime.resumable import fill_shards
 from genbench.runtime.shards import SHARD_ROWS, ShardFolder
+from genbench.runtime.stores import FolderStore
 
 COUNT = 1230
 VALUES = np.random.default_rng(0).normal(size=(COUNT, 3))
@@ -142,13 +143,13 @@ def test_only_the_leader_reads_what_is_kept(
     source = Source()
     filled(folder, source)
     read: list[int] = []
-    whole = ShardFolder.read
+    whole = FolderStore.read
 
-    def counted(self: ShardFolder, shard: int, layer: str, rows: int) -> Any:
-        read.append(shard)
-        return whole(self, shard, layer, rows)
+    def counted(self: FolderStore, name: str) -> bytes | None:
+        read.append(int(name[:6]))
+        return whole(self, name)
 
-    monkeypatch.setattr(ShardFolder, "read", counted)
+    monkeypatch.setattr(FolderStore, "read", counted)
     for world, wanted in ((World(), {0, 1, 2}), (Follower(rank=1, size=2), set())):
         read.clear()
         fill_shards(

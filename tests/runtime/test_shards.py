@@ -35,6 +35,14 @@ def test_a_short_shard_is_absent_when_more_rows_are_wanted(tmp_path: Path) -> No
     assert shard_spans(SHARD_ROWS + 3) == [(0, SHARD_ROWS), (SHARD_ROWS, SHARD_ROWS + 3)]
 
 
+def test_a_shard_of_more_rows_is_not_cut(tmp_path: Path) -> None:
+    folder = ShardFolder(tmp_path, {})
+    folder.write(0, {"pool": np.ones((7, 2), np.float32)})
+    folder.write(0, {"pool": np.ones((5, 2), np.float32), "spatial": np.ones((5, 2), np.float32)})
+    assert folder.holds(0, ["pool"], 7)
+    assert folder.holds(0, ["pool", "spatial"], 5)
+
+
 @pytest.mark.parametrize(
     "damage", ["truncate", "flip", "empty", "text", "long", "objects", "text array"]
 )
