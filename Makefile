@@ -73,8 +73,9 @@ readme: setup
 	$(RUN) benchmarks/readme.py $(READ)
 	$(RUN) benchmarks/figures.py $(READ)
 
+# The tests of a file stay together, since they share what is made for them once.
 test: setup
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 check: lint types test
 
