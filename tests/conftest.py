@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Before torch is imported: two processes share two cores, and threads that wait for each other there
-# make a test several times as slow.
+# Before torch is imported: two processes share two cores, and threads that wait for each other
+# there make a test several times as slow.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
