@@ -43,7 +43,7 @@ def test_from_sample_numbers_to_images(name: str, labels: str, dtype: str) -> No
 
 def test_adm() -> None:
     """Of two steps, guided: every further step does the same."""
-    options = {"steps": 2}
+    options = {"steps": "2"}
     request = ModelRequest(name="adm-guided", resolution=32, dtype="float16", options=options)
     source = open_model(resolve(request), GPU)
     with synchronisations() as waits:
