@@ -81,7 +81,8 @@ def test_json_has_numbers_as_numbers_and_null_for_the_unknown() -> None:
     assert (rows["edm-32"]["resolution"], rows["edm-32"]["classes"]) == (32, 10)
     options = {row["option"]: row for row in listed("edm") if "option" in row}
     assert (options["--steps"]["default"], options["--s-max"]["default"]) == (18, "inf")
-    assert listed("adm-guided")[-1]["choices"] == ["auto", "plain", "fused"]
+    options = {row["option"]: row for row in listed("adm-guided") if "option" in row}
+    assert options["--attention"]["choices"] == ["auto", "plain", "fused"]
     gpus = {row["gpu"]: row for row in listed("gpus") if "CUDA" in row}
     assert gpus["v100-sxm2"]["float16 TFLOP/s"] == 125
     assert gpus["v100-sxm2"]["bfloat16 TFLOP/s"] is None

@@ -158,5 +158,7 @@ def test_a_gpu_gives_the_bits_of_a_cpu() -> None:
     numbers = cpu.normal((1024,), step=3)
     assert torch.equal(gpu._plain_normals((1024,), range(3, 4)).squeeze(1).cpu(), numbers)
     assert torch.equal(gpu.normal((1024,), step=3).cpu(), numbers)  # with Triton: by its kernel
+    held = torch.tensor([3], device="cuda")
+    assert torch.equal(gpu.normal((1024,), step=held).cpu(), numbers)
     assert torch.equal(gpu.uniform((1001,), step=3).cpu(), cpu.uniform((1001,), step=3))
     assert torch.equal(gpu.normal_steps((5, 3), 8).cpu(), cpu.normal_steps((5, 3), 8))

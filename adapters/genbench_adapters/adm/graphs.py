@@ -35,9 +35,10 @@ def recorded(
     tensor it is given: its tensors, of any shape [...], and what fills them anew.
 
     All graphs of a device share one pool of memory: a graph's tensors hold only until the next one
-    is replayed.
+    is replayed. They are warmed and recorded on one stream, for cuBLAS keeps a workspace for each.
     """
-    stream, caller = torch.cuda.Stream(), torch.cuda.current_stream()
+    pool, stream = _shared(torch.cuda.current_device())
+    caller = torch.cuda.current_stream()
     stream.wait_stream(caller)
     with torch.cuda.stream(stream):
         for _ in range(_WARMING):
@@ -47,7 +48,7 @@ def recorded(
     try:
         # Other threads may go on: copies to the host and the power meter's do.
         recording = torch.cuda.graph(
-            graph, pool=_pool(torch.cuda.current_device()), capture_error_mode="thread_local"
+            graph, pool=pool, stream=stream, capture_error_mode="thread_local"
         )
         with recording:
             outputs = function()
@@ -57,8 +58,8 @@ def recorded(
 
 
 @cache
-def _pool(device: int) -> Any:
-    return torch.cuda.graph_pool_handle()
+def _shared(device: int) -> tuple[Any, torch.cuda.Stream]:
+    return torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)
 
 
 class Graphed:

@@ -27,8 +27,8 @@ class _Kernel(Protocol):
 
 
 def kernel_for(x: Tensor) -> _Kernel | None:
-    """The kernel for images [N, C, H, W] of half precision; None on a CPU, where Triton is missing or gives
-    other numbers, and within torch.compile, which makes a kernel of its own."""
+    """The kernel for images [N, C, H, W] of half precision; None on a CPU, where Triton is missing
+    or gives other numbers, and within torch.compile, which makes a kernel of its own."""
     return _kernel(x.device) if x.dtype in _HALVES and not torch.compiler.is_compiling() else None
 
 

@@ -154,3 +154,22 @@ def test_it_compiles_for_an_h100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert re.search(r"st\.global(\.\w+)*\.v4\.b32", ptx)
     assert "add.f32" in ptx
     assert "bf16x2" not in ptx.replace("cvt.rn.bf16x2.f32", "")
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_it() -> None:
+    if not torch.cuda.is_available():
+        pytest.fail("the gpu mark was asked for but there is no CUDA device")
+    for channels, side in ((64, 32), (96, 7), (32, 256)):
+        x, norm, condition = given(2, channels, 32, side, torch.float16)
+        images, norm, condition = x.cuda(), norm.cuda(), condition.cuda()
+        kernel = group_norm.kernel_for(images)
+        assert kernel is not None
+        for told in (condition, None):
+            made = kernel.activated_group_norm(images, norm, told)
+            assert excess(made, images, norm, told) <= 0
+            # In another batch, the same bits.
+            alone = kernel.activated_group_norm(
+                images[1:], norm, None if told is None else told[1:]
+            )
+            assert torch.equal(alone[0], made[1])

@@ -3,6 +3,7 @@ small gradients kept in half precision, a step that a graph can hold."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,7 @@ from genbench_adapters.adm.adapter import AdmGuided
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.graphs import Graphed
 from genbench_adapters.adm.network import AttentionBlock, Classifier, SuperResUNet, UNet
-from genbench_adapters.adm.sampler import Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.sampler import Sampling, Tables, classifier_guide, trajectory
 from genbench_adapters.adm.schedule import respaced
 
 Kind = Literal["ddpm", "ddim"]
@@ -208,3 +209,26 @@ def test_a_graph_keeps_nothing_of_the_call_before() -> None:
 def test_graphs_are_refused_on_a_cpu() -> None:
     with pytest.raises(UsageError, match="--graph records the steps of a GPU: leave it out"):
         AdmGuided(graph=True).load_random(AdmGuided.cards[0], torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.gpu
+def test_a_graph_of_a_gpu_gives_the_bits_of_single_steps() -> None:
+    """Half precision, guided, draws and all; a second block is a replay alone."""
+    if not torch.cuda.is_available():
+        pytest.fail("the gpu mark was asked for but there is no CUDA device")
+    device = torch.device("cuda")
+    eager, recorded = generator("ddpm", 0.0), generator("ddpm", 0.0)
+    for made in (eager, recorded):
+        assert made.guidance is not None
+        for network in (made.unet, made.guidance[0].requires_grad_(False)):
+            network.to(device).to(memory_format=torch.channels_last)
+            network.convolutions_to(torch.float16)
+            network.use_fused_norms(True)
+        made._tables = Tables(made.sampling, device)
+    recorded.record_steps()
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("error")  # neither the kernels nor the graph fall back
+        for indices in ([0, 1], [2, 3]):
+            stream = NoiseStream(5, torch.tensor(indices, device=device))
+            labels = torch.tensor(indices, device=device)
+            assert torch.equal(recorded.sample(labels, stream), eager.sample(labels, stream))
