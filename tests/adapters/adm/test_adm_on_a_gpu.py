@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.rounding import finiteness_left, to_uint8
 from genbench.models.noise import NoiseStream
+from genbench_adapters.adm import graphs
 from genbench_adapters.adm.adapter import AdmGuided
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.graphs import Graphed
@@ -195,6 +198,56 @@ def test_what_cannot_be_recorded_is_computed_step_by_step() -> None:
         refusing(RuntimeError("CUDA out of memory"))(torch.ones(2))
     with pytest.raises(GenbenchError, match="labels"):
         refusing(GenbenchError("guidance needs labels"))(torch.ones(2))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_how_a_graph_is_recorded(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    """By torch's documentation: warmed and recorded on a stream beside the caller's, which is the
+    current one afterwards, even where torch gave up halfway."""
+    told: list[object] = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            told.append(f"{self.name} waits for {other.name}")
+
+    class Recording:
+        def __enter__(self) -> None:
+            told.append("begin")
+
+        def __exit__(self, *_: object) -> None:
+            told.append("end")
+            if fails:
+                raise RuntimeError("capture was invalidated")
+
+    def graph(made: object, **options: object) -> Recording:
+        assert options["pool"] == "pool"
+        assert options["capture_error_mode"] == "thread_local"
+        told.append(f"on {cast(Stream, options['stream']).name}")
+        return Recording()
+
+    caller, side = Stream("caller"), Stream("side")
+    fakes = {
+        "current_device": lambda: 0, "current_stream": lambda: caller, "graph": graph,
+        "stream": lambda _: nullcontext(), "CUDAGraph": lambda: SimpleNamespace(replay="replay"),
+        "set_stream": lambda stream: told.append(f"back on {stream.name}"),
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr(graphs, "_shared", lambda device: ("pool", side))
+
+    def function() -> tuple[Tensor, ...]:
+        told.append("call")
+        return (torch.ones(1),)
+
+    with pytest.raises(RuntimeError, match="invalidated") if fails else nullcontext():
+        assert cast(object, graphs.recorded(function)[1]) == "replay"
+    assert told == [
+        "side waits for caller", "call", "call", "call", "caller waits for side", "on side",
+        "begin", "call", "end", "back on caller",
+    ]  # fmt: skip
 
 
 def test_a_graph_keeps_nothing_of_the_call_before() -> None:
