@@ -10,9 +10,8 @@ the same bits, and no batch size, rank or world size can change a sample.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Protocol
 
@@ -21,11 +20,14 @@ from torch import Tensor
 
 from genbench.errors import UsageError
 from genbench.models.philox import MASK, PURPOSES, inverse_normal, philox
+from genbench.runtime.kernels import kernels_of
 
 SCHEME = "philox4x32-10/as241/1"  # recorded with every sample; changes when the numbers do
 
 _MAX_ELEMENTS = 1 << 22  # numbers made at once: bounds the memory of the float64 intermediates
 
+
+Steps = range | Tensor  # numbers of steps; int64 [1] on the device for one
 
 # Samples and shape on which a kernel is compared with the single operations, and their seed.
 _TRIED, _TRIED_SEED = (16, 3, 171), 0x9D2C5680_EFC60000
@@ -41,8 +43,9 @@ class NoiseStream:
     """The random numbers of a batch of samples, on one device.
 
     indices: int64 [N], the samples' numbers, 0 <= index < 2**48. Row i of what a method returns
-    depends on (seed, indices[i], step, position in shape) alone. On a CUDA device with Triton,
-    normals and uniforms are made by one kernel (`noise_kernel`), the same bits.
+    depends on (seed, indices[i], step, position in shape) alone. A step is a number below 2**32, or
+    for normals and uniforms int64 [1] on the device, which nobody waits for: the same bits. On a
+    CUDA device with Triton these are made by one kernel (`noise_kernel`), the same bits again.
     """
 
     def __init__(self, seed: int, indices: Tensor, device: torch.device | None = None) -> None:
@@ -54,14 +57,16 @@ class NoiseStream:
     def __len__(self) -> int:
         return self.indices.shape[0]
 
-    def _words(self, purpose: str, steps: range, rows: slice, count: int) -> Tensor:
+    def _words(self, purpose: str, steps: Steps, rows: slice, count: int) -> Tensor:
         """32-bit words int64 [n, steps, count] of some of the samples."""
         index = self.indices[rows, None, None]  # [n, 1, 1]
+        if isinstance(steps, range):
+            steps = torch.arange(steps.start, steps.stop, device=self.device)
         # Four words make one block of the generator: [ceil(count / 4)], [steps, 1] and two of
         # [n, 1, 1].
         counter = (
             torch.arange((count + 3) // 4, device=self.device),
-            torch.arange(steps.start, steps.stop, device=self.device)[:, None],
+            steps[:, None],
             index & MASK,
             (index >> 32) | (PURPOSES[purpose] << 16),
         )
@@ -69,38 +74,38 @@ class NoiseStream:
         # [n, steps, blocks, 4] -> [n, steps, 4 blocks] -> [n, steps, count].
         return torch.stack(words, dim=-1).flatten(2)[:, :, :count]
 
-    def _blocks(self, purpose: str, steps: range, shape: Sequence[int]) -> list[Tensor]:
+    def _blocks(self, purpose: str, steps: Steps, shape: Sequence[int]) -> list[Tensor]:
         count = prod(shape)
         rows = max(1, _MAX_ELEMENTS // max(1, count * len(steps)))
         starts = range(0, len(self), rows)
         return [self._words(purpose, steps, slice(start, start + rows), count) for start in starts]
 
-    def normal(self, shape: Sequence[int], *, step: int = 0) -> Tensor:
+    def normal(self, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
         """Standard normal float32 [N, *shape]; samplers pass their step number (0 for x_T, z)."""
-        return self._normals(shape, range(step, step + 1)).squeeze(1)
+        return self._normals(shape, _alone(step)).squeeze(1)
 
     def normal_steps(self, shape: Sequence[int], steps: int) -> Tensor:
         """Standard normal float32 [N, steps, *shape]: what `normal` gives for steps 0 … steps - 1,
         in one set of operations."""
         return self._normals(shape, range(steps))
 
-    def _normals(self, shape: Sequence[int], steps: range) -> Tensor:
+    def _normals(self, shape: Sequence[int], steps: Steps) -> Tensor:
         if kernel := _kernel(self.device):
             return kernel.normals(self.seed, self.indices, steps, shape)
         return self._plain_normals(shape, steps)
 
-    def _plain_normals(self, shape: Sequence[int], steps: range) -> Tensor:
+    def _plain_normals(self, shape: Sequence[int], steps: Steps) -> Tensor:
         blocks = [inverse_normal(w).float() for w in self._blocks("normal", steps, shape)]
         return self._joined(blocks, (len(steps), *shape), torch.float32)
 
-    def uniform(self, shape: Sequence[int], *, step: int = 0) -> Tensor:
+    def uniform(self, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
         """Uniform float32 [N, *shape] in [0, 1), multiples of 2**-24."""
-        steps = range(step, step + 1)
+        steps = _alone(step)
         if kernel := _kernel(self.device):
             return kernel.uniforms(self.seed, self.indices, steps, shape).squeeze(1)
         return self._plain_uniforms(shape, steps)
 
-    def _plain_uniforms(self, shape: Sequence[int], steps: range) -> Tensor:
+    def _plain_uniforms(self, shape: Sequence[int], steps: Steps) -> Tensor:
         blocks = [(w >> 8).float() * 2.0**-24 for w in self._blocks("uniform", steps, shape)]
         return self._joined(blocks, shape, torch.float32)
 
@@ -120,13 +125,17 @@ class NoiseStream:
         return torch.cat(blocks).reshape(len(self), *shape)
 
 
+def _alone(step: int | Tensor) -> Steps:
+    return step if isinstance(step, Tensor) else range(step, step + 1)
+
+
 class _Kernel(Protocol):
     """`noise_kernel`: normals and uniforms float32 [N, steps, *shape] of samples int64 [N]."""
 
-    def normals(self, seed: int, indices: Tensor, steps: range, shape: Sequence[int]) -> Tensor: ...
+    def normals(self, seed: int, indices: Tensor, steps: Steps, shape: Sequence[int]) -> Tensor: ...
 
     def uniforms(
-        self, seed: int, indices: Tensor, steps: range, shape: Sequence[int]
+        self, seed: int, indices: Tensor, steps: Steps, shape: Sequence[int]
     ) -> Tensor: ...
 
 
@@ -136,33 +145,26 @@ def _kernel(device: torch.device) -> _Kernel | None:
 
     GENBENCH_NOISE=plain leaves it out.
     """
-    if device.type != "cuda" or os.environ.get("GENBENCH_NOISE") == "plain":
+    if os.environ.get("GENBENCH_NOISE") == "plain":
         return None
-    try:
-        from genbench.models import noise_kernel
-    except ImportError:
-        return None  # Triton is not installed
-    return _checked(noise_kernel, device)
+    find = partial(_fault, device=device)
+    kernel: _Kernel | None = kernels_of(device, "genbench.models.noise_kernel", find, "noise")
+    return kernel
 
 
-def _checked(kernel: _Kernel, device: torch.device) -> _Kernel | None:
-    """The kernel, if it gives the bits of the single operations; else None and a warning."""
+def _fault(kernel: _Kernel, device: torch.device) -> str | None:
+    """Whether a kernel gives other bits than the single operations."""
     indices = torch.arange(_TRIED[0], device=device) * 0xF0F0F0F0F  # both words of the number
     stream, steps, shape = NoiseStream(_TRIED_SEED, indices), range(3), _TRIED[1:]
-    try:
-        normals = kernel.normals(_TRIED_SEED, indices, steps, shape)
-        uniforms = kernel.uniforms(_TRIED_SEED, indices, steps[:1], shape).squeeze(1)
-        same = torch.equal(normals, stream._plain_normals(shape, steps))
-        same = same and torch.equal(uniforms, stream._plain_uniforms(shape, steps[:1]))
-        reason = "it gives other bits"
-    except Exception as error:  # of a compiler: of any kind
-        same, reason = False, f"{type(error).__name__}: {error}"
-    if not same:
-        warnings.warn(
-            f"noise on {device} is made by single operations, not by one kernel ({reason})",
-            stacklevel=2,
-        )
-    return kernel if same else None
+    pairs = [
+        (kernel.normals(_TRIED_SEED, indices, steps, shape), stream._plain_normals(shape, steps))
+    ]
+    # A step of the device's: as in the middle one of those above.
+    held = torch.ones(1, dtype=torch.int64, device=device)
+    pairs.append((kernel.normals(_TRIED_SEED, indices, held, shape), pairs[0][1][:, 1:2]))
+    drawn = kernel.uniforms(_TRIED_SEED, indices, steps[:1], shape).squeeze(1)
+    pairs.append((drawn, stream._plain_uniforms(shape, steps[:1])))
+    return None if all(torch.equal(*pair) for pair in pairs) else "it gives other bits"
 
 
 def scheduled_labels(schedule: str, classes: int, noise: NoiseStream) -> Tensor | None:

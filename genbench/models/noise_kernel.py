@@ -75,9 +75,12 @@ _PLAIN = ("low_key", "high_key", "first", "steps", "purpose", "count")
 @triton.jit(do_not_specialize=_PLAIN)
 def drawn(
     out, indices, low_key, high_key, first, steps, purpose, count,
-    normal: tl.constexpr, blocks: tl.constexpr,
+    held: tl.constexpr, normal: tl.constexpr, blocks: tl.constexpr,
 ):  # fmt: skip
-    """Row (n, s) of `out`, float32 [N, steps, count], from 4 blocks program_id(1) on."""
+    """Row (n, s) of `out`, float32 [N, steps, count], from 4 blocks program_id(1) on. first: the
+    number of step 0, or where the device holds it."""
+    if held:
+        first = tl.load(first)
     row = tl.program_id(0)
     index = tl.load(indices + row // steps).to(tl.uint64)
     block = tl.program_id(1) * blocks + tl.arange(0, blocks)
@@ -103,18 +106,19 @@ def drawn(
     tl.store(out + row.to(tl.int64) * count + place, numbers, mask=place < count)
 
 
-def normals(seed: int, indices: Tensor, steps: range, shape: Sequence[int]) -> Tensor:
-    """Standard normal float32 [N, steps, *shape] of samples int64 [N], on their device."""
+def normals(seed: int, indices: Tensor, steps: range | Tensor, shape: Sequence[int]) -> Tensor:
+    """Standard normal float32 [N, steps, *shape] of samples int64 [N], on their device. steps:
+    numbers in a row, or one as int64 [1] there."""
     return _launched(seed, indices, steps, shape, philox.PURPOSES["normal"])
 
 
-def uniforms(seed: int, indices: Tensor, steps: range, shape: Sequence[int]) -> Tensor:
+def uniforms(seed: int, indices: Tensor, steps: range | Tensor, shape: Sequence[int]) -> Tensor:
     """Uniform float32 [N, steps, *shape] in [0, 1), as `normals`."""
     return _launched(seed, indices, steps, shape, philox.PURPOSES["uniform"])
 
 
 def _launched(
-    seed: int, indices: Tensor, steps: range, shape: Sequence[int], purpose: int
+    seed: int, indices: Tensor, steps: range | Tensor, shape: Sequence[int], purpose: int
 ) -> Tensor:
     count = prod(shape)
     out = torch.empty(
@@ -128,8 +132,10 @@ def _launched(
     on: Any = torch.cuda.device(indices.device) if indices.is_cuda else nullcontext()
     with on:
         drawn[grid](
-            out, indices.contiguous(), seed & philox.MASK, seed >> 32, steps.start, len(steps),
-            purpose, count, normal=purpose == philox.PURPOSES["normal"], blocks=blocks,
+            out, indices.contiguous(), seed & philox.MASK, seed >> 32,
+            steps.start if isinstance(steps, range) else steps, len(steps), purpose, count,
+            held=not isinstance(steps, range), normal=purpose == philox.PURPOSES["normal"],
+            blocks=blocks,
             **(EXACT if indices.is_cuda else {}),
         )  # fmt: skip
     return out

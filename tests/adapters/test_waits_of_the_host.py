@@ -41,6 +41,17 @@ def test_from_sample_numbers_to_images(name: str, labels: str, dtype: str) -> No
     assert (images.device, images.shape) == (GPU, (3, 3, 32, 32))
 
 
+def test_adm() -> None:
+    """Of two steps, guided: every further step does the same."""
+    options = {"steps": "2"}
+    request = ModelRequest(name="adm-guided", resolution=32, dtype="float16", options=options)
+    source = open_model(resolve(request), GPU)
+    with synchronisations() as waits:
+        images = source.draw(25, 28)
+    assert waits == []
+    assert (images.device, images.shape) == (GPU, (3, 3, 32, 32))
+
+
 @pytest.mark.parametrize("config", [ADM_LIKE, NCSNPP], ids=["adm", "ncsn++"])
 def test_a_trajectory(config: EDMConfig) -> None:
     """Of two noise levels, with churn: every further step does the same."""

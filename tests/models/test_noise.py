@@ -90,6 +90,13 @@ def test_several_steps_in_one_set_of_operations(monkeypatch: pytest.MonkeyPatch)
     assert NoiseStream(0, torch.arange(0)).normal_steps((2,), 4).shape == (0, 4, 2)
 
 
+@pytest.mark.parametrize("step", [0, 7, 100_003, 2**32 - 1])
+def test_a_step_that_the_device_holds(step: int) -> None:
+    stream, held = NoiseStream(3, torch.tensor([2, 2**33])), torch.tensor([step])
+    for numbers in (stream.normal, stream.uniform):
+        assert torch.equal(numbers((3, 5), step=held), numbers((3, 5), step=step))
+
+
 def test_a_prefix_of_the_elements_is_a_prefix_of_the_numbers() -> None:
     stream = NoiseStream(1, torch.arange(4))
     assert torch.equal(stream.normal((100,))[:, :37], stream.normal((37,)))
@@ -151,5 +158,7 @@ def test_a_gpu_gives_the_bits_of_a_cpu() -> None:
     numbers = cpu.normal((1024,), step=3)
     assert torch.equal(gpu._plain_normals((1024,), range(3, 4)).squeeze(1).cpu(), numbers)
     assert torch.equal(gpu.normal((1024,), step=3).cpu(), numbers)  # with Triton: by its kernel
+    held = torch.tensor([3], device="cuda")
+    assert torch.equal(gpu.normal((1024,), step=held).cpu(), numbers)
     assert torch.equal(gpu.uniform((1001,), step=3).cpu(), cpu.uniform((1001,), step=3))
     assert torch.equal(gpu.normal_steps((5, 3), 8).cpu(), cpu.normal_steps((5, 3), 8))

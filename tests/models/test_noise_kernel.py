@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -11,30 +11,22 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor
+from triton_kernels import interpreted_module, kernel_module
 
 from genbench.models import noise
 from genbench.models.noise import NoiseStream
+from genbench.runtime.kernels import faultless
 
 CPU = torch.device("cpu")
 INDICES = torch.tensor([5, 2**32 + 1])
 
 
-def kernel_module() -> Any:
-    """A copy of the module of its own: Triton decides at its import how kernels run."""
-    pytest.importorskip("triton")  # it comes with the builds of torch for CUDA alone
-    path = Path(noise.__file__).with_name("noise_kernel.py")
-    spec = importlib.util.spec_from_file_location("noise_kernel_here", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+PATH = Path(noise.__file__).with_name("noise_kernel.py")
 
 
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    return kernel_module()
+    return interpreted_module(PATH, monkeypatch)
 
 
 @pytest.mark.parametrize("seed", [1, 2**64 - 2**31])
@@ -45,6 +37,11 @@ def test_interpreted_it_gives_the_bits_of_the_single_operations(
     normals = interpreted.normals(seed, INDICES, range(3, 5), (3, 7, 9))
     assert torch.equal(normals[:, 1], stream.normal((3, 7, 9), step=4))
     assert torch.equal(normals[:, 0], stream.normal((3, 7, 9), step=3))
+    held = torch.tensor([2**31 + 5])  # as the device holds it
+    assert torch.equal(
+        interpreted.normals(seed, INDICES, held, (7,)).squeeze(1),
+        stream.normal((7,), step=2**31 + 5),
+    )
     uniforms = interpreted.uniforms(seed, INDICES, range(1), (70,))
     assert torch.equal(uniforms.squeeze(1), stream.uniform((70,)))
 
@@ -70,7 +67,7 @@ def test_compiled_it_contracts_nothing(
 ) -> None:
     """A fused multiply-add rounds once where the single operations round twice."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    module = kernel_module()
+    module = kernel_module(PATH)
     assert set(arithmetic(module, capability, module.EXACT)) == {
         "add.rn.f64", "sub.rn.f64", "mul.rn.f64", "div.rn.f64", "sqrt.rn.f64",
     }  # fmt: skip
@@ -86,9 +83,12 @@ def arithmetic(module: ModuleType, capability: int, options: dict[str, Any]) -> 
 
     words = {"low_key": "i64", "high_key": "i32"}
     numbers = dict.fromkeys(("first", "steps", "purpose", "count"), "i32")
-    constants = {"normal": True, "blocks": 64}
+    held = capability == 90  # the step in both its forms
+    constants = {"held": held, "normal": True, "blocks": 64}
     signature = {"out": "*fp32", "indices": "*i64", **words, **numbers,
                  **dict.fromkeys(constants, "constexpr")}  # fmt: skip
+    if held:
+        signature["first"] = "*i64"
     source = ASTSource(fn=module.drawn, signature=signature, constexprs=constants)
     made = compiled(source, target=GPUTarget("cuda", capability, 32), options=dict(options))
     return re.findall(r"\b(?:add|sub|mul|div|sqrt|fma)\.\w+\.f64\b", made.asm["ptx"])
@@ -96,8 +96,8 @@ def arithmetic(module: ModuleType, capability: int, options: dict[str, Any]) -> 
 
 def test_no_argument_becomes_a_constant() -> None:
     """A seed or a step of 1 would, and constants have other methods than numbers."""
-    special = [item.name for item in kernel_module().drawn.params if not item.do_not_specialize]
-    assert special == ["out", "indices", "normal", "blocks"]
+    special = [item.name for item in kernel_module(PATH).drawn.params if not item.do_not_specialize]
+    assert special == ["out", "indices", "held", "normal", "blocks"]
 
 
 def test_a_stream_uses_the_kernel_of_its_device(
@@ -129,7 +129,8 @@ def test_only_a_kernel_with_the_right_bits_is_used(
     interpreted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(noise, "_TRIED", (2, 1, 35))
-    assert noise._checked(interpreted, CPU) is interpreted
+    fault = partial(noise._fault, device=CPU)
+    assert faultless(interpreted, fault, "noise") is interpreted
 
     class Other:
         uniforms = staticmethod(interpreted.uniforms)
@@ -139,15 +140,15 @@ def test_only_a_kernel_with_the_right_bits_is_used(
             numbers.view(torch.int32)[-1, -1, -1, -1] += 1  # a last bit
             return numbers
 
-    with pytest.warns(UserWarning, match="single operations, not by one kernel .it gives other"):
-        assert noise._checked(Other(), CPU) is None
+    with pytest.warns(UserWarning, match="noise: made by single operations, .* .it gives other"):
+        assert faultless(Other(), fault, "noise") is None
 
     class Broken(Other):
         def normals(self, *words: Any) -> Tensor:
             raise RuntimeError("no C compiler")
 
     with pytest.warns(UserWarning, match="RuntimeError: no C compiler"):
-        assert noise._checked(Broken(), CPU) is None
+        assert faultless(Broken(), fault, "noise") is None
 
 
 def test_where_no_kernel_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

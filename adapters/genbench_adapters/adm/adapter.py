@@ -58,6 +58,10 @@ class AdmGuided(TrainsByRecipe):
         default="auto", metadata={"help": "auto: fused on a GPU, plain on a CPU; the classifier's "
                                   "is plain, its gradient the same bits every time"}
     )  # fmt: skip
+    norms: Literal["auto", "plain"] = field(
+        default="auto", metadata={"help": "auto: on a GPU in half precision the denoisers' norms "
+                                  "with scale, shift and SiLU by one kernel"}
+    )  # fmt: skip
     graph: bool = field(
         default=False, metadata={"help": "on a GPU: each step recorded and replayed as one graph"}
     )
@@ -108,7 +112,7 @@ class AdmGuided(TrainsByRecipe):
             )
         resolution = card.resolution if upsampler is None else upsampler.small
         variant, own = _variant(card, checkpoint, resolution)
-        stages = _Settings(device, dtype, self.attention)
+        stages = _Settings(device, dtype, self.attention, self.norms)
         sampling = self.sampling(variant)
         guidance = self._guidance(variant, stages, checkpoint if own else None)
         prefix = "unet/" if own else ""
@@ -129,7 +133,7 @@ class AdmGuided(TrainsByRecipe):
         self._check_graph(device)
         upsampler = self._upsampler(card) if self.upsample else None
         variant = _known_variant(card, card.resolution if upsampler is None else upsampler.small)
-        stages = _Settings(device, dtype, self.attention)
+        stages = _Settings(device, dtype, self.attention, self.norms)
 
         def ready(build: Callable[[], Network]) -> Network:
             return stages.ready(random_network(build, device))
@@ -258,6 +262,7 @@ class _Settings:
     device: torch.device
     dtype: torch.dtype
     attention: str
+    norms: str
 
     def ready(self, network: Network) -> Network:
         """The network there, in that dtype."""
@@ -269,6 +274,7 @@ class _Settings:
         # The fused kernels of a GPU add up a gradient in whatever order they finish; products do
         # not. Denoisers give no gradient.
         network.use_fused_attention(fused and not isinstance(network, Classifier))
+        network.use_fused_norms(self.norms == "auto")
         if self.device.type == "cpu":  # measured there alone, by benchmarks/adm.py
             network.phase_upsampling()
         return network

@@ -11,22 +11,23 @@ from genbench.errors import GenbenchError
 from genbench.images.rounding import to_uint8
 from genbench.models.noise import NoiseStream
 from genbench.models.optional import Evaluation
-from genbench_adapters.adm.graphs import Graphed
+from genbench_adapters.adm.graphs import Function, Graphed
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import (
-    Noise,
+    Draws,
     Sampling,
     Tables,
     classifier_guide,
+    drawn,
     one_step,
     walk,
 )
 
 _UPSAMPLING_DRAWS = 100_000  # the upsampler's draws are numbered from here
 
-# A step and what it is conditioned on: x, number, draw, labels, small images.
+# A step and what it depends on: noise, x, step number, labels, small images.
 Conditioned = Callable[
-    [Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None], tuple[Tensor, ...]
+    [NoiseStream, Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, ...]
 ]
 
 
@@ -59,14 +60,14 @@ class AdmGenerator:
         self.upsampler = (network, sampling, resolution)
         self._large_tables = Tables(sampling, _device(network))
 
-    def record_steps(self, graphed: Callable[[Conditioned], Conditioned] = Graphed) -> None:
-        """From now on take each step (denoiser, classifier's gradient, update) of [N, 3, R, R] as
-        one graph, recorded by `graphed` at the first call of each N. Draws are made before it.
+    def record_steps(self, graphed: Callable[[Function], Function] = Graphed) -> None:
+        """From now on take each step (its draw, denoiser, classifier's gradient, update) of
+        [N, 3, R, R] as one graph, recorded by `graphed` at the first call of each N and seed.
         Programs of `compile` go into it; one thread at a time."""
         self.concurrent = False
-        self._recorded = graphed(self._base_step)
+        self._recorded = _recordable(self._base_step, graphed)
         if self.upsampler is not None:
-            self._recorded_upsampling = graphed(self._upsampling_step)
+            self._recorded_upsampling = _recordable(self._upsampling_step, graphed)
 
     def compile(self) -> None:
         """Hand the networks to torch.compile, a program for each shape and one thread."""
@@ -110,16 +111,18 @@ class AdmGenerator:
             raise GenbenchError("classifier guidance needs labels")
         taken = self._recorded or self._base_step
 
-        def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
-            return taken(x, number, draw, labels, None)
+        def step(x: Tensor, index: int) -> tuple[Tensor, ...]:
+            number = self._tables.number(index)
+            return taken(noise, x, number, labels, None)
 
-        x = self._last(walk(step, self._tables, _draws(noise, self.resolution, 0)))
+        x = noise.normal((3, self.resolution, self.resolution))
+        x = self._last(walk(step, len(self._tables), x))
         if self.guidance is not None:
             self.guide_evaluations = self.evaluations
         return to_uint8(x, rounding="truncate")
 
     def _base_step(
-        self, x: Tensor, number: Tensor, draw: Tensor | None, labels: Tensor | None,
+        self, noise: NoiseStream, x: Tensor, number: Tensor, labels: Tensor | None,
         low_res: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         guide, chosen = None, self._classes(labels)
@@ -129,6 +132,7 @@ class AdmGenerator:
         def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
             return self.unet(x, timesteps, chosen)
 
+        draw = drawn(self._tables, _draws(noise, self.resolution, 0), number)
         return one_step(denoise, self._tables, guide, x, number, draw)
 
     def _classes(self, labels: Tensor | None) -> Tensor | None:
@@ -139,25 +143,29 @@ class AdmGenerator:
         """As super_res_sample.py, which reads the small images back from uint8 [N, 3, r, r]."""
         assert self.upsampler is not None
         low_res = small.float() / 127.5 - 1  # [N, 3, r, r] in [-1, 1]
-        draws = _draws(noise, self.upsampler[2], _UPSAMPLING_DRAWS)
+        resolution = self.upsampler[2]
         taken = self._recorded_upsampling or self._upsampling_step
 
-        def step(x: Tensor, number: Tensor, draw: Tensor | None) -> tuple[Tensor, ...]:
-            return taken(x, number, draw, labels, low_res)
+        def step(x: Tensor, index: int) -> tuple[Tensor, ...]:
+            number = self._large_tables.number(index)
+            return taken(noise, x, number, labels, low_res)
 
-        return to_uint8(self._last(walk(step, self._large_tables, draws)))
+        x = noise.normal((3, resolution, resolution), step=_UPSAMPLING_DRAWS)
+        return to_uint8(self._last(walk(step, len(self._large_tables), x)))
 
     def _upsampling_step(
-        self, x: Tensor, number: Tensor, draw: Tensor | None, labels: Tensor | None,
+        self, noise: NoiseStream, x: Tensor, number: Tensor, labels: Tensor | None,
         low_res: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         assert self.upsampler is not None
         assert low_res is not None
-        network = self.upsampler[0]
+        network, _, resolution = self.upsampler
 
         def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
             return network(x, timesteps, labels, low_res)
 
+        draws = _draws(noise, resolution, _UPSAMPLING_DRAWS)
+        draw = drawn(self._large_tables, draws, number)
         return one_step(denoise, self._large_tables, None, x, number, draw)
 
     def _last(self, steps: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
@@ -172,5 +180,25 @@ def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
-def _draws(noise: NoiseStream, resolution: int, first: int) -> Noise:
+def _draws(noise: NoiseStream, resolution: int, first: int) -> Draws:
     return lambda number: noise.normal((3, resolution, resolution), step=first + number)
+
+
+def _recordable(taken: Conditioned, graphed: Callable[[Function], Function]) -> Conditioned:
+    """A step whose noise reaches the graph as a number and a tensor."""
+
+    def step(
+        seed: int, indices: Tensor, x: Tensor, number: Tensor, labels: Tensor | None,
+        low_res: Tensor | None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        return taken(NoiseStream(seed, indices), x, number, labels, low_res)
+
+    graph = graphed(step)
+
+    def recorded(
+        noise: NoiseStream, x: Tensor, number: Tensor, labels: Tensor | None,
+        low_res: Tensor | None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        return graph(noise.seed, noise.indices, x, number, labels, low_res)
+
+    return recorded

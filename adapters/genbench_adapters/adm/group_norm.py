@@ -1,17 +1,81 @@
-"""Group norm, scale and shift, and SiLU in few passes over small images in half precision."""
+"""Group norm, scale and shift, and SiLU in few passes over images in half precision."""
 
 from __future__ import annotations
+
+from functools import cache, partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genbench.runtime.kernels import kernels_of
+
+# The kernel is compared with float64: its result may differ by the rounding of what is stored, half
+# a unit in the last place, and by this part of the largest result, what float32 loses on the way.
+BOUND = 1e-5
+_HALVES = (torch.float16, torch.bfloat16)
+_TRIED = (2, 96, 32, 32)  # images, of 32 groups of 3 channels
+
+
+class _Kernel(Protocol):
+    """`group_norm_kernel`."""
+
+    def activated_group_norm(
+        self, x: Tensor, norm: nn.GroupNorm, condition: Tensor | None
+    ) -> Tensor: ...
+
+
+def kernel_for(x: Tensor) -> _Kernel | None:
+    """The kernel for images [N, C, H, W] of half precision; None on a CPU, where Triton is missing
+    or gives other numbers, and within torch.compile, which makes a kernel of its own."""
+    return _kernel(x.device) if x.dtype in _HALVES and not torch.compiler.is_compiling() else None
+
+
+@cache
+def _kernel(device: torch.device) -> _Kernel | None:
+    fault = partial(kernel_fault, device=device)
+    module = "genbench_adapters.adm.group_norm_kernel"
+    kernel: _Kernel | None = kernels_of(device, module, fault, "group norms")
+    return kernel
+
+
+def kernel_fault(kernel: _Kernel, device: torch.device) -> str | None:
+    """Whether a kernel is further from float64 than `BOUND` allows, in either half precision."""
+    count, channels, _, _ = _TRIED
+    # Not random, and no multiples of one another; a mean of several deviations.
+    x = (torch.arange(torch.Size(_TRIED).numel(), device=device) * 0.7).sin().view(_TRIED) + 2
+    norm = nn.GroupNorm(32, channels, device=device).requires_grad_(False)
+    norm.weight.copy_(1 + x[0, :, 0, 0])
+    condition = (torch.arange(2 * count * channels, device=device) * 0.3).cos()
+    condition = condition.view(count, -1, 1, 1)
+    for dtype in _HALVES:
+        made = kernel.activated_group_norm(x.to(dtype), norm, condition)
+        off = excess(made, x.to(dtype), norm, condition)
+        if not off <= 0:
+            return f"its {dtype} is {off:.1e} beyond its bound"
+    return None
+
+
+def excess(made: Tensor, x: Tensor, norm: nn.GroupNorm, condition: Tensor | None) -> float:
+    """How far beyond `BOUND` the furthest of `made` is, the norm of x [N, C, H, W]; 0 or less where
+    all are within it."""
+    weight, bias = norm.weight.double(), norm.bias.double()
+    exact = functional.group_norm(x.double(), norm.num_groups, weight, bias, norm.eps)
+    if condition is not None:
+        scale, shift = condition.double().chunk(2, dim=1)
+        exact = exact * (1 + scale) + shift
+    exact = functional.silu(exact)
+    rounding = torch.finfo(made.dtype).eps / 2 * exact.abs()
+    return float(((made - exact).abs() - rounding).max() - BOUND * exact.abs().max())
+
 
 def activated_group_norm(x: Tensor, norm: nn.GroupNorm, condition: Tensor | None) -> Tensor:
     """silu(norm(x) * (1 + scale) + shift) of [N, C, H, W] -> the same shape and dtype.
 
-    All in float32 and rounded once, in channels last: a norm, its weights and the condition are one
-    factor and one summand for each sample and channel. Outside autocast alone.
+    The form for small images on a CPU, all in float32 and rounded once, in channels last: a norm,
+    its weights and the condition are one factor and one summand for each sample and channel.
+    Outside autocast alone.
     condition: float32 [N, 2 C, 1, 1], or none.
     """
     count, channels, height, width = x.shape

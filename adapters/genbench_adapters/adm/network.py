@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genbench.errors import GenbenchError
-from genbench_adapters.adm.group_norm import activated_group_norm
+from genbench_adapters.adm.group_norm import activated_group_norm, kernel_for
 from genbench_adapters.adm.phases import phase_kernels, upsampled_convolution
 
 _GROUPS = 32
@@ -134,6 +134,8 @@ def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
 class GroupNorm32(nn.GroupNorm):
     """Group norm of 32 groups, its sums in float32 whatever the input's dtype."""
 
+    fused = False  # whether a GPU's kernel may compute it with what follows
+
     def __init__(self, channels: int) -> None:
         super().__init__(_GROUPS, channels)
 
@@ -155,6 +157,8 @@ class GroupNorm32(nn.GroupNorm):
         small = x.shape[2:].numel() < 32 * 32
         if fresh and small and _is_cpu_bfloat16(x) and not torch.is_autocast_enabled("cpu"):
             return activated_group_norm(x, self, condition)
+        if fresh and self.fused and (kernel := kernel_for(x)):
+            return kernel.activated_group_norm(x, self, condition)
         h = self(x)
         if condition is not None:
             scale, shift = condition.to(h.dtype).chunk(2, dim=1)  # [N, C, 1, 1] each
@@ -395,6 +399,12 @@ class _Encoder(nn.Module):
                 module.kernels = phase_kernels(module.conv.weight.detach())
             elif isinstance(module, ResBlock) and isinstance(module.resample, Upsample):
                 module.kernels = phase_kernels(module.in_layers[2].get_parameter("weight").detach())
+
+    def use_fused_norms(self, fused: bool) -> None:
+        """Compute norms and what follows by one kernel, without a gradient on a GPU."""
+        for module in self.modules():
+            if isinstance(module, GroupNorm32):
+                module.fused = fused
 
     def use_fused_attention(self, fused: bool) -> None:
         """Compute attention by scaled_dot_product_attention or by two products."""

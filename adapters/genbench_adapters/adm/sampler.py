@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,8 +17,9 @@ from genbench_adapters.adm.schedule import Coefficients, Schedule
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 Guide = Callable[[Tensor, Tensor], Tensor]  # the same two -> gradient [N, 3, R, R], scaled
 Noise = Callable[[int], Tensor]  # draw k -> standard normal [N, 3, R, R]; 0 is x_T
-# x_t, the number of the kept step int64 [1], the step's draw or none -> x_{t-1}, prediction of x_0.
-Step = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, ...]]
+Draws = Callable[[Tensor], Tensor]  # the same of a number int64 [1] on the device
+# x_t, the kept step -> x_{t-1}, prediction of x_0.
+Step = Callable[[Tensor, int], tuple[Tensor, ...]]
 
 # A float16 gradient loses what is below 6e-8. Multiplied by a power of two and divided by it in
 # float32, every bit that it keeps is the same; at 2^10 it stays well below float16's 65504.
@@ -85,6 +85,11 @@ class Tables:
     def __len__(self) -> int:
         return len(self.sampling.schedule)
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether steps draw noise."""
+        return self.sampling.kind == "ddpm" or self.sampling.eta != 0
+
     def number(self, index: int) -> Tensor:
         """A kept step, a scalar int64 [1] on the device, for `row` and `timestep`."""
         return self._numbers[index : index + 1]
@@ -106,21 +111,31 @@ def trajectory(
     Both are float32 [N, 3, R, R], images in about [-1, 1] at the end. Draw k + 1 of `noise` belongs
     to the k-th step of the loop, as the official scripts draw it.
     """
-    tables = Tables(sampling, noise(0).device)
-    yield from walk(partial(one_step, denoise, tables, guide), tables, noise)
-
-
-def walk(step: Step, tables: Tables, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-    """`trajectory`, float32 [N, 3, R, R] and the same, each step taken by `step`."""
     x = noise(0)
-    sampling = tables.sampling
-    stochastic = sampling.kind == "ddpm" or sampling.eta != 0
-    for number, index in enumerate(reversed(range(len(tables)))):
+    tables = Tables(sampling, x.device)
+
+    def step(x: Tensor, index: int) -> tuple[Tensor, ...]:
         draw = None
-        if stochastic:  # the last step, to no noise, has the same form and no draw
-            draw = noise(number + 1) if index > 0 else torch.zeros_like(x)
-        x, start = step(x, tables.number(index), draw)
+        if tables.stochastic:  # the last step, to no noise, has the same form and no draw
+            draw = noise(len(tables) - index) if index > 0 else torch.zeros_like(x)
+        return one_step(denoise, tables, guide, x, tables.number(index), draw)
+
+    yield from walk(step, len(tables), x)
+
+
+def walk(step: Step, steps: int, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """`trajectory` from x_T, float32 [N, 3, R, R] and the same, each of the steps by `step`."""
+    for index in reversed(range(steps)):
+        x, start = step(x, index)
         yield x, start
+
+
+def drawn(tables: Tables, draws: Draws, number: Tensor) -> Tensor | None:
+    """The draw of a step of `trajectory`, [N, 3, R, R], or none, by operations on the device alone.
+    number: int64 [1], the kept step."""
+    if not tables.stochastic:
+        return None
+    return draws(len(tables) - number).masked_fill(number == 0, 0.0)
 
 
 def one_step(
