@@ -90,7 +90,7 @@ class NoiseStream:
         return self._normals(shape, range(steps))
 
     def _normals(self, shape: Sequence[int], steps: Steps) -> Tensor:
-        if kernel := _kernel(self.device):
+        if kernel := _kernel(self.device, prod(shape)):
             return kernel.normals(self.seed, self.indices, steps, shape)
         return self._plain_normals(shape, steps)
 
@@ -101,7 +101,7 @@ class NoiseStream:
     def uniform(self, shape: Sequence[int], *, step: int | Tensor = 0) -> Tensor:
         """Uniform float32 [N, *shape] in [0, 1), multiples of 2**-24."""
         steps = _alone(step)
-        if kernel := _kernel(self.device):
+        if kernel := _kernel(self.device, prod(shape)):
             return kernel.uniforms(self.seed, self.indices, steps, shape).squeeze(1)
         return self._plain_uniforms(shape, steps)
 
@@ -132,6 +132,8 @@ def _alone(step: int | Tensor) -> Steps:
 class _Kernel(Protocol):
     """`noise_kernel`: normals and uniforms float32 [N, steps, *shape] of samples int64 [N]."""
 
+    MOST: int
+
     def normals(self, seed: int, indices: Tensor, steps: Steps, shape: Sequence[int]) -> Tensor: ...
 
     def uniforms(
@@ -139,9 +141,15 @@ class _Kernel(Protocol):
     ) -> Tensor: ...
 
 
+def _kernel(device: torch.device, count: int) -> _Kernel | None:
+    """The kernel that makes `count` numbers a sample at once; None: single operations make them."""
+    kernel = _kernel_of(device)
+    return kernel if kernel is not None and count <= kernel.MOST else None
+
+
 @cache
-def _kernel(device: torch.device) -> _Kernel | None:
-    """The kernel that makes a device's numbers at once; None: single operations make them.
+def _kernel_of(device: torch.device) -> _Kernel | None:
+    """A device's kernel, if it gives the bits of the single operations.
 
     GENBENCH_NOISE=plain leaves it out.
     """

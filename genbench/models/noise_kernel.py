@@ -22,6 +22,7 @@ from genbench.models import philox
 # What the compiler must be told; the plain path's operations are rounded one by one.
 EXACT = {"enable_fp_fusion": False}
 _LARGEST = 256  # blocks of the generator, of four numbers each, in one program
+MOST = 4 * _LARGEST * 65_535  # numbers of a sample and step: CUDA counts no more along a grid
 
 _M0, _M1 = (tl.constexpr(word) for word in philox.MULTIPLIERS)
 _W0, _W1 = (tl.constexpr(word) for word in philox.WEYL)

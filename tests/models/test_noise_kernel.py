@@ -152,7 +152,18 @@ def test_only_a_kernel_with_the_right_bits_is_used(
 
 
 def test_where_no_kernel_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    look = noise._kernel.__wrapped__
+    look = noise._kernel_of.__wrapped__
     assert look(CPU) is None
     monkeypatch.setenv("GENBENCH_NOISE", "plain")
     assert look(torch.device("cuda", 0)) is None
+
+
+def test_more_numbers_than_a_grid_has_places_for_are_made_singly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Kernel:
+        MOST = 6
+
+    monkeypatch.setattr(noise, "_kernel_of", lambda device: Kernel)
+    assert noise._kernel(CPU, 6) is Kernel
+    assert noise._kernel(CPU, 7) is None
