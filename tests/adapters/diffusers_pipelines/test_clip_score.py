@@ -45,7 +45,8 @@ def own_scores(folder: Path, images: Tensor, prompts: list[str]) -> np.ndarray[A
     with torch.no_grad():
         found = model(**given)
     cosines = (found.image_embeds * found.text_embeds).sum(dim=1)
-    return np.array(100 * cosines.clamp(min=0), np.float64)
+    scores: np.ndarray[Any, Any] = (100 * cosines.clamp(min=0)).double().numpy()
+    return scores
 
 
 def pictures(count: int) -> Tensor:
