@@ -26,7 +26,7 @@ from genbench.quality.strips import keep_beside
 from genbench.records.influences import influences_folder
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.records.measurement import Scalar
-from genbench.records.protocols import EvalProtocol, choose_protocol
+from genbench.records.protocols import EvalProtocol
 from genbench.records.store import append_records, check_appendable, refuse_absent
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
@@ -102,6 +102,8 @@ def evaluate(
     reference: str | Path | ImageSet | Batch = "",
     reference_features: Path | str | None = None,
     training: str | Path | ImageSet = "",
+    clip: str | Path = "",
+    prompts: str | Path | None = None,
     protocol: str | EvalProtocol = "",
     counts: int | Sequence[int] = (),
     metrics: str | Sequence[str] = (),
@@ -137,9 +139,10 @@ def evaluate(
     opened model, or a function `(labels, noise) -> images` that draws uint8 [n, 3, H, W] for labels
     int64 [n] (None where `classes` is 0) and a `genbench.NoiseStream`; such a function is asked for
     the largest of `counts`. counts: sample counts; empty: the protocol's. metrics: keys such as
-    "fid"; empty: the protocol's. training: images that the model learned from. ci: 95% intervals
-    too. records: a file to append to, beside which a strip of the first samples is kept for people
-    to look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`.
+    "fid"; empty: the protocol's. training: images that the model learned from. clip: the folder or
+    Hub id of a CLIP for "clip_score", prompts: the file of its texts. ci: 95% intervals too.
+    records: a file to append to, beside which a strip of the first samples is kept for people to
+    look at. reuse: compute nothing that is in `records`, unchanged and of that `run_name`.
     shard: "3/16", "slurm" or "pull": that share of the features and no figures (`genbench merge`).
     name: of samples that have none. run_name: kept on the records, for tables and to find the run
     by. found: called with the results before they are written to `records`. Under torchrun the
@@ -156,12 +159,10 @@ def evaluate(
     seed = given.whole(seed, "seed")
     chosen = given.resolved(model, resolution, variant, checkpoint, options, seed, labels, dtype,
                       batch_size, block, compile) if model else None  # fmt: skip
-    if not isinstance(protocol, EvalProtocol):
-        protocol = choose_protocol(
-            protocol, model_resolution=chosen.card.resolution if chosen else 0,
-            referenced=not given.is_empty(reference), detector=detector,
-            preprocessing=preprocessing, crop=crop, resolution=resolution,
-        )  # fmt: skip
+    protocol = given.protocol_of(
+        protocol, chosen, reference, detector=detector, preprocessing=preprocessing, crop=crop,
+        resolution=resolution,
+    )  # fmt: skip
     with joined_world() as world:
         place = device_of(device, world)
         bars = reporter or ProgressBars(leads=world.leads)
@@ -186,6 +187,7 @@ def evaluate(
             features=given.path_of(features, "features"),
             reference=given.reference_set(reference),
             reference_features=given.path_of(reference_features, "reference_features"),
+            clip=str(clip), prompts=given.prompts_of(prompts, chosen, str(clip)),
             training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,

@@ -19,7 +19,7 @@ from genbench.models.opening import ModelRequest, ResolvedModel, resolve
 from genbench.models.source import ModelSource
 from genbench.quality.source import SetSource, Source
 from genbench.records.measurement import Scalar
-from genbench.records.protocols import EvalProtocol
+from genbench.records.protocols import EvalProtocol, choose_protocol
 from genbench.runtime.folders import expanded
 
 Images = str | Path | ImageSet | Batch | Iterable[Batch]
@@ -88,6 +88,34 @@ def samples_source(samples: Samples, protocol: EvalProtocol, name: str) -> str |
         samples, crop=protocol.crop, resolution=protocol.resolution, name=str(name or "samples")
     )
     return SetSource(images)
+
+
+def protocol_of(
+    protocol: str | EvalProtocol, model: ResolvedModel | None, reference: object, **changes: Any
+) -> EvalProtocol:
+    """A protocol by its name, or the usual one for what is measured, with the changes that
+    `choose_protocol` takes."""
+    if isinstance(protocol, EvalProtocol):
+        return protocol
+    return choose_protocol(
+        protocol, model_resolution=model.card.resolution if model else 0,
+        referenced=not is_empty(reference), **changes,
+    )  # fmt: skip
+
+
+def prompts_of(given: str | Path | None, model: ResolvedModel | None, clip: str) -> Path | None:
+    """The prompts that a CLIP compares images with: as given, else those that the model draws.
+    Raises UsageError where these are two files, and for prompts that no CLIP is named for."""
+    found = path_of(given, "prompts")
+    if not clip:
+        if found:
+            raise UsageError("images are compared with prompts by a CLIP: name it, --clip FOLDER")
+        return None
+    own = path_of(model.request.options.get("prompts", ""), "prompts") if model else None
+    found = found or own
+    if own and found != own:
+        raise UsageError(f"the model draws {own} and is compared with {found}: name one of them")
+    return found
 
 
 def reference_set(given: str | Path | ImageSet | Batch) -> str | ImageSet:

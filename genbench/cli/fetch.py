@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genbench.fetching.plan import Planned
     from genbench.models.opening import ResolvedModel
     from genbench.records.protocols import EvalProtocol
+    from genbench.runtime.distributed import World
 
 Yes = Annotated[
     bool,
@@ -97,11 +98,24 @@ def fetch(
     _fetched(plan, to, json_lines)
 
 
-def fetch_for_run(
-    model: ResolvedModel | None, protocol: EvalProtocol, *, reference: str, own_detector: bool,
-    yes: bool,
+def fetch_first(
+    world: World, models: Sequence[ResolvedModel | None], protocol: EvalProtocol | None, *,
+    reference: str = "", own_detector: bool = False, yes: bool,
 ) -> None:  # fmt: skip
-    """Fetch what a measurement needs and lacks, once the user agrees: by `yes`, or on a terminal.
+    """`fetch_for_run` for each model, None for images that are there, in the first process; the
+    others wait."""
+    if world.leads:
+        for model in models:
+            fetch_for_run(model, protocol, reference=reference, own_detector=own_detector, yes=yes)
+    world.barrier()
+
+
+def fetch_for_run(
+    model: ResolvedModel | None, protocol: EvalProtocol | None, *, reference: str = "",
+    own_detector: bool = False, yes: bool,
+) -> None:  # fmt: skip
+    """Fetch what drawing and measuring need and lack, once the user agrees: by `yes`, or on a
+    terminal. protocol: None: nothing is measured.
 
     Detectors' weights alone are fetched on first use as ever. Raises UsageError where nobody can be
     asked, GenbenchError for what cannot be fetched.

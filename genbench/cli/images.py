@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from genbench.cli.fetch import Yes, fetch_first
 from genbench.cli.options import (
     OUTPUT,
     Batch,
@@ -63,6 +64,7 @@ def sample(
     device: Device = "auto",
     cache: Cache = None,
     shard: Shard = "",
+    yes: Yes = False,
 ) -> None:
     """Draw samples and write them; a killed run resumes. With --shard a share of them is drawn and
     nothing written: the same without it, once all are there, writes them.
@@ -97,6 +99,7 @@ def sample(
     sharing = sharing_of(shard)
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
+        fetch_first(world, [chosen], None, yes=yes)
         source = open_model(chosen, device_of(device, world))
         check_room(source)
         if source.told:

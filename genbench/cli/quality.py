@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from genbench.cli import completion
-from genbench.cli.fetch import Yes, fetch_for_run
+from genbench.cli.fetch import Yes, fetch_first
+from genbench.cli.model_command import options_of
 from genbench.cli.options import (
     IMAGES,
+    MEASURE,
     Batch,
     Block,
     Cache,
@@ -48,9 +51,6 @@ from genbench.cli.words import (
     words_and_options,
 )
 from genbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from genbench.models.opening import ResolvedModel
 
 
 def fid(
@@ -89,9 +89,28 @@ def fid(
     decode: Annotated[
         str,
         typer.Option(
-            help="Decode latents (.npz, .safetensors, or of a function) by an AutoencoderKL: "
-            "vae:FOLDER.",
+            help="Decode latents (.npz, .safetensors, of a function or program) by an "
+            "AutoencoderKL: vae:FOLDER.",
             metavar="vae:FOLDER",
+            rich_help_panel=IMAGES,
+            show_default=False,
+        ),
+    ] = "",
+    clip: Annotated[
+        str,
+        typer.Option(
+            help="A CLIP that compares images with --prompts (clip_score): a folder of "
+            "transformers, or a Hub id.",
+            metavar="FOLDER",
+            rich_help_panel=MEASURE,
+            show_default=False,
+        ),
+    ] = "",
+    prompts: Annotated[
+        str,
+        typer.Option(
+            help="Prompts, one a line: what a pipeline draws, and --clip compares with.",
+            metavar="FILE",
             rich_help_panel=IMAGES,
             show_default=False,
         ),
@@ -135,6 +154,7 @@ def fid(
     from genbench import api, given
     from genbench.cli.console import show_results
     from genbench.quality.battery import KEY, battery, in_words
+    from genbench.quality.prompted import of_texts_alone
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import default_records
     from genbench.runtime.progress_bars import ProgressBars
@@ -145,8 +165,8 @@ def fid(
     samples, ref = _image_sets(words_and_options(ctx)[0], samples, ref, model, features)
     chosen = None
     images: Any = samples
-    if decode and model:
-        ctx.args += ["--decode", decode]  # a function's own option
+    if model:
+        _hand_on(ctx, model, {"decode": decode, "prompts": prompts}, clip)
     elif decode:
         from genbench.images.latents import open_latents
         from genbench.runtime.devices import device_of
@@ -171,17 +191,24 @@ def fid(
         refuse_unknown(ctx, [])
     drawn = of_seeds(chosen, named_seeds(seeds, seed)) if seeds else [chosen]
     with joined_world() as world:  # once, for all runs
-        if world.leads and not features:
-            _fetch_missing(chosen, protocol, ref, detector, preprocessing, crop, res,
-                           detector_weights, yes)  # fmt: skip
-        world.barrier()
+        if not features:
+            used = given.protocol_of(
+                protocol, chosen, ref, detector=detector, preprocessing=preprocessing, crop=crop,
+                resolution=res,
+            )  # fmt: skip
+            keys = given.metric_keys(metric or ())
+            fetch_first(
+                world, [chosen], None if clip and of_texts_alone(keys) else used, reference=ref,
+                own_detector=detector_weights is not None, yes=yes,
+            )  # fmt: skip
         encoders = [detector]
         if KEY in given.metric_keys(metric or ()) and not (detector or features):
             encoders = battery(ProgressBars(leads=world.leads))
         runs = [
             api.evaluate(
                 one or "", samples=images, features=features, reference=ref,
-                reference_features=ref_features, training=train, protocol=protocol,
+                reference_features=ref_features, training=train, clip=clip,
+                prompts=prompts if clip or not model else "", protocol=protocol,
                 counts=tuple(n or ()), metrics=tuple(metric or ()), ci=ci, resolution=res,
                 detector=encoder, preprocessing=preprocessing,
                 detector_weights=detector_weights, crop=crop, device=device,
@@ -197,18 +224,15 @@ def fid(
         print(in_words(record for run in runs for record in run))
 
 
-def _fetch_missing(
-    model: ResolvedModel | None, protocol: str, ref: str, detector: str, preprocessing: str,
-    crop: str, res: int, weights: Path | None, yes: bool,
-) -> None:  # fmt: skip
-    """Have the published files fetched that the measurement lacks, once the user agrees."""
-    from genbench.records.protocols import choose_protocol
-
-    chosen = choose_protocol(
-        protocol, model_resolution=model.card.resolution if model else 0, referenced=ref != "",
-        detector=detector, preprocessing=preprocessing, crop=crop, resolution=res,
-    )  # fmt: skip
-    fetch_for_run(model, chosen, reference=ref, own_detector=weights is not None, yes=yes)
+def _hand_on(ctx: typer.Context, model: str, given: Mapping[str, str], clip: str) -> None:
+    """Give a model those options of this command that may be its own. Raises UsageError for one
+    that it has no use for, unless a CLIP has."""
+    own = {option.name for option in options_of(model)} if any(given.values()) else set()
+    for name, value in given.items():
+        if value and name in own:
+            ctx.args += [f"--{name}", value]
+        elif value and not (clip and name == "prompts"):
+            raise UsageError(f"model {model} takes no --{name}: leave it out")
 
 
 def _image_sets(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genbench.cli.fetch import Yes, fetch_first
 from genbench.cli.options import (
     MODEL,
     Batch,
@@ -75,13 +76,14 @@ def sweep(
     json_lines: Json = False,
     records: RecordFile = None,
     cache: Cache = None,
+    yes: Yes = False,
 ) -> None:
     """Measure a model at several settings of its options: --truncation 0.2,0.4,0.6
 
     Several options make every combination. What is on record and unchanged is not measured again;
     each setting is recorded when it is finished, so the same command goes on where it was stopped.
     """
-    from genbench import api
+    from genbench import api, given
     from genbench.cli.console import show_results, stdout
     from genbench.models.grid import grid, listed_values
     from genbench.models.opening import ModelRequest, resolve
@@ -103,7 +105,11 @@ def sweep(
     chosen = [resolve(setting.request, lenient=True) for setting in settings]
     refuse_unknown(ctx, chosen[:1])
     measured: Results[QualityRecord] = Results([])
-    with joined_world():  # once, for all settings
+    used = given.protocol_of(protocol, chosen[0], ref, detector=detector)
+    with joined_world() as world:  # once, for all settings
+        fetch_first(
+            world, chosen, used, reference=ref, own_detector=detector_weights is not None, yes=yes
+        )
         for number, (setting, one) in enumerate(zip(settings, chosen, strict=True), start=1):
             found = api.evaluate(
                 one, reference=ref, protocol=protocol, counts=tuple(n or ()),

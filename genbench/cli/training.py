@@ -70,6 +70,7 @@ def train(
 
     Under torchrun the processes share each batch.
     """
+    from genbench.models.naming import refuse_opened
     from genbench.models.optional import TrainRun
     from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import trainable
@@ -77,6 +78,7 @@ def train(
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
+    refuse_opened(model, "train it with its own code, or a family that has a recipe, such as hit")
     family = trainable(model)
     chosen = chosen_recipe(model, config, recipe)
     with joined_world(trains=True) as world:
@@ -139,6 +141,7 @@ def distill(
     each batch.
     """
     from genbench.models.checkpoints import named_weights
+    from genbench.models.naming import refuse_opened
     from genbench.models.optional import DistillRun
     from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import distillable
@@ -148,6 +151,7 @@ def distill(
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
+    refuse_opened(model, "distil it with its own code, or use genbench distill emd")
     family = distillable(model)
     chosen = chosen_recipe(model, config, recipe)
     weights = named_weights(teacher, res)
@@ -176,8 +180,10 @@ def convert(
     Options of the family follow the same way: hit has --weights ema|generator and --patches, edm
     and emd have --trust-pickle.
     """
+    from genbench.models.naming import refuse_opened
     from genbench.models.optional import ConvertRun
     from genbench.models.registry import convertible
 
+    refuse_opened(model, "it is read as it is, and there is nothing to convert")
     run = ConvertRun(source=source, out=out, options=free_options(ctx))
     print(convertible(model).convert(run), file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genbench.cli.fetch import Yes, fetch_first
 from genbench.cli.options import (
     IMAGES,
     OUTPUT,
@@ -103,6 +104,7 @@ def watch(
     ] = None,
     json_lines: Json = False,
     records: RecordFile = None,
+    yes: Yes = False,
 ) -> None:  # fmt: skip
     """Measure the checkpoints of a training as they appear, and draw the curve.
 
@@ -111,7 +113,6 @@ def watch(
     from genbench import given
     from genbench.quality.request import Job, QualityRequest
     from genbench.records.influences import influences_folder
-    from genbench.records.protocols import choose_protocol
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.files import lasts
@@ -132,9 +133,9 @@ def watch(
         )
     else:
         refuse_unknown(ctx, [])
-    used = choose_protocol(
-        protocol, model_resolution=chosen.card.resolution if chosen else 0, referenced=bool(ref),
-        detector=detector, preprocessing=preprocessing, crop=crop, resolution=res,
+    used = given.protocol_of(
+        protocol, chosen, ref, detector=detector, preprocessing=preprocessing, crop=crop,
+        resolution=res,
     )  # fmt: skip
     kept = records or default_records()
     request = QualityRequest(
@@ -146,6 +147,9 @@ def watch(
     points: list[Point] = []
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
+        fetch_first(  # the checkpoints are there
+            world, [None], used, reference=ref, own_detector=detector_weights is not None, yes=yes
+        )
         job = Job(request, world, device_of(device, world), reporter)
         looking = Watch(tuple(words), chosen, job, kept, until)
         try:

@@ -88,16 +88,20 @@ def of_protocol(protocol: EvalProtocol) -> Needs:
 
 
 def of_run(
-    model: ResolvedModel | None, protocol: EvalProtocol, *, reference: str, own_detector: bool
-) -> Needs:
-    """What measuring needs. model: whose samples are measured, without a checkpoint of the user's.
-    reference: that the user named; empty: the protocol's. own_detector: whether the user brings the
-    detector's weights."""
-    parts = [of_reference(reference or protocol.reference)]
+    model: ResolvedModel | None, protocol: EvalProtocol | None, *, reference: str = "",
+    own_detector: bool = False,
+) -> Needs:  # fmt: skip
+    """What drawing and measuring need. model: whose samples these are, without a checkpoint of the
+    user's. protocol: that they are measured under; None: they are only drawn. reference: that the
+    user named; empty: the protocol's. own_detector: whether the user brings the detector's
+    weights."""
+    parts = []
     if model is not None and not model.request.checkpoint:
-        parts.insert(0, of_card(model.adapter, model.card))
-    if not own_detector:
-        parts.append(of_detector(protocol.detector))
+        parts.append(of_card(model.adapter, model.card))
+    if protocol is not None:
+        parts.append(of_reference(reference or protocol.reference))
+        if not own_detector:
+            parts.append(of_detector(protocol.detector))
     return together(parts)
 
 

@@ -22,12 +22,13 @@ _KIND = "vae:"
 @dataclass(frozen=True)
 class AutoencoderFolder:
     """A saved autoencoder. digest: SHA-256 (hex) of its configuration and weights. A latent is
-    decoded as latent / scaling + shift."""
+    decoded as latent / scaling + shift. enlarging: pixels a side of one latent."""
 
     path: Path
     digest: str
     scaling: float
     shift: float
+    enlarging: int
 
     @property
     def text(self) -> str:
@@ -115,4 +116,5 @@ def find_autoencoder(text: str) -> AutoencoderFolder:
         digest,
         float(config.get("scaling_factor") or 1),
         float(config.get("shift_factor") or 0),
+        2 ** (len(config.get("block_out_channels") or [0]) - 1),
     )

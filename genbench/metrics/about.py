@@ -52,4 +52,6 @@ ABOUT: dict[str, str] = {
     "held-out ones, less 50",
     "representative": "the Fréchet distance of the samples to real images over that of as many "
     "other real images: 1 is as near as real images are",
+    "clip_score": "mean of 100 max(cos, 0) of each image and its prompt, by the CLIP of --clip "
+    "(Hessel et al. 2021 scale by 2.5); needs --prompts",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genbench.errors import UsageError, suggestion
 from genbench.metrics.classical import CLASSICAL
+from genbench.metrics.clip_score import CLIP_SCORE
 from genbench.metrics.distances import DISTANCES
 from genbench.metrics.memorisation import MEMORISATION
 from genbench.metrics.metric import Metric
@@ -12,7 +13,14 @@ from genbench.metrics.representative import REPRESENTATIVE
 
 METRICS: dict[str, Metric] = {
     metric.key: metric
-    for metric in (*CLASSICAL, *DISTANCES, *NEIGHBOURHOODS, *MEMORISATION, REPRESENTATIVE)
+    for metric in (
+        *CLASSICAL,
+        *DISTANCES,
+        *NEIGHBOURHOODS,
+        *MEMORISATION,
+        REPRESENTATIVE,
+        CLIP_SCORE,
+    )
 }
 
 
@@ -31,6 +39,13 @@ def metric_named(key: str) -> Metric:
         raise UsageError(f"there is no metric {key}: name one at a time, --metric {apart}")
     known = {*METRICS, *(metric.generic_key for metric in METRICS.values())}
     raise UsageError(f"there is no metric {key}; {suggestion(key.lower(), known)}")
+
+
+def compared_with(key: str, count: int) -> str:
+    """What so many rows of the reference of the metric `key` are, in words; empty for none."""
+    metric = find_metric(key)
+    what = "prompts" if metric and metric.prompted else "images"
+    return f"{count:,} {what}" if count else ""
 
 
 def short_title(metric: Metric, detector: str) -> str:

@@ -27,7 +27,8 @@ class Metric:
     value; torch is imported no earlier, so that names come at once. few_samples: how it comes out
     where samples are few. training: whether it also needs features of the images that the model
     learned from. labelled: whether it needs labels of the samples, and of the references where it
-    compares. named_for: whether a detector's features are those that `key` and `short` stand for.
+    compares. prompted: whether the reference's rows are of texts, sample i's text number i counted
+    round. named_for: whether a detector's features are those that `key` and `short` stand for.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Metric:
     needs_shuffled: bool = False  # whether samples in the order of their classes spoil it
     training: bool = False
     labelled: bool = False
+    prompted: bool = False
     named_for: Callable[[str], bool] = inception_alone
 
     @property

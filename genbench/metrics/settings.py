@@ -161,6 +161,14 @@ class LikelihoodSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class CosineSettings:
+    """Of a mean cosine: what it is scaled by."""
+
+    kind: Literal["cosine"] = "cosine"
+    scale: float = 100
+
+
 MetricSettings = (
     FrechetSettings
     | ScoreSettings
@@ -173,4 +181,5 @@ MetricSettings = (
     | NearestSettings
     | CellSettings
     | LikelihoodSettings
+    | CosineSettings
 )

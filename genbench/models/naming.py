@@ -74,6 +74,14 @@ def family_named(name: str) -> type[Adapter]:
     return load_opener(find_announced(GROUP, opener, _KIND)).family(argument)
 
 
+def refuse_opened(name: str, remedy: str) -> None:
+    """Raises UsageError, with the remedy, for a model that an opener makes: it is drawn and
+    measured, and brings no recipe and no converter."""
+    opener, _ = opened_by(name)
+    if opener in _opener_names():
+        raise UsageError(f"{name} is a model to draw from and to measure: {remedy}")
+
+
 @cache
 def _opener_names() -> frozenset[str]:
     return frozenset(entry.name for entry in opener_entries())

@@ -18,7 +18,7 @@ RESERVED = {
     *("detector_weights", "res", "crop", "variant", "checkpoint", "seed", "labels", "batch_size"),
     *("block", "dtype", "device", "ci", "reuse", "json", "records", "cache", "out", "batch"),
     *("train", "gpu", "strict", "seconds", "help", "name", "seeds", "compile", "profile"),
-    *("every", "until", "once", "plot", "yes", "shard", "store", "from"),
+    *("every", "until", "once", "plot", "yes", "shard", "store", "from", "clip"),
 }
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

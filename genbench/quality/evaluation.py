@@ -23,6 +23,7 @@ from genbench.quality.features import ArrayFeatures, FeatureSet
 from genbench.quality.few_samples import MetricValue
 from genbench.quality.figures_to_measurements import recorded, run_template, with_evaluations
 from genbench.quality.metric_values import MetricJob, Reference
+from genbench.quality.prompted import apart, text_tools, under_clip
 from genbench.quality.reading import extracted
 from genbench.quality.request import (
     OWN_FEATURES,
@@ -56,6 +57,15 @@ def evaluate(
     UsageError with the remedy; features computed so far stay in the cache.
     """
     check_words(request)
+    if request.clip:
+        parts = apart(request, reporter)
+        if len(parts) > 1:
+            found = (evaluate(part, world=world, device=device, reporter=reporter)
+                     for part in parts)  # fmt: skip
+            return [record for records in found for record in records]
+        job = Job(under_clip(parts[0]), world, device, reporter)
+        source = _open_source(job)
+        return measured(job, source, text_tools(job, source))
     job = Job(with_own_weights(request), world, device, reporter)
     if job.request.features is not None:
         return _evaluate_features(job, job.request.features)

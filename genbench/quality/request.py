@@ -42,6 +42,8 @@ class QualityRequest:
     features: Path | None = None
     reference: str | ImageSet = ""  # empty: the protocol's
     reference_features: Path | None = None
+    clip: str = ""  # a CLIP's folder or Hub id, by which images are compared with prompts
+    prompts: Path | None = None  # of image i line i, counted round
     training: str | Path | ImageSet = ""  # the images the model learned from; of features, a file
     counts: tuple[int, ...] = ()  # empty: the protocol's, or all there is
     metrics: tuple[str, ...] = ()  # empty: the protocol's, as far as they can be had
@@ -100,6 +102,8 @@ def check_words(request: QualityRequest) -> None:
         raise UsageError("--features are computed already: nothing of them is left to be shared")
     if request.features is None and request.reference_features is not None:
         raise UsageError("--ref-features goes with --features; images are compared with --ref")
+    if request.features is not None and request.clip:
+        raise UsageError("--clip makes features of its own of images: leave out --features")
     if request.features is not None and request.reference != "":
         raise UsageError("--ref holds images; compare --features with --ref-features")
     if request.features is None:
@@ -130,7 +134,8 @@ def with_own_weights(request: QualityRequest) -> QualityRequest:
 
 def notes_on_weights(request: QualityRequest) -> tuple[str, ...]:
     """Names alone do not make a FID: say so when the detector's weights are somebody's own."""
-    published, given = detector_weight(request.protocol.detector), request.detector_weights
+    given = request.detector_weights
+    published = detector_weight(request.protocol.detector) if given else None
     if given is None or published is None or not request.protocol.weights:
         return ()
     return (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from genbench.detectors.contract import Detector
+from genbench.errors import UsageError
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
 from genbench.quality.features import FeatureSet
@@ -70,4 +71,12 @@ def built_for(job: Job) -> Detector:
 
 
 def _metrics(job: Job) -> list[Metric]:
-    return [metric_named(name) for name in job.request.metrics or job.request.protocol.metrics]
+    names = job.request.metrics or job.request.protocol.metrics
+    found = [metric_named(name) for name in names]
+    for metric in found:
+        if metric.prompted:
+            raise UsageError(
+                f"{metric.key} compares images with prompts: pass --prompts FILE and --clip FOLDER "
+                "to genbench fid"
+            )
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.metrics.catalogue import METRICS, reported_key, short_title
+from genbench.metrics.catalogue import METRICS, compared_with, reported_key, short_title
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.report.curves import latest_speeds
 from genbench.report.groups import Group, best_first, comparable_groups
@@ -125,8 +125,8 @@ def _quality_table(
         rates = [speeds.get((device, sampler)) for sampler in samplers]
         columns.append(_Column("images/s", True, rates, f"on {device}"))
     against = f", reference {one.reference} [{one.reference_digest[:12]}]" if one.reference else ""
-    if one.reference_samples:
-        against += f", {one.reference_samples:,} images"
+    if rows_compared := compared_with(one.metric, one.reference_samples):
+        against += f", {rows_compared}"
     return _table(
         f"Quality at {group.samples:,} samples under protocol {one.protocol}",
         f"protocol {one.protocol} [{one.protocol_digest}], detector {one.detector}{against}",

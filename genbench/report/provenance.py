@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from genbench.metrics.catalogue import compared_with
 from genbench.records.kinds import QualityRecord, Record
 from genbench.records.measurement import Scalar
 from genbench.report.looks import Look, Looks
@@ -108,8 +109,8 @@ def run_facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     yield "protocol", f"{record.protocol} [{record.protocol_digest}]"
     yield "detector", _detector(quality[-1]) if quality else ""
     if compared:
-        images = f"{compared.reference_samples:,} images" if compared.reference_samples else ""
-        yield "reference", _joined(f"{compared.reference} [{compared.reference_digest}]", images)
+        count = compared_with(compared.metric, compared.reference_samples)
+        yield "reference", _joined(f"{compared.reference} [{compared.reference_digest}]", count)
     yield "device", _joined(
         environment.device,
         told(threads=environment.threads, processors=environment.processors,

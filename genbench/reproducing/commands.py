@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from genbench.errors import GenbenchError
+from genbench.metrics.catalogue import find_metric
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.reproducing.needs import Need, needs_of, option_file
 from genbench.reproducing.protocols import recorded_protocol
@@ -90,6 +91,12 @@ def _quality(records: Sequence[QualityRecord]) -> Evaluation:
         raise GenbenchError(
             f"the figures of run {first.run} are of random weights, which nobody kept: measure "
             "weights of a file"
+        )
+    metrics = [find_metric(record.metric) for record in records]
+    if any(metric and metric.prompted for metric in metrics):
+        raise GenbenchError(
+            f"run {first.run} compares images with prompts, and records hold neither these nor the "
+            f"CLIP: measure it by the command on record, {shlex.join(first.environment.command)}"
         )
     compared = next((record for record in records if record.reference_digest), first)
     learned = next((record for record in records if record.training_digest), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from genbench.metrics.catalogue import METRICS, reported_key, short_title
+from genbench.metrics.catalogue import METRICS, compared_with, reported_key, short_title
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.report.curves import latest_speeds
 from genbench.report.groups import Group, best_first, comparable_groups
@@ -109,8 +109,8 @@ def _said(one: QualityRecord) -> str:
     told = f"protocol {one.protocol} [{one.protocol_digest}], detector {one.detector}"
     if one.reference:
         told += f", reference {one.reference} [{one.reference_digest[:12]}]"
-    if one.reference_samples:
-        told += f", {one.reference_samples:,} images"
+    if count := compared_with(one.metric, one.reference_samples):
+        told += f", {count}"
     return told
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from genbench.metrics.catalogue import metric_named
+from genbench.metrics.catalogue import compared_with, metric_named
 from genbench.metrics.metric import Metric
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
 from genbench.tables.numbers import decimals_of
@@ -87,9 +87,9 @@ def _quality_notes(records: Sequence[QualityRecord]) -> Iterator[str]:
     yield f"protocol {first.protocol} [{first.protocol_digest}], detector {first.detector}"
     compared = [item for item in records if item.reference]
     if compared:
-        images = compared[0].reference_samples
-        count = f", {images:,} images" if images else ""
-        yield f"reference {compared[0].reference} [{compared[0].reference_digest[:12]}]{count}"
+        count = compared_with(compared[0].metric, compared[0].reference_samples)
+        told = f"reference {compared[0].reference} [{compared[0].reference_digest[:12]}]"
+        yield ", ".join(filter(None, [told, count]))
     learned = next((item for item in records if item.training), None)
     if learned:
         yield f"training images {learned.training} [{learned.training_digest[:12]}]"

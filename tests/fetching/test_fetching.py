@@ -21,6 +21,8 @@ from safetensors.torch import save
 from strangers import error_line, genbench
 from weight_files import CONTENT, empty_caches
 
+from genbench import api
+from genbench.errors import GenbenchError
 from genbench.fetching.carrying import fetch_all
 from genbench.fetching.needs import Wanted, of_name, of_table, together
 from genbench.fetching.plan import check_room, planned
@@ -110,6 +112,19 @@ def test_a_model_is_measured_without_naming_a_path(tiny: Hostile, tmp_path: Path
     assert len(tiny.asked) == asked
 
 
+def test_sample_and_sweep_ask_as_fid_does(tiny: Hostile, tmp_path: Path) -> None:
+    model = ("--model", "adm-guided", "--variant", "adm-tiny")
+    sampled = ("sample", *model, "-n", "1", "--out", tmp_path / "o.png")
+    swept = ("sweep", *MEASURE[1:], "--records", tmp_path / "r.jsonl")
+    for words in (sampled, swept):
+        assert "must be fetched first" in error_line(genbench(*words))
+    assert not tiny.asked
+    run = genbench(*sampled, "--yes")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "o.png").is_file()
+    assert {Path(one.path).name for one in tiny.asked} == {TINY.file, TINY.classifier_file}
+
+
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_on_a_terminal_it_asks(
     tiny: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
@@ -125,11 +140,8 @@ def test_on_a_terminal_it_asks(
 
 
 def test_without_being_asked_nothing_is_fetched_from_python(tiny: Hostile) -> None:
-    run = genbench("sample", "--model", "adm-guided", "--variant", "adm-tiny", "-n", "1",
-                   "--out", "x.npz")  # fmt: skip
-    line = error_line(run)
-    assert "published at" in line
-    assert "genbench fetch adm-tiny brings it" in line
+    with pytest.raises(GenbenchError, match=r"published at .* genbench fetch adm-tiny brings it"):
+        api.open_model("adm-guided", variant="adm-tiny", device="cpu")
     assert not tiny.asked
 
 

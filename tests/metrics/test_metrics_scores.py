@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
+from genbench.metrics.clip_score import clip_score
 from genbench.metrics.estimate import Estimate
 from genbench.metrics.inception_score import inception_score
 from genbench.metrics.kernel_distance import kernel_distance
@@ -174,3 +175,16 @@ def test_kid_draws_other_subsets_from_another_seed() -> None:
     assert _kernel(samples, reference).value != _kernel(samples, reference, seed=7).value
     after = np.random.get_state(legacy=False)["state"]["key"]
     assert np.array_equal(before, after)  # and leaves the global stream alone
+
+
+def test_clip_score_is_a_hundred_times_the_mean_positive_cosine() -> None:
+    images = torch.tensor([[3.0, 0.0], [0.0, 2.0], [-1.0, 0.0], [1.0, 1.0]])
+    texts = torch.tensor([[5.0, 0.0], [0.0, 0.1]])  # of images 0 and 2, of images 1 and 3
+    found = clip_score(images, texts, interval=True)
+    each = np.array([100, 100, 0, 100 / np.sqrt(2)])  # -1 counts as 0
+    assert found.value == pytest.approx(each.mean())
+    assert found.high == pytest.approx(each.mean() + 1.959964 * each.std(ddof=1) / 2)
+    assert clip_score(images, texts, interval=False).low is None
+    assert clip_score(images[:1], texts, interval=True).low is None  # one has no spread
+    with pytest.raises(GenbenchError, match="images have 2 features and texts 3"):
+        clip_score(images, torch.ones(1, 3), interval=False)

@@ -11,13 +11,8 @@ import torch
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.optional import Opener, Weights
-from genbench_adapters.diffusers_pipelines.folders import (
-    INDEX,
-    folder_digest,
-    folder_of,
-    pickles_in,
-    read_json,
-)
+from genbench.runtime.prompts import read_prompts
+from genbench.weights.hub_folders import folder_digest, folder_of, pickles_in, read_json
 from genbench_adapters.diffusers_pipelines.generator import PipelineGenerator
 from genbench_adapters.diffusers_pipelines.library import (
     lacking,
@@ -27,6 +22,7 @@ from genbench_adapters.diffusers_pipelines.library import (
     pipeline_class,
 )
 
+INDEX = "model_index.json"
 _NETWORKS = ("unet", "transformer")  # which denoises
 _AUTOENCODERS = ("vae", "vqvae", "movq")
 
@@ -103,7 +99,7 @@ class Pipeline:
         if self.scheduler:
             pipeline.scheduler = other_scheduler(pipeline.scheduler, self.scheduler)
         network = getattr(pipeline, _network(folder)[0])
-        prompts = _prompts(self.prompts) if self.prompts else ()
+        prompts = read_prompts(self.prompts) if self.prompts else ()
         return PipelineGenerator(pipeline, network, settings, takes, prompts)
 
     def _known(self, *, weights: bool = False) -> tuple[Path, Any, set[str]]:
@@ -156,17 +152,6 @@ def _default(kind: Any, name: str, otherwise: int) -> int:
 
     parameter = inspect.signature(kind.__call__).parameters.get(name)
     return parameter.default if parameter and isinstance(parameter.default, int) else otherwise
-
-
-def _prompts(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prompts {path} cannot be read ({error}): check the path") from error
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise UsageError(f"--prompts {path} holds no prompt: write one a line")
-    return found
 
 
 def family_of(argument: str) -> type[Adapter]:

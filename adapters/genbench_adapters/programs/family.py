@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError, UsageError
+from genbench.images.autoencoders import find_autoencoder
 from genbench.images.rounding import Rounding
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.noise import NoiseStream
@@ -23,7 +24,8 @@ Run = Callable[[Mapping[str, Tensor]], object]
 
 @dataclass(frozen=True)
 class Contents:
-    """What a program's file tells of itself. pixels: a side of its images; 0: not told."""
+    """What a program's file tells of itself. pixels: a side of its images (of
+    latents, where it gives these); 0: not told."""
 
     inputs: Sequence[Input]
     pixels: int
@@ -45,6 +47,9 @@ class Program:
     rounding: Rounding = field(
         default="nearest", metadata={"help": "of floating-point images to grey levels"}
     )
+    decode: str = field(
+        default="", metadata={"help": "what decodes latents that it gives: vae:FOLDER"}
+    )
 
     path: ClassVar[Path]
     cards: ClassVar[tuple[ModelCard, ...]]
@@ -54,6 +59,8 @@ class Program:
             raise ValueError(f"--classes {self.classes}: a number of classes, or 0")
         if self.range:
             Range.parse(self.range)
+        if self.decode:  # its digest and scaling go on record
+            object.__setattr__(self, "decode", find_autoencoder(self.decode).text)
 
     def contents(self) -> Contents:
         """Inputs and output of the file. Raises GenbenchError for one that cannot be read."""
@@ -70,14 +77,15 @@ class Program:
     def card_for(self, resolution: int) -> ModelCard:
         """The card of the file's own size, or of the one asked for where the file does not tell."""
         found = self.contents()
-        if resolution and found.pixels not in (0, resolution):
-            raise UsageError(
-                f"{self.path.name} has images of {found.pixels} pixels: leave out --res"
-            )
-        if not resolution and not found.pixels:
+        pixels = found.pixels
+        if self.decode:
+            pixels *= find_autoencoder(self.decode).enlarging
+        if resolution and pixels not in (0, resolution):
+            raise UsageError(f"{self.path.name} has images of {pixels} pixels: leave out --res")
+        if not resolution and not pixels:
             raise UsageError(f"{self.path.name} does not tell how large its images are: pass --res")
         classes = classes_of(parse_draws(found.inputs, self.input), self.classes)
-        return replace(self.cards[0], resolution=resolution or found.pixels, classes=classes)
+        return replace(self.cards[0], resolution=resolution or pixels, classes=classes)
 
     def weights(self) -> Weights:
         """The program's file is its weights."""
@@ -90,7 +98,21 @@ class Program:
         scale = Range.parse(self.range) if self.range else None
         draws = parse_draws(self.contents().inputs, self.input)
         run = self.runner(device, dtype)
+        if self.decode:
+            run, scale = self._decoded(run, device), Range(-1.0, 1.0)
         return ProgramGenerator(run, draws, scale, self.rounding, self.path.name, card.resolution)
+
+    def _decoded(self, run: Run, device: torch.device) -> Run:
+        """The program and behind it the autoencoder, in float32: inputs -> images in -1 … 1."""
+        decoder = find_autoencoder(self.decode).load(device, torch.float32)
+
+        def decoded(given: Mapping[str, Tensor]) -> object:
+            latents = torch.as_tensor(run(given))
+            if not latents.is_floating_point():
+                raise GenbenchError(f"{self.path.name} gives no latents: leave out --decode")
+            return decoder(latents)
+
+        return decoded
 
 
 class ProgramGenerator:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from made_records import made
 from safetensors.torch import save_file
 from strangers import error_line, genbench
+from tiny_pipelines import text_to_image, tiny_vae
 
 from genbench.api import open_model
 from genbench.errors import GenbenchError, UsageError
@@ -34,13 +34,6 @@ def _unet(**options: Any) -> Any:
     )  # fmt: skip
 
 
-def _vae() -> Any:
-    return diffusers.AutoencoderKL(
-        block_out_channels=(8, 8), norm_num_groups=4, layers_per_block=1,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-    )  # fmt: skip
-
-
 def _dit() -> Any:
     network = diffusers.DiTTransformer2DModel(
         num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=1,
@@ -48,7 +41,7 @@ def _dit() -> Any:
     )  # fmt: skip
     for part in network.parameters():  # published ones are zero at the end before training
         torch.nn.init.normal_(part, std=0.2)
-    return diffusers.DiTPipeline(network, _vae(), diffusers.DDPMScheduler())
+    return diffusers.DiTPipeline(network, tiny_vae(), diffusers.DDPMScheduler())
 
 
 @pytest.fixture(scope="module")
@@ -297,39 +290,8 @@ def test_latents_of_other_channels_are_refused(saved: Path, tmp_path: Path) -> N
         open_latents(str(tmp_path / "l.npz"), f"vae:{saved / 'dit' / 'vae'}", torch.device("cpu"))
 
 
-def _text_to_image(folder: Path) -> None:
-    """A Stable Diffusion with an alphabet for a vocabulary."""
-    import transformers
-
-    letters = [*"abcdefghijklmnopqrstuvwxyz"]
-    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=8
-    )
-    text = transformers.CLIPTextConfig(
-        vocab_size=len(words), hidden_size=8, intermediate_size=8, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=8, eos_token_id=len(words) - 1,
-    )  # fmt: skip
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=8, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
-        cross_attention_dim=8, attention_head_dim=2,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )  # fmt: skip
-    diffusers.StableDiffusionPipeline(
-        vae=_vae(), text_encoder=transformers.CLIPTextModel(text), tokenizer=tokenizer, unet=unet,
-        scheduler=diffusers.EulerAncestralDiscreteScheduler(), safety_checker=None,
-        feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder / "sd")  # fmt: skip
-
-
 def test_text_to_image_takes_one_prompt_a_sample(tmp_path: Path) -> None:
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(0)
-        _text_to_image(tmp_path)
+    text_to_image(tmp_path)
     (tmp_path / "prompts.txt").write_text("a cat\nzz\n\nq w e\n")
     prompts = str(tmp_path / "prompts.txt")
     with pytest.raises(UsageError, match="pass --prompts FILE, one prompt a line"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from strangers import error_line, genbench
+from tiny_pipelines import tiny_vae
 from torch import nn
 
 from genbench.api import open_model
@@ -85,6 +86,36 @@ def test_a_program_draws_what_its_module_draws(files: dict[str, Path], net: Net,
     assert source.size == (16, 16)
     assert int((drawn.int() - wanted.int()).abs().max()) <= 1
     assert (drawn == wanted).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("ending", ["onnx", "pt2"])
+def test_a_program_may_give_latents(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("diffusers")
+    vae = tiny_vae()
+    vae.save_pretrained(tmp_path / "vae")
+    path = tmp_path / f"latents.{ending}"
+    if ending == "pt2":
+        torch.export.save(torch.export.export(nn.Tanh(), (torch.zeros(2, 4, 8, 8),)), path)
+    else:
+        make, side = onnx.helper, [2, 4, 8, 8]
+        told = [make.make_tensor_value_info(name, 1, side) for name in ("z", "out")]
+        graph = make.make_graph([make.make_node("Tanh", ["z"], ["out"])], "net", told[:1], told[1:])
+        onnx.save(
+            make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8), path
+        )
+    decode = f"vae:{tmp_path / 'vae'}"
+    source = opened(path, classes=0, range="", decode=decode)
+    drawn = torch.cat(list(source.images(0, 3)))
+    with torch.no_grad():
+        latents = source.noise(0, 3).normal((4, 8, 8)).tanh()
+        own = vae.decode(latents / vae.config.scaling_factor).sample
+    wanted = (own * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    assert source.size == (16, 16)
+    assert int((drawn.int() - wanted.int()).abs().max()) <= 1
+    assert "#sha256=" in str(source.subject().options["decode"])
+    with pytest.raises(UsageError, match="has images of 16 pixels: leave out --res"):
+        open_model(str(path), resolution=32, options={"trust": True, "decode": decode}
+                   if ending == "pt2" else {"decode": decode})  # fmt: skip
 
 
 def test_every_random_input_has_its_own_numbers(tmp_path: Path) -> None:

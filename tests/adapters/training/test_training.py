@@ -159,6 +159,9 @@ def test_bad_recipes(recipe: Path, tmp_path: Path, change: tuple[str, str], expe
 def test_a_model_without_a_recipe_and_images_without_labels(recipe: Path, tmp_path: Path) -> None:
     run = genbench("train", "toy", "--config", recipe, "--out", tmp_path / "run")
     assert "toy brings no training recipe" in error_line(run)
+    for command in (("train", "net.py:make"), ("convert", "net.onnx", "in.pt")):
+        told = error_line(genbench(*command, "--out", tmp_path / "out"))
+        assert f"{command[1]} is a model to draw from and to measure: " in told
     np.savez(tmp_path / "bare.npz", np.zeros((20, 32, 32, 3), np.uint8))
     words_ = ("train", "biggan-deep", "--config", recipe, "--out", tmp_path / "run")
     assert "has no labels" in error_line(genbench(*words_, "--data", tmp_path / "bare.npz"))

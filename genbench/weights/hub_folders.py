@@ -1,4 +1,4 @@
-"""A pipeline's folder: on this machine, or fetched from the Hub by the library's own client."""
+"""Folders of configurations and weights: here, or fetched from the Hub by its own client."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from genbench.errors import GenbenchError, UsageError
 from genbench.runtime.digests import file_sha256
 
-INDEX = "model_index.json"
 _TEXTS = ("*.json", "*.txt", "*.model")  # configurations and vocabularies
 _TENSORS = ("*.safetensors",)
 _PICKLES = ("*.bin", "*.pt", "*.ckpt", "*.pth")
 
 
-def folder_of(argument: str, *, weights: bool, pickles: bool = False) -> Path:
-    """Where the pipeline lies: a folder, or the Hub's `owner/name@revision` in its cache, fetched
-    where it is not there.
+def folder_of(
+    argument: str, *, weights: bool, pickles: bool = False, what: str = "a pipeline"
+) -> Path:
+    """Where `what` lies: a folder, or the Hub's `owner/name@revision` in its cache, fetched where
+    it is not there.
 
     weights: those too; else configurations alone are fetched. Raises UsageError for what is neither
     a folder nor an id, GenbenchError where the Hub cannot be reached.
@@ -28,13 +29,18 @@ def folder_of(argument: str, *, weights: bool, pickles: bool = False) -> Path:
         return path
     name, _, revision = argument.partition("@")
     if name.count("/") != 1 or argument.startswith((".", "/", "~")):
-        raise UsageError(f"there is no folder {argument}: name a pipeline's folder, or a Hub id")
+        raise UsageError(f"there is no folder {argument}: name {what}'s folder, or a Hub id")
     return _fetched(name, revision or None, weights=weights, pickles=pickles)
 
 
 def _fetched(name: str, revision: str | None, *, weights: bool, pickles: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise GenbenchError(
+            f"there is no folder {name}, and fetching from the Hub needs huggingface_hub: pip "
+            "install 'genbench[diffusers]'"
+        ) from error
     wanted = [*_TEXTS, *(_TENSORS if weights else ()), *(_PICKLES if weights and pickles else ())]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
@@ -66,11 +72,11 @@ def pickles_in(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(path.parent.glob("*.safetensors")))
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 (hex) of every configuration, vocabulary and weights file by its name. Raises
-    GenbenchError for a file that cannot be read."""
+def folder_digest(folder: Path, *, pickles: bool = True) -> str:
+    """SHA-256 (hex) of every configuration, vocabulary and weights file by its name. pickles: those
+    too. Raises GenbenchError for a file that cannot be read."""
     total = hashlib.sha256()
-    patterns = (*_TEXTS, *_TENSORS, *_PICKLES)
+    patterns = (*_TEXTS, *_TENSORS, *(_PICKLES if pickles else ()))
     for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)}):
         name = path.relative_to(folder).as_posix()
         total.update(f"{name} {file_sha256(path)}\n".encode())
