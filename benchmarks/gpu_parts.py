@@ -79,7 +79,7 @@ def kernels(at: Place) -> Found:
     x = x.contiguous(memory_format=torch.channels_last)
     norm = GroupNorm32(256).to(at.device)
     condition = torch.randn(count, 512, 1, 1, device=at.device)
-    found: Found = {"noise": noise._kernel(at.device) is not None}
+    found: Found = {"noise": noise._kernel_of(at.device) is not None}
     with torch.inference_mode():
         for norm.fused in (False, True):
             name = "fused" if norm.fused else "plain"

@@ -106,6 +106,8 @@ def test_a_stream_uses_the_kernel_of_its_device(
     calls: list[str] = []
 
     class Counting:
+        MOST = 100
+
         def normals(self, *words: Any) -> Tensor:
             calls.append("normals")
             return cast(Tensor, interpreted.normals(*words))
@@ -120,7 +122,7 @@ def test_a_stream_uses_the_kernel_of_its_device(
         return [stream.normal((2, 3), step=1), stream.normal_steps((5,), 2), stream.uniform((4,))]
 
     plain = drawn()
-    monkeypatch.setattr(noise, "_kernel", lambda device: Counting())
+    monkeypatch.setattr(noise, "_kernel_of", lambda device: Counting())
     assert all(torch.equal(*pair) for pair in zip(drawn(), plain, strict=True))
     assert calls == ["normals", "normals", "uniforms"]
 
@@ -165,5 +167,4 @@ def test_more_numbers_than_a_grid_has_places_for_are_made_singly(
         MOST = 6
 
     monkeypatch.setattr(noise, "_kernel_of", lambda device: Kernel)
-    assert noise._kernel(CPU, 6) is Kernel
-    assert noise._kernel(CPU, 7) is None
+    assert [noise._kernel(CPU, count) is None for count in (6, 7)] == [False, True]
