@@ -81,7 +81,10 @@ def digest_of(place: Place) -> str:
     """Digest of the code of a place: its file and the modules beside it that it imports, or of an
     importable module what it shares a package with. Raises GenbenchError."""
     try:
-        return file_digest(place.file) if place.file else source_digest(place.module)
+        if place.file:
+            return file_digest(place.file.resolve())  # beside the file itself, as it is run
+        with importing_from(Path.cwd()):
+            return source_digest(place.module)
     except (Exception, SystemExit) as error:  # a stranger's module can raise anything
         raise GenbenchError(f"{place.shown}: {told(error, root_of(place))}") from error
 

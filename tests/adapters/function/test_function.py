@@ -104,8 +104,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "gen.py"
 
 
-def opened(file: Path, name: str, **options: str | int | bool) -> ModelSource:
-    return open_model(f"{file}:{name}", options=options, device="cpu", block=4)
+def opened(file: Path, name: str, resolution: int = 0, **options: str | int | bool) -> ModelSource:
+    return open_model(f"{file}:{name}", options=options, device="cpu", block=4,
+                      resolution=resolution)  # fmt: skip
 
 
 def images(source: ModelSource, start: int, stop: int) -> torch.Tensor:
@@ -190,6 +191,15 @@ def test_the_code_is_part_of_what_a_sample_is(file: Path) -> None:
     assert opened(file, "draw", range="-1,1").digest() != before
     beside.write_text("SIDE = 16\n")
     assert opened(file, "draw", range="-1,1").digest() == before
+
+
+def test_a_link_is_the_file_that_it_leads_to(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "gen.py"
+    link.symlink_to(file)
+    before = opened(link, "draw", range="-1,1", resolution=16).digest()
+    file.with_name("beside.py").write_text("SIDE = 8 * 2\n")
+    assert opened(link, "draw", range="-1,1", resolution=16).digest() != before
 
 
 def test_a_function_of_an_installed_module_needs_no_file(
