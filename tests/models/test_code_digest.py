@@ -29,15 +29,20 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize(
-    "changed",
-    ["__init__.py", "one/adapter.py", "one/near.py", "shared.py", "two/deep.py", "two/__init__.py"],
-)
+@pytest.mark.parametrize("changed", ["one/adapter.py", "one/near.py", "shared.py", "two/deep.py"])
 def test_changed_sources_change_the_digest(package: Path, changed: str) -> None:
     before = source_digest("fam.one.adapter")
     path = package / changed
     path.write_text(path.read_text() + "# more\n")
     assert source_digest("fam.one.adapter") != before
+
+
+@pytest.mark.parametrize("changed", ["__init__.py", "two/__init__.py"])
+def test_packages_around_count_where_they_are_asked_for(package: Path, changed: str) -> None:
+    before = [source_digest("fam.one.adapter", around=around) for around in (False, True)]
+    (package / changed).write_text("a = 1\n")
+    assert source_digest("fam.one.adapter") == before[0]
+    assert source_digest("fam.one.adapter", around=True) != before[1]
 
 
 def test_sources_nobody_imports_do_not(package: Path) -> None:
@@ -94,6 +99,6 @@ def test_one_step_generators_depend_on_the_network_they_came_from() -> None:
     network = Path(genbench_adapters.adm.network.__file__)
     root = network.parents[2]
     files = _imported(
-        root / "genbench_adapters" / "emd" / "denoisers.py", "genbench_adapters", root
+        root / "genbench_adapters" / "emd" / "denoisers.py", "genbench_adapters", root, False
     )
     assert network in set(files)

@@ -86,8 +86,10 @@ def digest_of(place: Place) -> str:
         if place.file:
             return file_digest(place.file.resolve())  # beside the file itself, as it is run
         with importing_from(Path.cwd()), kept_apart(place):
-            return source_digest(place.module)
-    except (Exception, SystemExit) as error:  # a stranger's module can raise anything
+            return source_digest(place.module, around=True)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a stranger's module can raise anything
         raise GenbenchError(f"{place.shown}: {told(error, root_of(place))}") from error
 
 
