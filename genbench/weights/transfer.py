@@ -33,7 +33,7 @@ BUSY_SECONDS = 1.0  # before a server that is busy is asked again, doubled each 
 _LONGEST_WAIT = 60.0  # that a busy server can ask for
 _ATTEMPTS = 3  # connections that may break in a row before giving up
 _STARTS = 3  # how often a file may change while it is fetched
-_GAIN = 1 << 16  # bytes that a connection must bring to count as progress
+_GAIN = 1 << 14  # bytes that a connection must bring to count as progress
 _BLOCK = 1 << 20  # bytes read at a time
 _BUSY = (429, 500, 502, 503, 504)
 
