@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+_LEVELS = 16  # of an autoencoder at most: one more would double the sides once more
 _KIND = "vae:"
 
 
@@ -99,12 +101,12 @@ def find_autoencoder(text: str) -> AutoencoderFolder:
             f"--decode {path} holds no config.json with .safetensors beside it: name the folder of "
             "an AutoencoderKL, as a pipeline's vae/"
         )
-    try:
-        config = json.loads(files[0].read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GenbenchError(f"{files[0]} cannot be read ({error}): fetch it again") from error
+    config = _read(files[0])
     if config.get("_class_name") != "AutoencoderKL":
         raise UsageError(f"{path} is a {config.get('_class_name')}, not an AutoencoderKL")
+    scaling, shift = (_number(config, key, files[0]) for key in ("scaling_factor", "shift_factor"))
+    if scaling == 0:
+        raise GenbenchError(f"{files[0]} has a scaling_factor of 0: fetch it again")
     told = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
     digest = hashlib.sha256(told.encode()).hexdigest()
     if wanted and wanted.split(",")[0] != digest:
@@ -114,7 +116,35 @@ def find_autoencoder(text: str) -> AutoencoderFolder:
     return AutoencoderFolder(
         path,
         digest,
-        float(config.get("scaling_factor") or 1),
-        float(config.get("shift_factor") or 0),
-        2 ** (len(config.get("block_out_channels") or [0]) - 1),
+        1.0 if scaling is None else scaling,
+        0.0 if shift is None else shift,
+        _enlarging(config, files[0]),
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise GenbenchError(f"{path} cannot be read ({error}): fetch it again") from error
+    if not isinstance(config, dict):
+        raise GenbenchError(f"{path} holds no configuration: fetch it again")
+    return config
+
+
+def _enlarging(config: dict[str, Any], path: Path) -> int:
+    """How many times as large as its latent an image's side is."""
+    widths = config.get("block_out_channels") or [0]
+    if not isinstance(widths, list) or len(widths) > _LEVELS:
+        raise GenbenchError(f"{path} has block_out_channels that are none: fetch it again")
+    return 1 << (len(widths) - 1)
+
+
+def _number(config: dict[str, Any], name: str, path: Path) -> float | None:
+    """A number of a configuration; None where it has none."""
+    value = config.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < math.inf:
+        raise GenbenchError(f"{path} has a {name} that is no number: fetch it again")
+    return float(value)

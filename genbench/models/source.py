@@ -232,9 +232,9 @@ def blaming(model: str, what: str, remedy: str | None = None) -> Iterator[None]:
     that of an installed family."""
     try:
         yield
-    except (GenbenchError, torch.OutOfMemoryError):
+    except (GenbenchError, torch.OutOfMemoryError, KeyboardInterrupt, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a stranger's own kinds too
         if is_out_of_memory(error):
             raise torch.OutOfMemoryError(str(error)) from error
         told = f"; `genbench check {model}` tells more" if remedy is None else remedy

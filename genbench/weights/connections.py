@@ -57,6 +57,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, verified: bool) -> None:
         self.verified = verified
 
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any
+    ) -> Any:
+        """The answer from there. Raises AddressError for what is no address."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError as error:  # of urlsplit
+            fp.close()
+            raise AddressError(f"{req.full_url} redirects to no address ({error})") from error
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any,
         newurl: str,
@@ -80,9 +92,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def opened(request: urllib.request.Request, *, verified: bool) -> Any:
     """The answer to a request, redirects followed. Raises AddressError for one to where nothing
-    may come from, and what urllib raises."""
+    may come from or to no address, and what urllib raises."""
     opener = urllib.request.build_opener(_Redirects(verified))
     return opener.open(request, timeout=STALL_SECONDS)
+
+
+def whole_number(text: str) -> int | None:
+    """What a header says in decimal digits; None for anything else."""
+    return int(text) if len(text) < 19 and text.isascii() and text.isdigit() else None
 
 
 def why(error: BaseException) -> str:

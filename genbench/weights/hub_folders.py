@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise GenbenchError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GenbenchError(f"{path} is not JSON ({error}): fetch it again") from error
     if not isinstance(found, dict):
         raise GenbenchError(f"{path} holds no configuration: fetch it again")
@@ -68,8 +69,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def pickles_in(folder: Path) -> list[Path]:
     """Weights of a folder that have no safetensors beside them: pickles, which could run code."""
-    found = [path for pattern in _PICKLES for path in folder.rglob(pattern)]
-    return sorted(path for path in found if not any(path.parent.glob("*.safetensors")))
+    found = _files(folder, _PICKLES)
+    return [path for path in found if not any(path.parent.glob("*.safetensors"))]
 
 
 def folder_digest(folder: Path, *, pickles: bool = True) -> str:
@@ -77,7 +78,28 @@ def folder_digest(folder: Path, *, pickles: bool = True) -> str:
     too. Raises GenbenchError for a file that cannot be read."""
     total = hashlib.sha256()
     patterns = (*_TEXTS, *_TENSORS, *(_PICKLES if pickles else ()))
-    for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)}):
+    for path in _files(folder, patterns):
         name = path.relative_to(folder).as_posix()
         total.update(f"{name} {file_sha256(path)}\n".encode())
     return total.hexdigest()
+
+
+def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files of those names in a folder and those below it, linked ones too, in order."""
+    found = _below(folder, ())
+    return sorted(path for path in found if any(path.match(pattern) for pattern in patterns))
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:  # a link that leads back up
+        return
+    try:
+        items = list(folder.iterdir())
+    except OSError as error:
+        raise GenbenchError(f"cannot read {folder}: {error.strerror or error}") from error
+    for item in items:
+        if item.is_dir():
+            yield from _below(item, (*above, real))
+        else:
+            yield item

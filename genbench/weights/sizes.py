@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from genbench.errors import GenbenchError
 from genbench.runtime.reachable import PORTS
-from genbench.weights.connections import check_answers, opened, request_of, why
+from genbench.weights.connections import check_answers, opened, request_of, whole_number, why
 
 
 def announced_size(urls: Sequence[str], *, verified: bool) -> int:
@@ -43,13 +43,13 @@ def _asked(url: str, verified: bool) -> int:
         raise GenbenchError(str(error)) from error
     try:
         with opened(request_of(url, method="HEAD"), verified=verified) as response:
-            length = response.headers.get("Content-Length", "")
+            length = whole_number(response.headers.get("Content-Length", ""))
     except urllib.error.HTTPError as error:
         with error:
             said = f"{error.code} {error.reason}".splitlines()[0]
             raise GenbenchError(f"{parts.hostname} answers {said}") from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise GenbenchError(f"{parts.hostname}: {why(error)}") from error
-    if not length.isdigit():
+    if length is None:
         raise GenbenchError(f"{parts.hostname} does not say how large it is")
-    return int(length)
+    return length

@@ -25,6 +25,7 @@ from genbench.weights.connections import (
     opened,
     request_of,
     untrusted,
+    whole_number,
     why,
 )
 
@@ -32,7 +33,7 @@ BUSY_SECONDS = 1.0  # before a server that is busy is asked again, doubled each 
 _LONGEST_WAIT = 60.0  # that a busy server can ask for
 _ATTEMPTS = 3  # connections that may break in a row before giving up
 _STARTS = 3  # how often a file may change while it is fetched
-_GAIN = 1 << 16  # bytes that a connection must bring to count as progress
+_GAIN = 1 << 14  # bytes that a connection must bring to count as progress
 _BLOCK = 1 << 20  # bytes read at a time
 _BUSY = (429, 500, 502, 503, 504)
 
@@ -134,16 +135,14 @@ class Transfer:
         told: Message = response.headers
         self._check_told(told)
         resumes = getattr(response, "status", None) == 206
+        if resumes and not have:
+            raise AddressError(f"{self.url} sends a part of {self.name}, unasked")
         if resumes and not _continues(told, have, known):
             return self._changed()
-        length = told.get("Content-Length", "")
-        found = Announced(
-            url=self.url,
-            validator=_validator(told),
-            total=(have if resumes else 0) + int(length) if length.isdigit() else None,
-        )
-        chunked = "chunked" in told.get("Transfer-Encoding", "").lower()
-        if found.total is None and not (self.verified or chunked):
+        total = _total_of(told, known) if resumes else whole_number(told.get("Content-Length", ""))
+        found = Announced(url=self.url, validator=_validator(told), total=total)
+        chunked = "chunked" in told.get("Transfer-Encoding", "").lower() and not resumes
+        if total is None and not (self.verified or chunked):
             raise AddressError(
                 f"{self.url} does not say how large {self.name} is, so nobody could tell whether "
                 "it is whole"
@@ -151,12 +150,15 @@ class Transfer:
         if not resumes and have:
             self._began_anew()
         have = have if resumes else 0
-        self._check_room(have, found.total)
+        self._check_room(have, total)
         with self.part.open("ab" if resumes else "wb") as file:
             if not resumes:
                 with replacing(self._note) as temporary:
                     temporary.write_text(json.dumps(asdict(found)))
-            return self._copy(response, file, have, found.total), 0.0
+            reason = self._copy(response, file, have, total)
+        if total is not None and self.have() > total:
+            return self._changed()
+        return reason, 0.0
 
     def _copy(self, response: Any, file: IO[bytes], have: int, total: int | None) -> str:
         while True:
@@ -253,15 +255,20 @@ def _validator(told: Message) -> str:
 
 def _continues(told: Message, have: int, known: Announced) -> bool:
     """Whether a partial answer goes on where the part ends, in the same file."""
-    place, _, total = str(told.get("Content-Range", "")).partition("/")
-    if place and not place.startswith(f"bytes {have}-"):
+    if not str(told.get("Content-Range", "")).startswith(f"bytes {have}-"):
         return False
-    if known.total is not None and total.isdigit() and int(total) != known.total:
+    if known.total is not None and _total_of(told, known) != known.total:
         return False
     said = _validator(told)
     return not (known.validator and said and said != known.validator)
 
 
+def _total_of(told: Message, known: Announced) -> int | None:
+    """Bytes of the whole file of which a partial answer brings some, maybe fewer than asked for."""
+    said = whole_number(str(told.get("Content-Range", "")).partition("/")[2])
+    return known.total if said is None else said
+
+
 def _asked_to_wait(told: Message) -> float:
-    given = str(told.get("Retry-After", ""))
-    return min(float(given), _LONGEST_WAIT) if given.isdigit() else BUSY_SECONDS
+    given = whole_number(told.get("Retry-After", ""))
+    return BUSY_SECONDS if given is None else min(float(given), _LONGEST_WAIT)

@@ -11,6 +11,9 @@ import pytest
 from safetensors.torch import save_file
 from strangers import GOOD, error_line, genbench, install
 
+from genbench.errors import GenbenchError
+from genbench.models.source import blaming
+
 
 def listed(path: Path) -> dict[str, str]:
     run = genbench("ls", "--json", path=path)
@@ -95,6 +98,19 @@ def test_the_package_with_weights_of_the_docs_keeps_the_contract(
     run = genbench("check", name, "--checkpoint", weights, path=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Concurrent" in run.stdout
+
+
+def test_whatever_a_stranger_raises_is_one_line_but_a_users_stop() -> None:
+    class Own(BaseException):
+        pass
+
+    with (
+        pytest.raises(GenbenchError, match="model m failed: Own: so it is"),
+        blaming("m", "failed"),
+    ):
+        raise Own("so it is")
+    with pytest.raises(KeyboardInterrupt), blaming("m", "failed"):
+        raise KeyboardInterrupt
 
 
 BAD_BEHAVIOUR = {

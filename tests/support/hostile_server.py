@@ -98,7 +98,36 @@ def cutting(size: int, **changes: Any) -> Answer:
     return lambda server, request: honest(server, request, cut=size, **changes)
 
 
-def claiming(size: int | None) -> Answer:
+def partial(start: int, stop: int, told: str | None = None) -> Answer:
+    """Those bytes and no others, whatever was asked for. told: the Content-Range; None: true."""
+
+    def answer(server: Hostile, request: BaseHTTPRequestHandler) -> None:
+        content = server.files[request.path.lstrip("/")]
+        request.send_response(206)
+        true = f"bytes {start}-{stop - 1}/{len(content)}"
+        request.send_header("Content-Range", true if told is None else told)
+        request.send_header("Content-Length", str(stop - start))
+        request.end_headers()
+        request.wfile.write(content[start:stop])
+
+    return answer
+
+
+def chunked(size: int) -> Answer:
+    """So many bytes in a chunk, and no last one."""
+
+    def answer(server: Hostile, request: BaseHTTPRequestHandler) -> None:
+        name = request.path.lstrip("/")
+        request.send_response(200)
+        request.send_header("ETag", server.etags[name])
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n" % size + server.files[name][:size])
+
+    return answer
+
+
+def claiming(size: int | str | None) -> Answer:
     """The whole file, said to be of another length, or of none."""
     return lambda server, request: honest(server, request, claim=size)
 

@@ -51,6 +51,9 @@ class Server:
             return
         body = self.content[start:]
         request.send_response(206 if start else 200)
+        if start:
+            end = len(self.content)
+            request.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         if self.stall:

@@ -19,10 +19,12 @@ from hostile_server import (
     CERTIFICATE,
     Answer,
     Hostile,
+    chunked,
     claiming,
     cutting,
     heedless,
     page,
+    partial,
     redirecting,
     saying,
     serving,
@@ -192,6 +194,30 @@ def test_a_file_that_changes_each_time_is_given_up(server: Hostile) -> None:
     assert len(server.asked) < 10
 
 
+def test_a_part_shorter_than_asked_for_is_gone_on_from(server: Hostile) -> None:
+    begins = [2_900_000, 2_950_000, 3_000_000, 3_050_000]
+    server.answers = [cutting(begins[0]), *(partial(at, at + 50_000) for at in begins[:3])]
+    assert obtain(unpublished(server)).read_bytes() == CONTENT
+    assert server.wanted == [None, *(f"bytes={at}-" for at in begins)]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [(999_999, 1_100_000), (1_000_000, 1_100_000, "bytes 1000000-1099999/1050000"),
+     (1_000_000, 1_100_000, "")],
+)  # fmt: skip
+def test_a_part_of_another_place_is_thrown_away(server: Hostile, part: Any) -> None:
+    server.answers = [cutting(1_000_000), partial(*part)]
+    assert obtain(unpublished(server)).read_bytes() == CONTENT
+    assert server.wanted == [None, "bytes=1000000-", None]
+
+
+def test_a_part_of_an_unknown_whole_is_not_pinned(server: Hostile) -> None:
+    server.answers = [chunked(1_000_000), partial(1_000_000, 1_100_000, "bytes 1000000-1099999/*")]
+    fails(lambda: obtain(unpublished(server)), "does not say how large net.pth is")
+    assert not read_pins()
+
+
 def test_a_drip_of_bytes_is_no_progress(server: Hostile) -> None:
     server.always = cutting(10)
     fails(lambda: obtain(unpublished(server)), "broke at byte 30 of", "run again to resume")
@@ -249,6 +275,10 @@ def test_without_a_length_nobody_can_tell_the_end(server: Hostile) -> None:
         (redirecting("/net.pth"), "redirects in a circle, or too often", 11),
         (redirecting("ftp://127.0.0.1/net.pth"), "which is not https", 1),
         (redirecting("http://example.invalid/net.pth"), "could change it", 1),
+        (redirecting("http://[::1"), "redirects to no address", 1),
+        (saying(503, Retry_After="²"), "the server answers 503", 3),
+        (claiming("²"), "does not say how large net.pth is", 1),
+        (partial(0, 1000), "sends a part of net.pth, unasked", 1),
     ],
 )  # fmt: skip
 def test_refusals_are_one_line(

@@ -60,7 +60,7 @@ class Pipeline:
         folder, kind, takes = self._known()
         _, config = _network(folder)
         side = config.get("sample_size")
-        if not isinstance(side, int):
+        if not isinstance(side, int) or side < 1:
             raise GenbenchError(f"{self.argument} draws no square images of one size: {side}")
         own = side * _enlarging(folder)
         if resolution not in (0, own) and "height" not in takes:
@@ -68,6 +68,8 @@ class Pipeline:
         classes = 0
         if "class_labels" in takes:
             classes = config.get("num_class_embeds") or config.get("num_embeds_ada_norm") or 0
+            if not isinstance(classes, int) or classes < 0:
+                raise GenbenchError(f"{self.argument} has no number of classes: {classes}")
         elif config.get("num_class_embeds") and "prompt" not in takes:
             raise GenbenchError(
                 f"{kind.__name__} gives its network no class labels, which {self.argument} needs: "
@@ -142,7 +144,10 @@ def _enlarging(folder: Path) -> int:
     """Pixels a side of one latent."""
     for name in _AUTOENCODERS:
         if (folder / name / "config.json").is_file():
-            blocks = read_json(folder / name / "config.json").get("block_out_channels", [0])
+            config = folder / name / "config.json"
+            blocks = read_json(config).get("block_out_channels", [0])
+            if not isinstance(blocks, list) or not blocks:
+                raise GenbenchError(f"{config} has no list of block_out_channels: fetch it again")
             return int(2 ** (len(blocks) - 1))
     return 1
 

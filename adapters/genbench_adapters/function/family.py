@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from genbench.weights.loading import load_state_strictly, load_tensors
 from genbench_adapters.function.arguments import SETTINGS, settings_wanted, wanted_by
 from genbench_adapters.function.generator import CalledFunction, Output, ReadInOrder, raising
 from genbench_adapters.function.loading import Place, digest_of, found_in, line_of, place_of
+from genbench_adapters.function.surroundings import Randomness
 from genbench_adapters.programs.images import Range
 
 _PROBED = 2  # images drawn to see how large they are
@@ -117,13 +117,14 @@ class FunctionModel:
         output = Output(
             resolution=resolution, scale=scale, rounding=self.rounding, decode=decoder
         )  # fmt: skip
-        with _random_weights():
+        with Randomness(0).current():  # weights drawn for lack of others are the same anywhere
             found = found_in(place)
         used = set[str]()
         if isinstance(found, type) or _makes_model(found):
-            with _random_weights():
+            with Randomness(0).current():
                 found = _made(found, place, settings, used)  # type: ignore[arg-type]
-        function = _called(found, place, settings, used)
+        with raising(place):
+            function = _called(found, place, settings, used)
         if isinstance(function, Iterator):
             given = iter(function)
             return ReadInOrder(_once(given, place), output, place=place, where=place.shown)
@@ -153,14 +154,6 @@ def _made(
     used |= wanted.roles
     with raising(place):
         return wanted.call(maker, settings)
-
-
-@contextmanager
-def _random_weights() -> Iterator[None]:
-    """Weights that code draws for lack of others are the same in every process."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(0)
-        yield
 
 
 def _makes_model(found: object) -> bool:

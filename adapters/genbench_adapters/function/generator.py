@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from genbench.models.noise import NoiseStream
 from genbench_adapters.function.arguments import Wanted
 from genbench_adapters.function.blame import told
 from genbench_adapters.function.loading import Place, root_of
+from genbench_adapters.function.surroundings import Randomness, kept_apart
 from genbench_adapters.programs.images import Range, batch_of, pixels_of
 
 Decode = Callable[[Tensor], Tensor]  # latents float [N, C, H, W] -> images in [-1, 1]
@@ -82,9 +84,9 @@ class CalledFunction:
 
     def _call(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         given = {**self._settings, "labels": labels, "noise": noise, "seed": noise.seed}
-        if self._latent:
-            given["latent"] = noise.normal(self._latent).to(self._dtype)
         with raising(self._place, lambda error: self._hint(error, labels)):
+            if self._latent:  # drawn here, so that gradients may be had of it
+                given["latent"] = noise.normal(self._latent).to(self._dtype)
             returned = self._wanted.call(self._function, given)
         return self._output.images(returned, self._where, len(noise))
 
@@ -99,29 +101,25 @@ class CalledFunction:
         return ""
 
 
-@dataclass
-class raising:  # noqa: N801  # a context manager, read as a word
-    """Turns what a user's code raises into one line that says where. hint: what to add to it."""
-
-    place: Place
-    hint: Callable[[BaseException], str] = field(default=lambda _: "")
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, GenbenchError | torch.OutOfMemoryError):
-            return
-        if isinstance(error, Exception | SystemExit):
-            text = told(error, root_of(self.place))
-            raise GenbenchError(f"{self.place.shown}: {text}{self.hint(error)}") from error
+@contextmanager
+def raising(place: Place, hint: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
+    """Runs a user's code kept apart, and turns what it raises into one line that says where.
+    hint: what to add to it."""
+    try:
+        with kept_apart(place):
+            yield
+    except (GenbenchError, torch.OutOfMemoryError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        text = told(error, root_of(place))
+        raise GenbenchError(f"{place.shown}: {text}{hint(error)}") from error
 
 
 class ReadInOrder:
     """A function that gives batches of images one after the other: sample i is the i-th image.
 
     Samples before the last one read are had by calling the function again and reading up to them.
-    begin: calls it, given the seed.
+    begin: calls it, given the seed, from which the generators that all code shares begin too.
     """
 
     in_order = True
@@ -132,6 +130,7 @@ class ReadInOrder:
         self._begin, self._output, self._place, self._where = begin, output, place, where
         self._batches: Iterator[object] | None = None
         self._position, self._left, self._seed = 0, torch.empty(0), 0
+        self._randomness = Randomness(0)
 
     def sample(self, labels: Tensor | None, noise: NoiseStream) -> Tensor:
         """The images uint8 [N, 3, H, W] of the samples' numbers, which follow one another."""
@@ -139,8 +138,10 @@ class ReadInOrder:
             return torch.empty((0, 3, self._output.resolution, self._output.resolution)).byte()
         first = int(noise.indices[0])
         if self._batches is None or first < self._position or noise.seed != self._seed:
-            self._batches, self._position, self._seed = self._begin(noise.seed), 0, noise.seed
-            self._left = torch.empty(0)
+            self._randomness = Randomness(noise.seed)
+            with self._randomness.current():
+                self._batches = self._begin(noise.seed)
+            self._position, self._seed, self._left = 0, noise.seed, torch.empty(0)
         self._take(first - self._position, keep=False)
         return self._take(len(noise), keep=True).to(noise.device)
 
@@ -158,7 +159,7 @@ class ReadInOrder:
 
     def _next(self) -> Tensor:
         assert self._batches is not None
-        with raising(self._place):
+        with self._randomness.current(), raising(self._place):
             try:
                 returned = next(self._batches)
             except StopIteration:
@@ -170,4 +171,7 @@ class ReadInOrder:
                     if count
                     else f"{self._where} gave no images"
                 ) from None
-        return self._output.images(returned, self._where, None)
+        images = self._output.images(returned, self._where, None)
+        if not len(images):  # for ever, maybe
+            raise GenbenchError(f"{self._where} gave a batch of no images: leave such out")
+        return images

@@ -16,6 +16,7 @@ from types import ModuleType
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.code_digest import file_digest, source_digest
 from genbench_adapters.function.blame import told
+from genbench_adapters.function.surroundings import kept_apart
 
 _brought: set[str] = set()  # modules beside users' files, to be imported anew with these
 
@@ -66,7 +67,8 @@ def _some_name(path: Path) -> str:
 def found_in(place: Place) -> object:
     """What a place names, its module run. Raises GenbenchError with the line that failed,
     UsageError for a name that is not there."""
-    module = _run_file(place.file) if place.file else _imported(place.module)
+    with kept_apart(place, anew=place.file is not None):
+        module = _run_file(place.file) if place.file else _imported(place.module)
     found: object = module
     for name in place.attribute.split("."):
         if not hasattr(found, name):
@@ -81,8 +83,13 @@ def digest_of(place: Place) -> str:
     """Digest of the code of a place: its file and the modules beside it that it imports, or of an
     importable module what it shares a package with. Raises GenbenchError."""
     try:
-        return file_digest(place.file) if place.file else source_digest(place.module)
-    except (Exception, SystemExit) as error:  # a stranger's module can raise anything
+        if place.file:
+            return file_digest(place.file.resolve())  # beside the file itself, as it is run
+        with importing_from(Path.cwd()), kept_apart(place):
+            return source_digest(place.module, around=True)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a stranger's module can raise anything
         raise GenbenchError(f"{place.shown}: {told(error, root_of(place))}") from error
 
 
@@ -110,7 +117,9 @@ def _run_file(path: Path) -> ModuleType:
         sys.modules[name] = module  # dataclasses look their module up
         try:
             spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             raise GenbenchError(f"{path.name} {told(error, path.parent)}") from error
         finally:
             _brought.update(_lying_in(path.parent, set(sys.modules) - before))
@@ -138,7 +147,9 @@ def _imported(name: str) -> ModuleType:
                     "other models stands in genbench ls"
                 ) from error
             raise GenbenchError(f"{name}: {told(error, None)}") from error
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             raise GenbenchError(f"{name}: {told(error, None)}") from error
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +24,10 @@ _TYPES = {
     "tensor(float)": torch.float32, "tensor(float16)": torch.float16,
     "tensor(double)": torch.float64, "tensor(int64)": torch.int64, "tensor(int32)": torch.int32,
 }  # fmt: skip
+
+# An entry of TensorProto.external_data (onnx.proto, StringStringEntryProto) up to its value: the
+# key "location" and the value's length, a varint.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff]?[\x00-\x7f])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ class OnnxProgram(Program):
     def digest(self) -> str:
         """SHA-256 of the file, and of those that hold its larger tensors."""
         total = hashlib.sha256(file_sha256(self.path).encode())
-        for path in _beside(self.path):
-            total.update(f"\n{path.name} {file_sha256(path)}".encode())
+        for name in _external(self.path):
+            total.update(f"\n{name} {file_sha256(self.path.parent / name)}".encode())
         return total.hexdigest()
 
 
@@ -86,11 +92,14 @@ def _session(path: Path, device: torch.device) -> Any:
         raise GenbenchError(f"{path} cannot be loaded: {told}; export it again") from error
 
 
-def _beside(path: Path) -> list[Path]:
-    """Files of the same folder that the program names as homes of its tensors."""
-    data = path.read_bytes()
-    others = (item for item in path.parent.iterdir() if item.is_file() and item != path)
-    return sorted(item for item in others if item.name.encode() in data)
+def _external(path: Path) -> list[str]:
+    """Files beside or below the program that hold its tensors, as it names them."""
+    data, found = path.read_bytes(), set[str]()
+    for entry in _LOCATION.finditer(data):
+        low, *high = entry[1]
+        size = low & 127 | (high[0] << 7 if high else 0)
+        found.add(os.fsdecode(data[entry.end() : entry.end() + size]))
+    return sorted(name for name in found if os.path.isfile(path.parent / name))
 
 
 def family_of(argument: str) -> type[Adapter]:

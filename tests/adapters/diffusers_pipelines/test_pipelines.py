@@ -4,6 +4,7 @@ format: sampled by index, counted, and every slip told in one line."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from genbench.images.autoencoders import find_autoencoder
 from genbench.images.latents import open_latents
 from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
+from genbench.weights.hub_folders import folder_digest, pickles_in
 
 diffusers: Any = pytest.importorskip("diffusers")
 
@@ -135,6 +137,65 @@ def test_changed_weights_are_another_model(saved: Path, tmp_path: Path) -> None:
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"beta_end": 0.03}))
     assert opened(folder).spec.checkpoint_digest != before
+
+
+def test_linked_folders_are_part_of_a_pipeline(saved: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(saved / "ddpm", tmp_path / "ddpm")
+    before = opened(folder).spec.checkpoint_digest
+    (folder / "unet").rename(tmp_path / "unet")
+    (folder / "unet").symlink_to(tmp_path / "unet")
+    assert opened(folder).spec.checkpoint_digest == before
+    (folder / "unet" / "back").symlink_to(folder)  # never ends if followed
+    path = folder / "unet" / "config.json"
+    path.write_text(path.read_text() + " ")
+    assert folder_digest(folder) != before
+    (folder / "unet" / "back").unlink()
+    assert opened(folder).spec.checkpoint_digest != before
+    weights = next((folder / "unet").glob("*.safetensors"))
+    weights.rename(weights.with_suffix(".bin"))
+    assert pickles_in(folder) == [folder / "unet" / weights.with_suffix(".bin").name]
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        pytest.param("model_index.json", DEEP, "is not JSON (it nests too deep)", id="deep"),
+        ("vae/config.json", '{"block_out_channels": 5}', "no list of block_out_channels"),
+        ("transformer/config.json", '{"sample_size": 8, "num_embeds_ada_norm": "x"}',
+         "has no number of classes: x"),
+    ],
+)  # fmt: skip
+def test_a_damaged_configuration_is_one_line(
+    saved: Path, tmp_path: Path, name: str, text: str, told: str
+) -> None:
+    folder = shutil.copytree(saved / "dit", tmp_path / "dit")
+    (folder / name).write_text(text)
+    with pytest.raises(GenbenchError, match=re.escape(told)):
+        opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "holds no configuration"),
+        pytest.param(DEEP, "cannot be read", id="deep"),
+        *[
+            (f'{{"_class_name": "AutoencoderKL", "scaling_factor": {value}}}', told)
+            for value, told in [
+                ('"abc"', "no number"), ("[1, 2]", "no number"), ("NaN", "no number"),
+                ("1e999", "no number"), ("0", "scaling_factor of 0"),
+            ]
+        ],
+    ],
+)  # fmt: skip
+def test_a_damaged_autoencoder_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    (tmp_path / "w.safetensors").touch()
+    with pytest.raises(GenbenchError, match=told):
+        find_autoencoder(f"vae:{tmp_path}")
 
 
 def test_a_record_opens_it_again_unless_the_folder_changed(saved: Path, tmp_path: Path) -> None:

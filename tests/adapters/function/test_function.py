@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,9 @@ from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
 
 SOURCE = """
+import os
+import random
+
 import numpy as np
 import torch
 from torch import nn
@@ -94,6 +100,44 @@ class Needy:
         self.path = path
 
 NUMBER = 3
+
+def unseeded():
+    stream = [random.random(), np.random.rand()]
+    while True:
+        stream.append(random.random() + np.random.rand())
+        yield (torch.rand(3, 3, 16, 16) + sum(stream)) % 1
+
+def emptying():
+    while True:
+        yield torch.zeros(0, 3, 16, 16, dtype=torch.uint8)
+
+class Own(BaseException):
+    pass
+
+def own(labels, noise):
+    raise Own("so it is")
+
+def of_defaults(labels, noise):
+    assert torch.get_default_dtype() is (torch.float64 if calls else torch.float32)
+    calls.append(1)
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
+    return noise.uniform((3, 16, 16))
+
+calls = []
+
+def forking(labels, noise):
+    os.fork()
+    return noise.uniform((3, 16, 16))
+
+def talking(labels, noise):
+    print("of its own")
+    return noise.uniform((3, 16, 16))
+
+def energy(z):
+    with torch.enable_grad():
+        z.requires_grad_()
+        return torch.autograd.grad(z.square().sum(), z)[0].reshape(-1, 3, 16, 16)
 """
 
 
@@ -104,8 +148,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "gen.py"
 
 
-def opened(file: Path, name: str, **options: str | int | bool) -> ModelSource:
-    return open_model(f"{file}:{name}", options=options, device="cpu", block=4)
+def opened(file: Path, name: str, resolution: int = 0, **options: str | int | bool) -> ModelSource:
+    return open_model(f"{file}:{name}", options=options, device="cpu", block=4,
+                      resolution=resolution)  # fmt: skip
 
 
 def images(source: ModelSource, start: int, stop: int) -> torch.Tensor:
@@ -151,8 +196,54 @@ def test_batches_are_read_in_order_whatever_is_asked_for(file: Path) -> None:
     assert not torch.equal(images(source.asked_otherwise(seed=1), 0, 4), images(source, 0, 4))
 
 
+def test_batches_drawn_without_a_seed_begin_from_the_runs(file: Path) -> None:
+    first = images(opened(file, "unseeded", range="0,1"), 0, 12)
+    torch.rand(1), np.random.rand(), random.random()
+    before = torch.get_rng_state(), random.getstate()
+    again = opened(file, "unseeded", range="0,1")
+    parts = [images(again, 0, 4), images(again, 4, 8), images(again, 8, 12)]
+    assert torch.equal(torch.cat(parts), first)
+    assert torch.equal(images(again, 2, 5), first[2:5])  # begun again
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert not torch.equal(images(again.asked_otherwise(seed=1), 0, 12), first)
+
+
+def test_torchs_defaults_are_the_functions_own(file: Path) -> None:
+    images(opened(file, "of_defaults", range="0,1"), 0, 8)
+    assert torch.get_default_dtype() is torch.float32
+    assert torch.zeros(1).device.type == "cpu"
+
+
+def test_a_process_that_a_function_forks_ends_there(file: Path) -> None:
+    drawn = file.with_name("drawn")
+    source = opened(file, "forking", range="0,1", resolution=16)
+    images(source, 0, 4)
+    with drawn.open("a") as lines:
+        lines.write(f"{os.getpid()}\n")
+    os.wait()
+    assert drawn.read_text() == f"{os.getpid()}\n"
+
+
+def test_what_a_function_prints_stays_off_stdout(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file.read_text() + "print('at the import')\n")
+    images(opened(file, "talking", range="0,1"), 0, 4)
+    told = capsys.readouterr()
+    assert not told.out
+    assert {"of its own", "at the import"} <= set(told.err.splitlines())
+
+
+def test_a_function_may_use_gradients(file: Path) -> None:
+    source = opened(file, "energy", latent="768", range="-8,8")
+    wanted = source.noise(0, 4).normal((768,)) * 2 * 127.5 / 8 + 128
+    drawn = images(source, 0, 4).flatten(1).int()
+    assert int((drawn - wanted.clamp(0, 255).to(torch.uint8).int()).abs().max()) <= 1
+
+
 def test_a_module_is_evaluated_with_weights_that_are_the_same_each_time(file: Path) -> None:
-    net = {"latent": "8", "range": "-1,1"}
+    net: dict[str, Any] = {"latent": "8", "range": "-1,1"}
     one = images(opened(file, "Net", **net), 0, 4)
     torch.manual_seed(5)
     again = opened(file, "Net", **net)
@@ -167,7 +258,7 @@ def test_a_checkpoint_goes_into_a_module_or_to_who_takes_it(file: Path, tmp_path
     save_file(
         {key: torch.zeros_like(value) for key, value in state.items()}, tmp_path / "w.safetensors"
     )
-    net = {"latent": "8", "range": "-1,1"}
+    net: dict[str, Any] = {"latent": "8", "range": "-1,1"}
     loaded = open_model(
         f"{file}:Net", options=net, checkpoint=tmp_path / "w.safetensors", device="cpu"
     )
@@ -190,6 +281,15 @@ def test_the_code_is_part_of_what_a_sample_is(file: Path) -> None:
     assert opened(file, "draw", range="-1,1").digest() != before
     beside.write_text("SIDE = 16\n")
     assert opened(file, "draw", range="-1,1").digest() == before
+
+
+def test_a_link_is_the_file_that_it_leads_to(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "gen.py"
+    link.symlink_to(file)
+    before = opened(link, "draw", range="-1,1", resolution=16).digest()
+    file.with_name("beside.py").write_text("SIDE = 8 * 2\n")
+    assert opened(link, "draw", range="-1,1", resolution=16).digest() != before
 
 
 def test_a_function_of_an_installed_module_needs_no_file(
@@ -223,7 +323,7 @@ def test_it_is_sampled_listed_and_completed(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("raises", (), "gen.py:45: KeyError: 'missing'"),
+        ("raises", (), "gen.py:48: KeyError: 'missing'"),
         ("as_tensor", (), "noise is a genbench.NoiseStream and no tensor"),
         ("of_classes", (), "say how many classes there are, --classes 10"),
         ("nan", ("--range=0,1",), "NaN or infinity in 2 of 2 images"),
@@ -239,6 +339,8 @@ def test_it_is_sampled_listed_and_completed(file: Path, tmp_path: Path) -> None:
         ("flow", ("--latent", "3,0"), "--latent 3,0: write 128"),
         ("draw", ("--latent", "3"), "takes no z: leave out --latent"),
         ("nothing", (), "yield batches of images"),
+        ("emptying", (), "gave a batch of no images"),
+        ("own", (), "Own: so it is"),
         ("Needy", (), "takes path, which nothing gives it"),
         ("NUMBER", (), "is a int: name a function"),
         ("drew", (), "there is no drew; did you mean draw?"),
@@ -259,6 +361,7 @@ def test_a_slip_is_one_line_with_the_remedy(
         ("x = (\n", "broken.py:1: SyntaxError"),
         ("\nimport not_there\n", "broken.py:2: ModuleNotFoundError"),
         ("raise SystemExit(3)\n", "broken.py:1: SystemExit: 3"),
+        ("raise BaseException('odd')\n", "broken.py:1: BaseException: odd"),
     ],
 )
 def test_a_file_that_cannot_be_run_is_one_line(tmp_path: Path, text: str, told: str) -> None:

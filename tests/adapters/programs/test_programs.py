@@ -133,14 +133,17 @@ def test_every_random_input_has_its_own_numbers(tmp_path: Path) -> None:
     assert (drawn[:, 1] == 0).float().mean() < 0.05
 
 
-def test_tensors_beside_an_onnx_file_are_part_of_it(files: dict[str, Path], tmp_path: Path) -> None:
-    for name in ("any.onnx", "any.data"):
-        (tmp_path / name).write_bytes(files["any.onnx"].with_name(name).read_bytes())
+@pytest.mark.parametrize("place", ["any.data", "sub/any.data", f"{'long' * 40}/any.data"])
+def test_tensors_outside_an_onnx_file_are_part_of_it(net: Net, tmp_path: Path, place: str) -> None:
+    data = tmp_path / place
+    data.parent.mkdir(exist_ok=True)
+    onnx.save(_onnx(net), tmp_path / "any.onnx", save_as_external_data=True, location=place,
+              size_threshold=100)  # fmt: skip
     before = opened(tmp_path / "any.onnx").spec.checkpoint_digest
-    assert before == opened(files["any.onnx"]).spec.checkpoint_digest
-    held = bytearray((tmp_path / "any.data").read_bytes())
+    assert opened(tmp_path / "any.onnx").spec.checkpoint_digest == before
+    held = bytearray(data.read_bytes())
     held[0] ^= 1
-    (tmp_path / "any.data").write_bytes(held)
+    data.write_bytes(held)
     assert opened(tmp_path / "any.onnx").spec.checkpoint_digest != before
 
 
