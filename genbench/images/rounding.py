@@ -46,7 +46,8 @@ def check_finite(finite: Sequence[Tensor]) -> None:
 
 
 def check_dense(x: Tensor) -> None:
-    """Raise GenbenchError for a tensor without a value at every place: sparse, nested or meta."""
+    """Raise GenbenchError for images [N, 3, H, W] without a value at every place: sparse, nested or
+    meta tensors."""
     if x.is_meta:
         raise GenbenchError("a meta tensor has no values: pass images on the CPU or a GPU")
     if x.is_nested or x.layout != torch.strided:
@@ -55,9 +56,9 @@ def check_dense(x: Tensor) -> None:
 
 
 def check_range(x: Tensor, low: float, high: float, asked: str) -> None:
-    """Raise GenbenchError for images that reach further beyond [low, high] than ten of its widths:
-    they are of another range. asked: what the range was given as, for the message. NaN and infinity
-    pass: `to_uint8` tells of them."""
+    """Raise GenbenchError for images, float [N, 3, H, W], that reach further beyond low … high than
+    ten of its widths: they are of another range. asked: what the range was given as, for the
+    message. NaN and infinity pass: `to_uint8` tells of them."""
     least, most = torch.stack(torch.aminmax(x)).tolist()
     if isfinite(least) and isfinite(most) and max(low - least, most - high) > _FAR * (high - low):
         other = "(0, 255)" if most > 10 else "(-1, 1)" if least < -0.05 else "(0, 1)"
