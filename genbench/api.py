@@ -191,7 +191,7 @@ def evaluate(
             training=training, counts=counts, metrics=metrics,
             detector_weights=given.path_of(detector_weights, "detector_weights"),
             interval=ci, cache=given.path_of(cache, "cache"), known=known, name=run_name,
-            sharing=sharing_of(shard) if isinstance(shard, str) else shard,
+            sharing=sharing_of(shard),
             influences=influences_folder(kept) if ci and kept and lasts(kept) else None,
         )  # fmt: skip
         measured = evaluation.evaluate(request, world=world, device=place, reporter=bars)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,7 @@ from torch import Tensor
 from genbench import given
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.arrays import Batch
-from genbench.images.rounding import to_uint8
+from genbench.images.rounding import FLOATS, check_dense, check_range, to_uint8
 from genbench.images.sets import ImageSet
 from genbench.quality.evaluation import measured_by_features
 from genbench.quality.request import Job, QualityRequest, check_words, with_own_weights
@@ -28,6 +28,8 @@ from genbench.runtime.distributed import World, world_of_environment
 from genbench.runtime.progress import Reporter, SilentReporter
 from genbench.runtime.progress_bars import ProgressBars
 from genbench.tables.views import Results
+
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)  # taken as labels
 
 
 class Evaluator:
@@ -95,12 +97,18 @@ class Evaluator:
     def __repr__(self) -> str:
         return f"<Evaluator of {self._name}: {self.count:,} images, {self._detector.name}>"
 
+    def __getstate__(self) -> NoReturn:
+        raise GenbenchError(
+            "an Evaluator holds a detector and is not pickled: save its state_dict(), and load it "
+            "into an Evaluator that is built alike"
+        )
+
     def update(self, images: Tensor, labels: Tensor | None = None) -> None:
         """Take a batch: images uint8 [N, 3, H, W], 0 … 255, or floating-point in `value_range`, on
         any device; labels: integers [N], with every batch or with none.
 
-        Raises GenbenchError for any other images, for NaN, and for another size than before; what
-        came before is kept as it is.
+        Raises GenbenchError for any other images, for NaN, for floats far beyond `value_range`, and
+        for another size than before; what came before is kept as it is.
         """
         with _undisturbed():
             pixels = self._pixels(images)
@@ -174,6 +182,7 @@ class Evaluator:
         """Images as uint8; of other types than floating-point and uint8 none."""
         if not isinstance(images, Tensor):
             raise GenbenchError(f"update takes a tensor of images, not a {type(images).__name__}")
+        check_dense(images)
         if images.ndim != 4 or images.shape[1] != 3 or not len(images) or not images.numel():
             raise GenbenchError(
                 f"update takes images [N, 3, H, W], not {list(images.shape)}: permute or repeat "
@@ -181,7 +190,7 @@ class Evaluator:
             )
         if images.dtype == torch.uint8:
             return images
-        if not images.is_floating_point():
+        if images.dtype not in FLOATS:
             raise GenbenchError(f"update takes uint8 images, not {images.dtype}: convert them")
         if self._range is None:
             raise GenbenchError(
@@ -189,6 +198,7 @@ class Evaluator:
                 "make them uint8 with genbench.to_uint8"
             )
         low, high = self._range
+        check_range(images.detach(), low, high, "value_range")
         if self._range == (-1.0, 1.0):
             return to_uint8(images.detach())
         return to_uint8((images.detach().float() - low) * (2 / (high - low)) - 1)
@@ -204,7 +214,9 @@ class Evaluator:
             )
         if labels is not None and (
             not isinstance(labels, Tensor)
-            or labels.is_floating_point()
+            or labels.dtype not in _WHOLE
+            or labels.layout != torch.strided
+            or labels.is_meta
             or labels.shape != (len(images),)
         ):
             raise GenbenchError(f"labels are integers [{len(images)}], one an image")

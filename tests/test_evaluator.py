@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -207,6 +208,11 @@ def test_figures_are_appended_to_records_under_the_runs_name(tmp_path: Path) -> 
         (IMAGES, LABELS[:5], "one an image"),
         (IMAGES, LABELS.float(), "labels are integers"),
         (IMAGES, LABELS, "others without"),
+        (IMAGES, LABELS > 3, "labels are integers"),
+        (IMAGES, LABELS + 0j, "labels are integers"),
+        (IMAGES, LABELS.to_sparse(), "labels are integers"),
+        (IMAGES.to_sparse(), None, "sparse_coo tensor: make it dense"),
+        (IMAGES.to("meta"), None, "a meta tensor has no values"),
     ],
 )
 def test_what_is_no_batch_is_refused_and_changes_nothing(
@@ -228,6 +234,33 @@ def test_nan_is_refused() -> None:
         built(metrics="fd", value_range=(-1, 1)).update(x)
 
 
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (IMAGES.float(), r"from 0 to 255, far beyond value_range \(-1, 1\): .* \(0, 255\)"),
+        (IMAGES.half() - 128, "far beyond value_range"),
+        (IMAGES.float().to_sparse(), "make it dense"),
+        (torch.zeros(2, 3, 32, 32).to(torch.float8_e4m3fn), "not torch.float8_e4m3fn: convert"),
+    ],
+)  # fmt: skip
+def test_floats_of_another_range_or_kind_are_refused(images: Tensor, told: str) -> None:
+    evaluator = built(metrics="fd", value_range=(-1, 1))
+    with pytest.raises(GenbenchError, match=told):
+        evaluator.update(images)
+    assert evaluator.count == 0
+
+
+def test_a_little_beyond_the_range_is_clipped() -> None:
+    evaluator = built(metrics="fd", value_range=(-1, 1))
+    evaluator.update(torch.full((2, 3, 32, 32), 3.0))
+    assert bool((evaluator.state_dict()["pending"] == 255).all())
+
+
+def test_an_evaluator_is_not_pickled_but_its_state() -> None:
+    with pytest.raises(GenbenchError, match=r"save its state_dict\(\)"):
+        pickle.dumps(built(metrics="fd"))
+
+
 def test_too_few_images_and_a_wrong_size_are_told() -> None:
     with pytest.raises(GenbenchError, match="no images came yet"):
         built(metrics="fd").compute()
@@ -247,13 +280,23 @@ def test_another_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = fed(built(metrics="fd"))
     state = evaluator.state_dict()
     for wrong in ({}, None, {**state, "format": 9}, {**state, "digests": state["digests"][:9]},
-                  {**state, "pending": "x"}):  # fmt: skip
+                  {**state, "pending": "x"}, {**state, "features": {}}, {**state, "features": 3},
+                  {**state, "size": [16, 16]},
+                  {**state, "size": []}, {**state, "size": 32}, {**state, "pending": None},
+                  {**state, "pending": state["pending"].float()},
+                  {**state, "digests": state["digests"][:, :9]},
+                  {**state, "features": {"pool": state["features"]["pool"][:50]}},
+                  {**state, "features": {"pool": state["features"]["pool"][:, :9]}},
+                  {**state, "features": {"logits": state["features"]["pool"]}}):  # fmt: skip
         with pytest.raises(GenbenchError, match="state"):
             evaluator.load_state_dict(wrong)  # type: ignore[arg-type]
     with pytest.raises(GenbenchError, match="another detector"):
         evaluator.load_state_dict({**state, "detector": {"weights": "others"}})
+    larger = {**state, "size": [64, 64], "pending": torch.zeros(30, 3, 64, 64, dtype=torch.uint8)}
     with pytest.raises(GenbenchError, match="several sizes"):
-        Evaluator.merged([state, {**state, "size": [64, 64]}])
+        Evaluator.merged([state, larger])
+    with pytest.raises(GenbenchError, match="several layers"):
+        Evaluator.merged([state, {**state, "features": {"logits": state["features"]["pool"]}}])
     assert evaluator.count == 130
 
 

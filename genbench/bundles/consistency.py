@@ -100,6 +100,8 @@ def _together(figures: Sequence[QualityRecord], manifest: Manifest) -> str:
     for name in ("reference", "reference_digest", "reference_samples"):
         if len({getattr(figure, name) for figure in figures if figure.reference_digest}) > 1:
             return f"the records are of several {name.replace('_', ' ')}s"
+    if len({figure.reference_labels_digest for figure in figures} - {""}) > 1:
+        return "the records are of several labels of the reference"
     for name in ("detector_identity", "environment"):
         if any(getattr(figure, name) != getattr(figures[0], name) for figure in figures):
             return f"the records differ in {name.replace('_', ' ')}, of one run"

@@ -19,12 +19,12 @@ def merge(**given: Any) -> None:
     computed with. Nothing is drawn: where shards are missing, it names them and the command that
     computes them.
     """
-    from genbench.runtime.sharing import MissingShards
+    from genbench.runtime.sharing import MERGED, MissingShards
 
     if given["shard"]:
         raise UsageError("merge takes all shards: leave --shard out")
     try:
-        fid(**given | {"shard": "merge"})
+        fid(**given | {"shard": MERGED})
     except MissingShards as missing:
         again = shlex.join(["genbench", "fid", *sys.argv[2:]])
         raise MissingShards(f"{missing}; this computes them: {again}") from missing

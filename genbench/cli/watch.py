@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 WATCH = "When"
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 366 * 24 * 3600.0  # beyond it nobody waits, and far beyond it no clock can
 _DRAWN = (".svg", ".png", ".pdf")
 
 
@@ -169,12 +170,14 @@ def watch(
 
 
 def _seconds(text: str) -> float:
-    """The seconds of "30s", "5m", "1h" or "30". Raises UsageError for anything else, and for no
-    time at all."""
+    """The seconds of "30s", "5m", "1h" or "30". Raises UsageError for anything else, for no time
+    at all and for more than a year."""
     found = _SPAN.fullmatch(text.strip())
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
     if not seconds:
         raise UsageError(f"--every {text} is no time: 30s, 5m or 1h")
+    if seconds > _LONGEST:
+        raise UsageError(f"--every {text} is more than a year: 30s, 5m or 1h")
     return seconds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import isfinite
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from genbench.errors import GenbenchError, UsageError
 
 Rounding = Literal["truncate", "nearest", "floor256"]
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # taken as images
+_FAR = 10  # widths of a range beyond which it must be another's
 
 # By thread: where `to_uint8` leaves which images are finite; None: it asks at once.
 _LEFT: ContextVar[list[Tensor] | None] = ContextVar("_LEFT", default=None)
@@ -42,6 +45,29 @@ def check_finite(finite: Sequence[Tensor]) -> None:
         )
 
 
+def check_dense(x: Tensor) -> None:
+    """Raise GenbenchError for images [N, 3, H, W] without a value at every place: sparse, nested or
+    meta tensors."""
+    if x.is_meta:
+        raise GenbenchError("a meta tensor has no values: pass images on the CPU or a GPU")
+    if x.is_nested or x.layout != torch.strided:
+        kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+        raise GenbenchError(f"images come as a {kind} tensor: make it dense (to_dense())")
+
+
+def check_range(x: Tensor, low: float, high: float, asked: str) -> None:
+    """Raise GenbenchError for images, float [N, 3, H, W], that reach further beyond low … high than
+    ten of its widths: they are of another range. asked: what the range was given as, for the
+    message. NaN and infinity pass: `to_uint8` tells of them."""
+    least, most = torch.stack(torch.aminmax(x)).tolist()
+    if isfinite(least) and isfinite(most) and max(low - least, most - high) > _FAR * (high - low):
+        other = "(0, 255)" if most > 10 else "(-1, 1)" if least < -0.05 else "(0, 1)"
+        raise GenbenchError(
+            f"images reach from {least:.3g} to {most:.3g}, far beyond {asked} ({low:g}, {high:g}): "
+            f"perhaps {asked} {other}"
+        )
+
+
 def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
     """Images in [-1, 1] (float [N, 3, H, W]; beyond is clipped) as uint8 0 … 255.
 
@@ -49,17 +75,18 @@ def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:
     "nearest" is EDM's (x * 127.5 + 128).clip(0, 255) (generate.py); "floor256" is
     clip((x + 1) / 2 * 256, 0, 255) of pytorch-pretrained-BigGAN (utils.py). They differ by a grey
     level, so the choice belongs to the model. Half precision is widened first, so that it costs no
-    grey level. Raises GenbenchError for NaN, infinity and anything that is not floating-point,
-    UsageError for another rounding.
+    grey level. Raises GenbenchError for NaN, infinity and anything that is not a dense tensor of
+    FLOATS, UsageError for another rounding.
     """
     if rounding not in get_args(Rounding):
         known = ", ".join(get_args(Rounding))
         raise UsageError(f"there is no rounding {rounding!r}: use one of {known}")
-    if not isinstance(x, Tensor) or not x.is_floating_point():
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise GenbenchError(
             f"images are {getattr(x, 'dtype', type(x).__name__)}, not a floating-point tensor in "
             "[-1, 1]: scale them first"
         )
+    check_dense(x)
     finite = torch.isfinite(x).flatten(1).all(dim=1)  # [N]
     left = _LEFT.get()
     if left is None:

@@ -41,7 +41,8 @@ class RowFile(ABC):
 
     @abstractmethod
     def column(self, name: str) -> Any:
-        """A whole column, of numbers or short texts, as a pyarrow.ChunkedArray."""
+        """A whole column, of numbers or short texts, as a pyarrow.ChunkedArray of the values
+        themselves where the file has them in a dictionary."""
 
     @abstractmethod
     def chunks(self, column: str, row: int) -> Iterator[tuple[int, Any]]:
@@ -77,7 +78,7 @@ class ParquetFile(RowFile):
         with readable(self.path):
             column = self._file.read(columns=[name], use_threads=False).column(0)
             column.validate(full=True)
-            return column
+            return _decoded(column)
 
     def chunks(self, column: str, row: int) -> Iterator[tuple[int, Any]]:
         """As `RowFile.chunks`, to the end of the row group."""
@@ -121,7 +122,7 @@ class ArrowFile(RowFile):
             arrays = [batch.column(name) for batch in self._batches]
             for array in arrays:
                 array.validate(full=True)
-            return pyarrow.chunked_array(arrays, self.schema.field(name).type)
+            return _decoded(pyarrow.chunked_array(arrays, self.schema.field(name).type))
 
     def chunks(self, column: str, row: int) -> Iterator[tuple[int, Any]]:
         """As `RowFile.chunks`."""
@@ -133,6 +134,13 @@ class ArrowFile(RowFile):
                 array.validate(full=True)  # a damaged offset must not lead out of the file
                 yield first, array
             first += len(batch)
+
+
+def _decoded(column: Any) -> Any:
+    """A column whose values are no longer numbers of a dictionary, as pandas' categories are."""
+    if str(column.type).startswith("dictionary<"):
+        return column.cast(column.type.value_type)
+    return column
 
 
 def _inner(array: Any) -> Any:

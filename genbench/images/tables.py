@@ -66,7 +66,7 @@ class TablePictures(Pictures):
                 f"{self.name}: {lacking} of {len(self)} rows have no {columns.label}: give all "
                 "rows one"
             )
-        if "string" in str(held[0].type):
+        if columns.texts:
             texts = [text for array in held for text in array.to_pylist()]
             self.labels, self.class_names = class_labels(texts)
             return

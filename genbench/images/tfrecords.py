@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ _LABELS = ("image/class/label", "label")
 _SYNSET = "image/class/synset"
 _PIXELS, _SHAPE = "data", "shape"
 _SHOWN = 8
+_MOST_CLASSES = 1 << 16  # that are named: the greatest label alone decides how many there would be
 
 
 def open_tfrecords(
@@ -88,7 +90,7 @@ class EncodedRecords(Pictures):
 
     Labels are those of `image/class/label` or `label`, as they stand; where records have an
     `image/class/synset`, ImageNet's labels count from 1 (0 is no class) and become 0 … 999, and the
-    synsets are the classes' names.
+    synsets are the classes' names, up to 65,536.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class EncodedRecords(Pictures):
                     for one, other in found[_SYNSET].pieces[:1]:
                         synsets[label] = bytes(record[one:other]).decode(errors="replace")
         self.labels = labels.array(counted_from=1 if synsets else 0)
-        if synsets and self.labels is not None:
+        if synsets and self.labels is not None and self.labels.max() < _MOST_CLASSES:
             names = (synsets.get(label + 1, "") for label in range(int(self.labels.max()) + 1))
             self.class_names = tuple(names)
         self._take_size()
@@ -158,11 +160,11 @@ class RawRecords(ImageSet):
         """The shape of one record, which must be that of the ones before."""
         pixels, given = found.get(_PIXELS, Feature()), found.get(_SHAPE, Feature())
         shape = tuple(given.numbers)
-        length = sum(last - first for first, last in pixels.pieces)
-        if len(shape) != 3 or min(shape) < 1 or shape[0] != 3 or length != int(np.prod(shape)):
+        lengths = [last - first for first, last in pixels.pieces]
+        if len(shape) != 3 or min(shape) < 1 or shape[0] != 3 or lengths != [math.prod(shape)]:
             raise GenbenchError(
-                f"{place} holds {length} bytes of shape {list(shape)}, not uint8 RGB [3, H, W]: "
-                "write it again"
+                f"{place} holds {sum(lengths)} bytes of shape {list(shape)}, not uint8 RGB "
+                "[3, H, W] in one piece: write it again"
             )
         if before is not None and shape != before:
             raise GenbenchError(

@@ -101,16 +101,18 @@ def measured_by_features(
     tools = tools or opened_tools(job, origin.size)
     opened, training, detector = tools.opened, tools.training, tools.detector
     labels = origin.labels(0, max(counts))
+    reference_labels = opened.labels if opened else None
     figures = _feasible(
         job, tools.metrics, counts, opened, detector.layers,
         training=training.count if training else 0,
-        labelled=labels is not None, reference_labelled=opened is not None and opened.labelled,
+        labelled=labels is not None, reference_labelled=reference_labels is not None,
     )  # fmt: skip
     kept = figures_on_record(
         request.known, samples_digest=origin.digest(),
         reference_digest=opened.digest if opened else "",
         training_digest=training.digest() if training else "", protocol=request.protocol,
         detector=detector, figures=figures, interval=request.interval, name=request.name,
+        labels=labels, reference_labels=reference_labels,
     )  # fmt: skip
     if kept:
         reporter.note(f"{origin.name}: on record already, nothing changed: not computed again")
@@ -131,7 +133,7 @@ def measured_by_features(
         identity=detector.identity, environment=_environment(job, origin.subject()),
         notes=notes_on_weights(request), name=request.name,
     )  # fmt: skip
-    found = recorded(run, values, reference, learned, parts)
+    found = recorded(run, values, reference, learned, parts, labels)
     _keep_influences(job, found, values)
     return with_evaluations(found, samples) if origin.counts_evaluations else found
 

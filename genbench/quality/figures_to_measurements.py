@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
+from torch import Tensor
+
 from genbench.errors import GenbenchError
 from genbench.metrics.catalogue import reported_key
 from genbench.quality.features import FeatureSet, mean_evaluations
 from genbench.quality.few_samples import MetricValue
 from genbench.quality.metric_values import Reference
+from genbench.quality.source import labels_digest
 from genbench.records.kinds import QualityRecord
 from genbench.records.measurement import Environment, Subject
 from genbench.records.protocols import EvalProtocol
@@ -56,12 +59,14 @@ def recorded(
     reference: Reference | None,
     training: FeatureSet | None = None,
     notes: Mapping[int, tuple[str, ...]] | None = None,
+    labels: Tensor | None = None,
 ) -> list[QualityRecord]:
-    """One record a value, in the order given. notes: on the samples, by their count."""
+    """One record a value, in the order given. notes: on the samples, by their count. labels: of the
+    samples, int64 [N]."""
     told = notes or {}
     return [
         _filled(replace(template, notes=(*template.notes, *told.get(value.count, ()))), value,
-                reference, training)
+                reference, training, labels)
         for value in values
     ]  # fmt: skip
 
@@ -80,6 +85,7 @@ def _filled(
     value: MetricValue,
     reference: Reference | None,
     training: FeatureSet | None,
+    labels: Tensor | None,
 ) -> QualityRecord:
     metric, estimate = value.metric, value.estimate
     if not math.isfinite(estimate.value):
@@ -105,6 +111,8 @@ def _filled(
     )
     if metric.training and training is not None:
         filled = replace(filled, training=training.name, training_digest=training.digest)
+    if metric.labelled and labels is not None:
+        filled = replace(filled, labels_digest=labels_digest(labels[: value.count]))
     if not metric.needs_reference or reference is None:
         return filled
     return replace(
@@ -112,5 +120,6 @@ def _filled(
         reference=reference.name,
         reference_digest=reference.digest,
         reference_samples=reference.images_behind(metric),
+        reference_labels_digest=labels_digest(reference.labels) if metric.labelled else "",
         notes=(*filled.notes, *(reference.notes if reference.by_statistics(metric) else ())),
     )

@@ -77,8 +77,9 @@ def reference_of(
     elif opened.images is not None and needed:
         source = SetSource(opened.images)
         features = extracted(job, source, detector, sorted(needed), len(opened.images))
-    labels = SetSource(opened.images).labels(0, opened.rows) if opened.images else None
-    return Reference(opened.name, opened.digest, features, opened.statistics, opened.notes, labels)
+    return Reference(
+        opened.name, opened.digest, features, opened.statistics, opened.notes, opened.labels
+    )
 
 
 def opened_training(job: Job, size: tuple[int, int], metrics: Sequence[Metric]) -> SetSource | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
@@ -19,6 +20,7 @@ from genbench.quality.known_references import (
     reference_named,
     reference_path,
 )
+from genbench.quality.source import SetSource
 from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.quality.statistics_readers import read_held
 from genbench.records.comparability import other_detector
@@ -52,9 +54,9 @@ class OpenedReference:
         return 0 if self.images is None else len(self.images)
 
     @property
-    def labelled(self) -> bool:
-        """Whether its images have labels."""
-        return self.images is not None and self.images.labels is not None
+    def labels(self) -> Tensor | None:
+        """Labels int64 [rows] of its images; None where these have none."""
+        return None if self.images is None else SetSource(self.images).labels(0, self.rows)
 
     def has_moments(self, layer: str) -> bool:
         """Whether mean and covariance of a layer can be had: from statistics or two images."""

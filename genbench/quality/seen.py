@@ -153,6 +153,13 @@ def restored(state: Mapping[str, Any], detector: Detector) -> Seen:
             f"the state is of features of another detector than {detector.name} here (its weights, "
             "versions or device differ): build the Evaluator as it was, or begin anew"
         )
+    held = {layer: list(rows.shape[1:]) for layer, rows in state["features"].items()}
+    wanted = {layer: [width] for layer, width in detector.layers.items()}
+    if len(state["digests"]) and held != wanted:
+        raise GenbenchError(
+            f"the state holds features {held} and not {wanted} of {detector.name}: build the "
+            "Evaluator with the metrics that it had"
+        )
     seen = Seen(detector, tuple(state["size"]) or None)
     for layer, rows in state["features"].items():
         seen._features[layer] = list(rows.clone().split(DETECTOR_BATCH)) if len(rows) else []
@@ -174,7 +181,7 @@ def joined(states: Sequence[Mapping[str, Any]]) -> State:
         return dict(states[0])
     first = filled[0]
     for state in filled[1:]:
-        if state["size"] != first["size"] or state["detector"] != first["detector"]:
+        if any(state[name] != first[name] for name in ("size", "detector")):
             raise GenbenchError(
                 "the states are of images of several sizes, or of several detectors: build every "
                 "process's Evaluator alike"
@@ -185,15 +192,16 @@ def joined(states: Sequence[Mapping[str, Any]]) -> State:
     if first["labels"] is not None:
         cut = [(state["labels"], len(state["digests"])) for state in filled]
         labels = torch.cat([*(own[:at] for own, at in cut), *(own[at:] for own, at in cut)])
-    layers: Mapping[str, Tensor] = next(
-        (state["features"] for state in filled if state["features"]), {}
-    )
+    whole = [state["features"] for state in filled if state["features"]]
+    layers = list(whole[0]) if whole else []
+    if any(set(features) != set(layers) for features in whole):
+        raise GenbenchError(
+            "the states are of several layers: build every process's Evaluator with the same "
+            "metrics"
+        )
     return {
         **first,
-        "features": {
-            layer: torch.cat([state["features"][layer] for state in filled if state["features"]])
-            for layer in layers
-        },
+        "features": {layer: torch.cat([features[layer] for features in whole]) for layer in layers},
         "digests": torch.cat([state["digests"] for state in filled]),
         "labels": labels,
         "pending": torch.cat([state["pending"] for state in filled]),
@@ -206,12 +214,22 @@ def _check(state: object) -> None:
         raise GenbenchError(
             "this is not the state of an Evaluator of this version: pass what state_dict() gave"
         )
+    if not isinstance(state["features"], Mapping) or not isinstance(state["size"], list | tuple):
+        raise GenbenchError("the state was altered: its features or its size are of another kind")
     held = [state["digests"], *state["features"].values()]
     held += [state[name] for name in ("labels", "pending") if state[name] is not None]
-    if not all(isinstance(part, Tensor) for part in held):
+    if not all(isinstance(part, Tensor) and part.ndim for part in held):
         raise GenbenchError("the state was altered: a part of it is no tensor")
-    rows, waiting = len(state["digests"]), state["pending"]
+    digests, waiting, size = state["digests"], state["pending"], state["size"]
+    shapes = [(digests, torch.uint8, (32,))]
+    if waiting is not None:
+        shapes.append((waiting, torch.uint8, (3, *size)))
+    if bool(size) != (waiting is not None) or not all(
+        part.dtype == dtype and part.shape[1:] == shape for part, dtype, shape in shapes
+    ):
+        raise GenbenchError(f"the state was altered: it is of no images of size {size}")
+    rows = len(digests)
     count = rows + (0 if waiting is None else len(waiting))
     whole = all(len(part) == rows for part in state["features"].values())
-    if not whole or (state["labels"] is not None and len(state["labels"]) != count):
+    if not whole or (state["labels"] is not None and state["labels"].shape != (count,)):
         raise GenbenchError("the state was altered: its parts are not of one count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -118,6 +119,14 @@ def sides(height: int, width: int) -> dict[str, Any]:
     if height == width:
         return {"resolution": height}
     return {"resolution": 0, "size": (height, width)}
+
+
+def labels_digest(labels: Tensor | None) -> str:
+    """SHA-256 (hex) of labels int64 [N] in their order; empty without. An image set's own digest
+    is of its pixels, so that features stay in their cache when labels are corrected."""
+    if labels is None:
+        return ""
+    return hashlib.sha256(labels.numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def in_blocks(labels: Tensor | None) -> bool:

@@ -42,6 +42,9 @@ def incomparable(one: Record, other: Record) -> str:
             f"reference {one.reference or 'not told'} [{digests[0][:12]}] against "
             f"{other.reference or 'not told'} [{digests[1][:12]}]"
         )
+    told = {one.reference_labels_digest, other.reference_labels_digest} - {""}
+    if len(told) > 1:
+        return f"other labels of the reference {one.reference or 'not told'}"
     if bool(one.detector_identity) != bool(other.detector_identity):
         return f"{one.detector}: only one of the records says of which weights"
     if difference := other_detector(one.detector_identity, other.detector_identity):

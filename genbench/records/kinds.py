@@ -26,7 +26,8 @@ class QualityRecord(Measurement):
     distances, where the value is by the float16 ones of ADM's evaluator. reference_bias: what the
     finite reference adds to a Fréchet distance, about: None where nobody computed it. training:
     the images that the model learned from, of a figure that compares with them. step: of the
-    training, of a checkpoint that was measured while it ran.
+    training, of a checkpoint that was measured while it ran. labels_digest: of the samples' labels,
+    of a figure that needs them, and reference_labels_digest of the reference's.
     """
 
     kind: Literal["quality"] = "quality"
@@ -42,6 +43,8 @@ class QualityRecord(Measurement):
     reference: str = ""
     reference_digest: str = ""
     reference_samples: int = 0
+    labels_digest: str = ""
+    reference_labels_digest: str = ""
     training: str = ""
     training_digest: str = ""
     step: Annotated[int, Ge(0)] | None = None

@@ -92,6 +92,8 @@ def _verdict(record: QualityRecord, again: QualityRecord | None) -> tuple[Verdic
         return "different", reason
     if record.training_digest != again.training_digest:
         return "different", "other training images"
+    if len({record.labels_digest, again.labels_digest} - {""}) > 1:
+        return "different", "other labels of the samples"
     if record.value == again.value:
         return "equal", ""
     apart = abs(record.value - again.value)

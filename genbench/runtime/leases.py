@@ -10,6 +10,7 @@ of that process at once.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from genbench.runtime.stores import Store
 
 LIFE = 120.0  # seconds; several renewals may fail, or be slow, before a claim is lost
 _RENEWAL = 20.0
+_PROCESS = re.compile("[0-9]{1,9}")  # no system counts further
 
 
 class Leases:
@@ -63,7 +65,9 @@ class Leases:
         if time.monotonic() + self._ahead - renewed >= self._life:
             return True
         host, _, process = (self._store.read(name) or b"").decode(errors="replace").partition(" ")
-        return host == socket.gethostname() and process.isdigit() and not _runs(int(process))
+        if host != socket.gethostname() or _PROCESS.fullmatch(process) is None:
+            return False
+        return not _runs(int(process))
 
     @cached_property
     def _ahead(self) -> float:

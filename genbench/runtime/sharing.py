@@ -44,24 +44,25 @@ class Sharing:
 
 
 ALONE = Sharing()
-MERGED = Sharing(draws=False)
+MERGED = Sharing(draws=False)  # of `genbench merge`
 
 
 class MissingShards(GenbenchError):  # noqa: N818 - what it says is what is missing
     """Shards that are in no cache that was named."""
 
 
-def sharing_of(text: str) -> Sharing:
+def sharing_of(text: str | Sharing) -> Sharing:
     """What --shard says: "3/16"; "slurm", the task's place in a SLURM array; "pull"; empty: all.
+    What is a sharing already, such as MERGED, is given back.
 
     Raises UsageError for anything else, and for an array with gaps.
     """
+    if isinstance(text, Sharing):
+        return text
     if not text:
         return ALONE
     if text == "pull":
         return Sharing(pulls=True)
-    if text == "merge":  # what `genbench merge` says
-        return MERGED
     if text == "slurm":
         return _of_slurm()
     found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
@@ -76,7 +77,7 @@ def sharing_of(text: str) -> Sharing:
 def _of_slurm() -> Sharing:
     told = {name: os.environ.get(_SLURM + name, "") for name in ("ID", "COUNT", "MIN", "MAX")}
     told["STEP"] = os.environ.get(f"{_SLURM}STEP") or "1"
-    if not all(text.isdigit() for text in told.values()) or told["STEP"] == "0":
+    if not all(text.isdecimal() for text in told.values()) or told["STEP"] == "0":
         raise UsageError(
             f"--shard slurm reads {_SLURM}ID, _COUNT, _MIN and _MAX, which are not set here: start "
             "by sbatch --array=1-16, or write --shard 3/16"

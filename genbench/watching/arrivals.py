@@ -134,5 +134,8 @@ def _says_whole(path: Path) -> bool:
             header = json.loads(file.read(length))
         ends = [held["data_offsets"][1] for name, held in header.items() if name != "__metadata__"]
         return bool(path.stat().st_size == 8 + length + max(ends, default=0))
-    except (OSError, ValueError, struct.error, KeyError, TypeError, IndexError, AttributeError):
+    except (
+        OSError, ValueError, struct.error, KeyError, TypeError, IndexError, AttributeError,
+        RecursionError,  # of brackets in brackets
+    ):  # fmt: skip
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from genbench.records.store import append_records, check_appendable, read_record
 from genbench.watching.arrivals import PICTURES, WEIGHTS, Arrival, Settling, Stamp, arrivals
 from genbench.watching.curve import Point
 
+# No checkpoint's, and in the way of all; damaged pictures are OSErrors too.
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SOON = 1.0  # seconds until a file that is being written is looked at again
 
 
@@ -102,8 +105,8 @@ class Watch:
         except UsageError:
             raise
         except GenbenchError as error:
-            # Of several processes one alone may fail, and a full disk is no checkpoint's fault.
-            if self.job.world.size > 1 or isinstance(error.__cause__, OSError):
+            # Of several processes one alone may fail.
+            if self.job.world.size > 1 or _of_the_disk(error.__cause__):
                 raise
             self._refused(arrival, error)
             return None
@@ -135,6 +138,10 @@ class Watch:
         digests = (record.samples_digest for record in found)
         keep_beside(self.records, self.job.pictures, digests, self.job.reporter)
         return point
+
+
+def _of_the_disk(cause: BaseException | None) -> bool:
+    return isinstance(cause, OSError) and cause.errno in _DISK_FAULTS
 
 
 def watched(

@@ -106,6 +106,26 @@ def test_raw_pixels_are_those_of_an_npz(tmp_path: Path) -> None:
         open_image_set(str(path))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"shape": ([3, 1 << 32, 1 << 32], "int"), "data": (b"", "byte")},
+        {"data": ([b"1" * 24, b"2" * 24], "byte")},
+    ],
+)
+def test_raw_pixels_of_an_odd_shape_are_refused(odd: Example, tmp_path: Path) -> None:
+    path = records(tmp_path / "a.tfrecords", [{**raw(1), **odd}])
+    with pytest.raises(GenbenchError, match=r"of shape \[.*, not uint8 RGB \[3, H, W\] in one"):
+        open_image_set(str(path))
+
+
+def test_a_label_of_two_thousand_million_names_no_classes(tmp_path: Path) -> None:
+    held = {**imagenet(1), "image/class/label": ((1 << 31) - 1, "int")}
+    found = open_image_set(str(records(tmp_path / "a.tfrecord", [held])))
+    assert found.class_names == ()
+    assert labels(tmp_path / "a.tfrecord") == [(1 << 31) - 2]
+
+
 def test_damaged_records(tmp_path: Path) -> None:
     path = records(tmp_path / "a.tfrecord", [imagenet(at) for at in range(2)])
     whole = path.read_bytes()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,52 @@ def test_columns_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=complaint):
             open_image_set(f"{path}{spec}")
+
+
+CATEGORIES = pyarrow.array(["dog", "cat", "dog"]).dictionary_encode()
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.parametrize("spec", ["", "#x,label"])
+def test_categories_are_their_names(name: str, spec: str, tmp_path: Path) -> None:
+    path, table = tmp_path / name, plain(3, label=CATEGORIES)
+    if name == "a.parquet":
+        parquet(path, table)
+    else:
+        pyarrow.feather.write_feather(table, path, compression="uncompressed")
+    assert labels(f"{path}{spec}") == [1, 0, 1]
+    assert open_image_set(f"{path}{spec}").class_names == ("cat", "dog")
+    parquet(path, plain(3, label=pyarrow.array([5, 7, 5]).dictionary_encode()))
+    assert labels(f"{path}{spec}") == [5, 7, 5]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [True, False],
+        [0.0, 1.0],
+        [Decimal(1), Decimal(2)],
+        [[1], [2]],
+        [datetime(2026, 1, 1), datetime(2026, 1, 2)],
+        pyarrow.array([b"a", b"b"]).dictionary_encode(),
+    ],
+)
+def test_labels_of_another_kind_are_refused_or_left_out(column: Any, tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", plain(2, label=column, n=[1, 0]))
+    for spec in ("", "#x", "#x,label"):
+        with pytest.raises(
+            UsageError, match=r"label \(.*\) holds no labels, .* or none, as FILE#x,"
+        ):
+            open_image_set(f"{path}{spec}")
+    assert labels(f"{path}#x,n") == [1, 0]
+    assert labels(f"{path}#x,") is None
+
+
+def test_files_with_other_kinds_of_labels_are_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", plain(1, label=[1]))
+    parquet(tmp_path / "b.parquet", plain(1, label=["cat"]))
+    with pytest.raises(GenbenchError, match="other columns"):
+        open_image_set(f"{tmp_path}/*.parquet")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -64,6 +65,15 @@ def test_a_dead_holder_on_this_host_is_seen_at_once(store: Store) -> None:
     store.create("a", host + b" %d" % os.getpid())
     assert not is_free(store)
     store.write("a", host + b" %d" % gone.pid)
+    assert is_free(store)
+
+
+@pytest.mark.parametrize("process", ["9" * 23, "9" * 5000, "²", "", "-1", "1 2"])
+def test_a_lease_of_odd_content_is_waited_for(process: str, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.create("a", f"{socket.gethostname()} {process}".encode())
+    assert not is_free(store)
+    os.utime(tmp_path / "a", (0, 0))
     assert is_free(store)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genbench.errors import UsageError
-from genbench.runtime.sharing import ALONE, Sharing, as_ranges, sharing_of
+from genbench.runtime.sharing import ALONE, MERGED, Sharing, as_ranges, sharing_of
 
 
 @pytest.mark.parametrize(("count", "shards"), [(1, 5), (3, 10), (16, 100), (16, 3)])
@@ -19,12 +19,12 @@ def test_shares_are_all_of_the_work_once_and_in_order(count: int, shards: int) -
 def test_only_a_whole_share_gives_figures() -> None:
     assert sharing_of("") == ALONE
     assert sharing_of("1/1").is_whole
-    assert sharing_of("merge").is_whole
+    assert sharing_of(MERGED).is_whole
     assert not sharing_of("2/3").is_whole
     assert not sharing_of("pull").is_whole
 
 
-@pytest.mark.parametrize("text", ["17/16", "0/16", "3", "3/0", "a/b", "-1/3", "3 of 16"])
+@pytest.mark.parametrize("text", ["17/16", "0/16", "3", "3/0", "a/b", "-1/3", "3 of 16", "merge"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shard"):
         sharing_of(text)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from strangers import error_line, genbench, install
 from tiny_detector import afar
@@ -266,6 +269,35 @@ def test_samples_that_a_training_writes_are_checkpoints_too(place: Path) -> None
     ]  # fmt: skip
 
 
+def test_a_damaged_picture_is_its_checkpoints_fault_alone(place: Path) -> None:
+    for step in (1, 2, 3):
+        for number, picture in enumerate(IMAGES[step : step + 4]):
+            path = place / "runs" / f"step{step}" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
+            if (step, number) == (2, 3):
+                path.write_bytes(path.read_bytes()[:-100])
+            os.utime(path, (1e9, 1e9))
+    run = genbench("watch", place / "runs", "--samples", "--protocol", "bundled", "--ref",
+                   "bundled[120:140]", "--metric", "fd", "--once")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "note: step2 left out until it changes: " in run.stderr
+    assert [record.step for record in measured_there(place)] == [1, 3]
+
+
+def test_a_full_disk_is_no_checkpoints_fault(
+    place: Path, trained: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(place, trained[0], 0)
+
+    def full(*_: Any) -> None:
+        raise GenbenchError("cannot write") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(watching, "measured", full)
+    with pytest.raises(GenbenchError, match="cannot write"):
+        list(a_watch(place).look())
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -275,6 +307,7 @@ def test_samples_that_a_training_writes_are_checkpoints_too(place: Path) -> None
         (("runs", "--model", "toi"), "did you mean toy"),
         (("runs", "--model", "toy", "--every", "soon"), "--every soon is no time"),
         (("runs", "--model", "toy", "--every", "0"), "--every 0 is no time"),
+        (("runs", "--model", "toy", "--every", "999999999999999h"), "more than a year"),
         (("runs", "--model", "toy", "--plot", "curve.gif"), "end it in .svg"),
         (("runs", "--model", "toy", "--untill", "3"), "--until"),
         (("runs", "--model", "toy", "--metric", "fdd"), "no metric fdd"),
@@ -315,6 +348,13 @@ def test_a_folder_gives_its_weights_in_the_order_of_the_training(tmp_path: Path)
     assert pattern == ["optimizer-3.pt", "b-20.pt", "last.pt"]
     assert not arrivals([str(tmp_path / "logs")], PICTURES)
     assert not arrivals([str(tmp_path / "nowhere")], WEIGHTS)
+
+
+def test_a_header_of_nothing_but_brackets_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    path.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000)
+    [arrival] = arrivals([str(path)], WEIGHTS)
+    assert not Settling(clock=lambda: path.stat().st_mtime).whole(arrival)
 
 
 def test_a_file_that_does_not_say_its_length_must_stand_still(tmp_path: Path) -> None:
