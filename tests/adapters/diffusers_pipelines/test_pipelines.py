@@ -162,7 +162,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        pytest.param("model_index.json", DEEP, "is not JSON (it nests too deep)", id="deep"),
+        pytest.param("model_index.json", DEEP, "is not JSON (", id="deep"),
         ("vae/config.json", '{"block_out_channels": 5}', "no list of block_out_channels"),
         ("transformer/config.json", '{"sample_size": 8, "num_embeds_ada_norm": "x"}',
          "has no number of classes: x"),
