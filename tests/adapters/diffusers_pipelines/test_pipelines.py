@@ -23,6 +23,8 @@ from genbench.images.autoencoders import find_autoencoder
 from genbench.images.latents import open_latents
 from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
+from genbench.tables.columns import Column
+from genbench.tables.record_commands import command_for
 
 diffusers: Any = pytest.importorskip("diffusers")
 
@@ -148,6 +150,8 @@ def test_a_record_opens_it_again_unless_the_folder_changed(saved: Path, tmp_path
     folder = shutil.copytree(saved / "ddpm", tmp_path / "ddpm")
     source = opened(folder)
     record = replace(made(source.name, "fd", 1.0), **vars(source.subject()))
+    line = command_for(record, Column(metric="recall", title=""), record)
+    assert "--checkpoint" not in line  # which a model that names its own weights refuses
     again = reopened(record, torch.device("cpu"))
     assert torch.equal(images(again), images(source))
     (folder / "unet" / "more.json").write_text("{}")
