@@ -82,6 +82,15 @@ def test_help_knows_the_options_of_the_model_named() -> None:
     assert "--contrast" in both
     assert "--plain" in genbench("check", "hit", "-h").stdout
     assert "─ Options of" not in genbench("fid", "-h").stdout
+
+
+def test_help_of_a_function_shows_each_option_once_and_no_empty_default(tmp_path: Path) -> None:
+    (tmp_path / "gen.py").touch()
+    shown = genbench("fid", "--model", "gen.py:clouds", "-h", cwd=tmp_path).stdout
+    assert shown.count("--decode ") == 1
+    (line,) = [line for line in shown.splitlines() if "--latent  " in line]
+    assert "default" not in line
+    assert "default: empty" not in shown
     assert "did you mean hit" in error_line(genbench("fid", "--model", "hti", "-h"))
 
 
