@@ -107,8 +107,8 @@ def sample(
             source, n, cache=where, world=world, reporter=reporter, sharing=sharing
         )
         if world.leads and not sharing.is_whole:
-            where, then = shown(folder.path.parent), f"the same without --shard writes {out}"
-            reporter.note(sharing.told(source.name, n, SHARD_ROWS, where, then))
+            kept, then = shown(folder.path.parent), f"the same without --shard writes {out}"
+            reporter.note(sharing.told(source.name, n, SHARD_ROWS, kept, then))
         elif world.leads:
             export_samples(source, folder, n, out)
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)

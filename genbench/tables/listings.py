@@ -185,10 +185,12 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
     for rate in rates:
         if rate.flops_per_image and not rate.training:
             published = rate.published_flops_per_image
-            told = f", {shown_flops(published)} as published (layers are folded)"
+            beside = (
+                f", {shown_flops(published)} as published (layers are folded)" if published else ""
+            )
             yield (
                 f"{rate.card} at batch {rate.batch}: {shown_flops(rate.flops_per_image)} an image "
-                f"as run{told if published else ''}"
+                f"as run{beside}"
             )
         if rate.timing is not None:
             told = rate.timing
@@ -198,7 +200,7 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
                 f"interquartile range {told.iqr_seconds * 1e3:.1f} ms"
             )
         if rate.sweep is not None:
-            curve = ", ".join(
+            curve = "; ".join(
                 f"{point.batch}: {in_full(point.rate)}" for point in rate.sweep.points
             )
             yield f"batch sweep of {rate.card}: {curve} images/s; {rate.sweep.ended}"
