@@ -14,6 +14,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fid": (
         "genbench fid --model toy --res 32",
         "genbench fid --model hit --res 32 -n 2000 --ci",
+        "genbench fid --model gen.py:clouds --range=-1,1",
         "genbench fid samples/ bundled --protocol bundled",
         "genbench fid samples.npz VIRTUAL_imagenet128_labeled.npz --metric fid --metric recall",
         "genbench fid --model biggan-deep --truncation 0.5 --json --records runs.jsonl",

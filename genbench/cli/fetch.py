@@ -13,10 +13,9 @@ import typer
 
 from genbench.cli import completion
 from genbench.cli.options import Json, Resolution
-from genbench.errors import GenbenchError, UsageError
+from genbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from genbench.fetching.carrying import Outcome
     from genbench.fetching.needs import Needs
     from genbench.fetching.plan import Planned
     from genbench.models.opening import ResolvedModel
@@ -87,6 +86,12 @@ def fetch(
     if not json_lines:
         if plan:
             show_rows([_shown(item) for item in plan])
+            if any(_row(item)["digest"] == "pinned" for item in plan):
+                print("* pinned when it was first fetched")
+            if any(_row(item)["digest"] == "at first use" for item in plan):
+                print(
+                    "without a SHA-256: nobody publishes it; that of the first download is pinned"
+                )
         for problem in dict.fromkeys(item.problem for item in plan if item.problem):
             print(f"sizes are estimates or missing: {problem}")
         for note in needs.notes:
@@ -95,7 +100,9 @@ def fetch(
     if listed:
         return
     check_room(plan, to)
-    _fetched(plan, to, json_lines)
+    words = [*(names or []), *(["--table", table] if table else [])]
+    words += ["--res", str(res)] if res else []
+    _fetched(plan, to, shlex.join(["genbench", "fetch", *words]), json_lines=json_lines)
 
 
 def fetch_first(
@@ -127,8 +134,9 @@ def fetch_for_run(
     lacking = [item for item in planned(needs.files, ask=False) if item.here is None]
     if all(item.wanted.what.startswith("detector ") for item in lacking):
         return
+    command = _command(model, lacking)
     if not (yes or sys.stdin.isatty()):
-        raise UsageError(_refusal(lacking, _command(model, lacking)))
+        raise UsageError(_refusal(lacking, command))
     plan = planned([item.wanted for item in lacking], ask=True)
     for item in plan:
         size = f", {_megabytes(item)} MB" if item.size else ""
@@ -137,7 +145,7 @@ def fetch_for_run(
     if not yes:
         typer.confirm("Fetch them?", abort=True, err=True)
     check_room(plan)
-    _fetched(plan, None, False, out=sys.stderr)
+    _fetched(plan, None, command, out=sys.stderr)
 
 
 def _command(model: ResolvedModel | None, lacking: Sequence[Planned]) -> str:
@@ -179,10 +187,12 @@ def in_total(plan: Sequence[Planned], to: Path | None) -> str:
     about = "" if all(item.exact for item in missing) else "about "
     further = f", and {unknown} of unknown size" if unknown else ""
     here = sum(item.size or 0 for item in plan if item.here is not None)
+    free, coming = free_bytes(folder), sum(item.to_come for item in plan)
+    lacks = f", {(coming - free) / 1e6:,.0f} MB too little" if coming > free else ""
     return (
-        f"{len(missing)} to fetch, {about}{sum(item.to_come for item in plan) / 1e6:,.0f} MB"
+        f"{len(missing)} to fetch, {about}{coming / 1e6:,.0f} MB"
         f"{further}; {len(plan) - len(missing)} here, {here / 1e6:,.0f} MB; {folder} has "
-        f"{free_bytes(folder) / 1e6:,.0f} MB free"
+        f"{free / 1e6:,.0f} MB free{lacks}"
     )
 
 
@@ -219,10 +229,10 @@ def _row(item: Planned) -> dict[str, Any]:
 def _shown(item: Planned) -> dict[str, str]:
     """A file as a terminal shows it."""
     row = _row(item)
-    digest = f"{row['sha256'][:12]} " if row["sha256"] else ""
+    pinned = "*" if row["digest"] == "pinned" else ""
     return {
         "for": row["for"], "MB": _megabytes(item), "status": row["status"],
-        "SHA-256": f"{digest}{row['digest']}",
+        "SHA-256": f"{row['sha256'][:8]}{pinned}",
     }  # fmt: skip
 
 
@@ -241,10 +251,12 @@ def _megabytes(item: Planned) -> str:
 
 
 def _fetched(
-    plan: Sequence[Planned], to: Path | None, json_lines: bool, out: Any = None
-) -> list[Outcome]:
-    """Fetch, and say of each file where it is and what its digest is. Raises GenbenchError when one
-    failed."""
+    plan: Sequence[Planned], to: Path | None, command: str, *, json_lines: bool = False,
+    out: Any = None,
+) -> None:  # fmt: skip
+    """Fetch, and say of each file where it is and what its digest is. command: `genbench fetch` of
+    these. Raises GenbenchError when one failed."""
+    from genbench.cli.fetch_failures import failure
     from genbench.fetching.carrying import fetch_all
     from genbench.runtime.progress_bars import ProgressBars
 
@@ -258,15 +270,5 @@ def _fetched(
             }))  # fmt: skip
         elif outcome.path:
             print(f"{outcome.path}  SHA-256 {outcome.sha256}", file=out)
-    failed = [outcome for outcome in outcomes if outcome.error]
-    if len(failed) == 1:
-        raise GenbenchError(failed[0].error)
-    for outcome in failed:
-        name = outcome.planned.wanted.file.filename
-        print(f"failed: {name}: {GenbenchError(outcome.error)}", file=sys.stderr)
-    if failed:
-        raise GenbenchError(
-            f"{len(failed)} of {len(plan)} files could not be fetched, each for the reason above; "
-            "the others are kept, and the same command goes on where these stopped"
-        )
-    return outcomes
+    if failed := [outcome for outcome in outcomes if outcome.error]:
+        raise failure(failed, len(plan), command)

@@ -80,6 +80,7 @@ def sample(
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
+    from genbench.runtime.shards import SHARD_ROWS
     from genbench.runtime.sharing import sharing_of
 
     chosen = resolved_model(
@@ -109,10 +110,8 @@ def sample(
             source, n, cache=where, world=world, reporter=reporter, sharing=sharing
         )
         if world.leads and not sharing.is_whole:
-            reporter.note(
-                f"{sharing} is in {shown(folder.path.parent)}: the same without --shard "
-                f"writes {out}"
-            )
+            kept, then = shown(folder.path.parent), f"the same without --shard writes {out}"
+            reporter.note(sharing.told(source.name, n, SHARD_ROWS, kept, then))
         elif world.leads:
             export_samples(source, folder, n, out)
             print(f"{n} samples of {source.spec.card}, seed {seed}: {out}", file=sys.stderr)

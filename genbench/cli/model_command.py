@@ -41,8 +41,9 @@ class ModelCommand(TyperCommand):
         """
         found = {name: options_of(name) for name in ctx.meta.get(_NAMED, ())}
         super().format_help(ctx, formatter)
+        own = {name for parameter in self.params for name in parameter.opts}
         for name, options in found.items():
-            _print_panel(name, options)
+            _print_panel(name, [option for option in options if spelled(option) not in own])
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """The command's own names; those of the model, whose import takes a second or two, only
@@ -108,17 +109,17 @@ def _print_panel(model: str, options: Sequence[Option]) -> None:
     table.add_column(ratio=1)
     for option in options:
         kind = "|".join(map(str, option.choices)) if option.choices else option.type.__name__
-        told = f"{escape(option.help)} [dim]\\[default: {escape(_default(option))}][/dim]"
-        table.add_row(spelled(option), f"<{kind}>", told.strip())
+        default = f"[dim]\\[default: {escape(text)}][/dim]" if (text := _default(option)) else ""
+        table.add_row(spelled(option), f"<{kind}>", f"{escape(option.help)} {default}".strip())
     content = table if options else "none: nothing about it can be set"
     title = f"Options of {model}"
     Console().print(Panel(content, title=title, title_align="left", border_style="dim"))
 
 
 def _default(option: Option) -> str:
-    """The default as one would type it."""
+    """The default as one would type it; empty for none."""
     if option.default is None:
         return "none"
     if isinstance(option.default, bool):
         return str(option.default).lower()
-    return str(option.default) or "empty"
+    return str(option.default)

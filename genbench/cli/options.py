@@ -23,15 +23,17 @@ CHOICE, RECORDS = "Which runs (of `ls runs`)", "Of what is on record (--from-rec
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Model to sample (`genbench ls`).", metavar="NAME",
+        "--model", "-m",
+        help="Model to sample: a name of `genbench ls`, or your own (docs/any-model.md): "
+        "FILE.py:FUNCTION, diffusers:FOLDER, FILE.onnx or FILE.pt2.", metavar="NAME",
         rich_help_panel=MODEL, autocompletion=completion.models, show_default=False,
     ),
 ]  # fmt: skip
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="Model (`genbench ls`).", autocompletion=completion.models,
-        show_default=False,
+        metavar="MODEL", autocompletion=completion.models, show_default=False,
+        help="Model: a name of `genbench ls`, or your own, such as FILE.py:FUNCTION.",
     ),
 ]  # fmt: skip
 Resolution = Annotated[
@@ -65,7 +67,8 @@ Variant = Annotated[
 Checkpoint = Annotated[
     str,
     typer.Option(
-        help="Weights: a path, or URL#sha256=DIGEST.", metavar="PATH", rich_help_panel=MODEL,
+        help="Weights: a path, hf:OWNER/REPO/FILE@REVISION, or https://… with #sha256=DIGEST "
+        "where you know it (docs/fetch.md).", metavar="PATH", rich_help_panel=MODEL,
         show_default="the variant's own",
     ),
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from genbench.runtime.digests import file_sha256
 from genbench.runtime.files import replacing
 from genbench.runtime.progress import Advance, Reporter
 from genbench.weights.addresses import LOCK_NAME
+from genbench.weights.connections import UnreachableError
 from genbench.weights.files import WeightFile, brought, expected_of, verified_copy
 from genbench.weights.pins import pin
 
@@ -25,12 +26,14 @@ _MEGABYTE = 10**6
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one file: its place and SHA-256 (hex), or the error."""
+    """What became of one file: its place and SHA-256 (hex), or the error. unreachable: whether that
+    is that its host does not answer."""
 
     planned: Planned
     path: Path | None = None
     sha256: str = ""
     error: str = ""
+    unreachable: bool = False
 
 
 def fetch_all(
@@ -122,7 +125,9 @@ def _carried(item: Planned, shared: _Shared, to: Path | None) -> Outcome:
             size = path.stat().st_size
             pin(file.url, sha256=digest, size=size, path=to / LOCK_NAME)
     except GenbenchError as error:
-        return Outcome(planned=item, error=str(error))
+        return Outcome(
+            planned=item, error=str(error), unreachable=isinstance(error, UnreachableError)
+        )
     return Outcome(planned=item, path=path, sha256=digest)
 
 

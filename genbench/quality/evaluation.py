@@ -46,6 +46,7 @@ from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, pinned
 from genbench.runtime.digests import file_sha256
 from genbench.runtime.distributed import World
 from genbench.runtime.progress import Reporter
+from genbench.runtime.shards import SHARD_ROWS
 
 
 def evaluate(
@@ -80,9 +81,10 @@ def measured(job: Job, source: Source, tools: Tools | None = None) -> list[Quali
         found = extracted(job, source, detector, list(detector.layers), count, keep)
         sharing = job.request.sharing
         if not sharing.is_whole:
+            then = "genbench merge with the same options gives them once all are there"
+            where = shown(found.folder.path.parent)
             job.reporter.note(
-                f"{sharing} of {source.name} is in {shown(found.folder.path.parent)}, no figures "
-                "yet: genbench merge with the same options gives them once all are there"
+                sharing.told(source.name, count, SHARD_ROWS, where, f"no figures yet: {then}")
             )
         return found
 

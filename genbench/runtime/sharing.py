@@ -39,8 +39,23 @@ class Sharing:
         start, stop = (len(work) * part // self.count for part in (self.number - 1, self.number))
         return list(work[start:stop])
 
-    def __str__(self) -> str:
-        return "what was pulled" if self.pulls else f"shard {self.number}/{self.count}"
+    def told(self, name: str, samples: int, rows: int, where: str, then: str) -> str:
+        """What became of this process's share of a run, for people. rows: samples a shard. where:
+        its folder. then: what is to be done once all shares are there."""
+        if self.pulls:
+            return f"what was pulled of {name} is in {where}, {then}"
+        shards = -(-samples // rows)
+        own, share = len(self.share(range(shards))), f"share {self.number}/{self.count} of {name}"
+        whole = f"{samples:,} samples are {_shards(shards)} of {rows}"
+        if self.count > shards:
+            whole += f", too few for {self.count} shares"
+        if not own:
+            return f"{share} is empty: {whole}"
+        return f"{share}, {_shards(own)} ({whole}), is in {where}, {then}"
+
+
+def _shards(count: int) -> str:
+    return "1 shard" if count == 1 else f"{count:,} shards"
 
 
 ALONE = Sharing()

@@ -68,7 +68,7 @@ def sweep(
             ended = f"a call of {2 * batch} would take too long"
             break
         if 2 * (before - time_left()) > time_left():
-            ended = "time for the sweep"
+            ended = f"no time was left for {2 * batch}"
             break
         batch *= 2
     return BatchSweep(points=tuple(points), batch=_best(points), ended=ended)

@@ -42,9 +42,8 @@ def tables_that_fit(console: Console, grid: Grid) -> list[RichTable]:
         for sheet in (whole, _turned_over(grid)):
             table = _drawn(sheet, style)
             if _fits(console, table):
-                return [_titled(table, grid.title)]
-    first, *others = (_drawn(part, _BOXES[0]) for part in _parts(console, whole))
-    return [_titled(first, grid.title), *others]
+                return [table]
+    return [_drawn(part, _BOXES[0]) for part in _parts(console, whole)]
 
 
 def _as_it_is(grid: Grid) -> _Sheet:
@@ -82,11 +81,6 @@ def _drawn(sheet: _Sheet, style: box.Box) -> RichTable:
             table.add_row(f"[italic]{escape(group)}[/italic]")
         for row in members:
             table.add_row(escape(row.label), *map(_text, row.entries))
-    return table
-
-
-def _titled(table: RichTable, title: str) -> RichTable:
-    table.title, table.title_justify = escape(title), "left"
     return table
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from genbench.metrics.catalogue import compared_with, metric_named
 from genbench.metrics.metric import Metric
 from genbench.records.kinds import QualityRecord, Record, SpeedRecord
-from genbench.tables.numbers import decimals_of
+from genbench.tables.numbers import decimals_of, in_full, shown_flops
 
 _RATES = ("throughput", "training_throughput")
 
@@ -186,11 +186,11 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
         if rate.flops_per_image and not rate.training:
             published = rate.published_flops_per_image
             beside = (
-                f", {published / 1e9:.5g} as published (layers are folded)" if published else ""
+                f", {shown_flops(published)} as published (layers are folded)" if published else ""
             )
             yield (
-                f"{rate.card} at batch {rate.batch}: {rate.flops_per_image / 1e9:.5g} GFLOP an "
-                f"image as run{beside}"
+                f"{rate.card} at batch {rate.batch}: {shown_flops(rate.flops_per_image)} an image "
+                f"as run{beside}"
             )
         if rate.timing is not None:
             told = rate.timing
@@ -200,7 +200,9 @@ def _speed_notes(rates: Sequence[SpeedRecord]) -> Iterator[str]:
                 f"interquartile range {told.iqr_seconds * 1e3:.1f} ms"
             )
         if rate.sweep is not None:
-            curve = ", ".join(f"{point.batch}: {point.rate:.4g}" for point in rate.sweep.points)
+            curve = "; ".join(
+                f"{point.batch}: {in_full(point.rate)}" for point in rate.sweep.points
+            )
             yield f"batch sweep of {rate.card}: {curve} images/s; {rate.sweep.ended}"
         if rate.host_copy_seconds is not None:
             yield (

@@ -22,6 +22,7 @@ def print_table(console: Console, table: Table) -> None:
     """Print the table in the form that the terminal's width allows, its footnotes, and the commands
     that fill it, each on a line to copy."""
     grid = lay_out(table)
+    console.print(Text(grid.title, style="italic"))  # beside the table, which may be narrower
     for part in tables_that_fit(console, grid):
         console.print(part)
     for text in (*(f"{mark} {text}" for mark, text in grid.footnotes), *grid.notes):

@@ -25,6 +25,10 @@ class MissingError(AddressError):
     """An address has no such file (404 or 410)."""
 
 
+class UnreachableError(AddressError):
+    """The host of an address does not answer."""
+
+
 def request_of(
     url: str, headers: Mapping[str, str] | None = None, method: str = "GET"
 ) -> urllib.request.Request:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError
 from genbench.runtime.files import lock, write_error
-from genbench.weights.connections import AddressError
+from genbench.weights.connections import AddressError, UnreachableError
 from genbench.weights.transfer import Progress, Transfer
 
 
@@ -125,6 +125,8 @@ def _failed(failures: Sequence[AddressError], hint: str) -> GenbenchError:
     *before, last = failures
     told = f" (before that, {'; '.join(map(str, before))})" if before else ""
     otherwise = "" if isinstance(last, OtherFileError) else f"; or {hint}"
+    if isinstance(last, UnreachableError):  # which names no remedy of its own
+        otherwise = f": {hint}"
     return type(last)(f"{last}{told}{otherwise}")
 
 

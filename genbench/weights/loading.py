@@ -75,11 +75,31 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise GenbenchError(f"{path} holds a {type(held).__name__}, not a state dict of tensors")
     other = [str(key) for key, value in held.items() if not isinstance(value, torch.Tensor)]
     if other:
-        raise GenbenchError(
-            f"{path} is not a flat state dict: {_some(other)} hold no tensor; save the state dict "
+        raise GenbenchError(_not_flat(path, held, other))
+    return {str(key): value for key, value in held.items()}
+
+
+def _not_flat(path: Path, held: Mapping[Any, Any], other: list[str]) -> str:
+    """What a checkpoint holds beside tensors, and how its state dict is taken out."""
+    import torch
+
+    states = [
+        str(key)
+        for key, value in held.items()
+        if isinstance(value, dict)
+        and any(isinstance(part, torch.Tensor) for part in value.values())
+    ]
+    if not states:
+        return (
+            f"{path} is not a flat state dict: it also holds {_some(other)}; save the state dict "
             "alone and name that file"
         )
-    return {str(key): value for key, value in held.items()}
+    where = "its state dict is" if len(states) == 1 else "state dicts are"
+    return (
+        f"{path} is not a flat state dict: {where} under {_some(states)}; save it alone and name "
+        f'that file: python -c "import torch; torch.save(torch.load({str(path)!r}, '
+        f"weights_only=True, map_location='cpu')[{states[0]!r}], 'weights.pt')\""
+    )
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
@@ -127,7 +147,10 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], *, what: str) ->
     }
     found = [f"{len(keys)} {label} ({_some(keys)})" for label, keys in problems.items() if keys]
     if found:
-        raise GenbenchError(f"the weights do not fit {what}: {'; '.join(found)}; name its own file")
+        raise GenbenchError(
+            f"the weights do not fit {what}: {'; '.join(found)}; they belong to another network or "
+            "variant: name its own file"
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -21,6 +21,7 @@ from genbench.weights.addresses import can_be_trusted
 from genbench.weights.connections import (
     AddressError,
     MissingError,
+    UnreachableError,
     check_answers,
     opened,
     request_of,
@@ -244,7 +245,7 @@ class Transfer:
         try:
             check_answers(self.url)
         except ConnectionError as error:
-            raise AddressError(f"{self.name} is not on this machine and {error}") from error
+            raise UnreachableError(f"{self.name} is not on this machine and {error}") from error
 
 
 def _validator(told: Message) -> str:

@@ -36,7 +36,11 @@ def test_every_command_has_help_with_examples_under_both_names(command: str) -> 
 
 
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
-def test_every_example_can_be_given(line: str) -> None:
+def test_every_example_can_be_given(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gen.py").touch()
     words = shlex.split(line)[1:]
     known = {"--install-completion"}
     if not words[0].startswith("-"):
@@ -46,7 +50,7 @@ def test_every_example_can_be_given(line: str) -> None:
         known |= {spelled(option) for model in models for option in options_of(model)}
         if words[0] == "convert":
             known.add("--trust-pickle")
-    assert {word for word in words if word.startswith("-")} <= known
+    assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
 
 
 def test_help_shows_metrics_and_what_happens_by_default() -> None:
@@ -78,6 +82,15 @@ def test_help_knows_the_options_of_the_model_named() -> None:
     assert "--contrast" in both
     assert "--plain" in genbench("check", "hit", "-h").stdout
     assert "─ Options of" not in genbench("fid", "-h").stdout
+
+
+def test_help_of_a_function_shows_each_option_once_and_no_empty_default(tmp_path: Path) -> None:
+    (tmp_path / "gen.py").touch()
+    shown = genbench("fid", "--model", "gen.py:clouds", "-h", cwd=tmp_path).stdout
+    assert shown.count("--decode ") == 1
+    (line,) = [line for line in shown.splitlines() if "--latent  " in line]
+    assert "default" not in line
+    assert "default: empty" not in shown
     assert "did you mean hit" in error_line(genbench("fid", "--model", "hti", "-h"))
 
 

@@ -39,7 +39,10 @@ def test_an_array_gives_the_figures_of_one_process(
 ) -> None:
     here, there, out = tmp_path / "here", tmp_path / "there", tmp_path / "r.jsonl"
     told = ran("fid", "--shard", "1/2", "--cache", here, "--records", out)
-    assert f"shard 1/2 of toy is in {here}/features, no figures yet: genbench merge" in told
+    assert (
+        "share 1/2 of toy, 1 shard (540 samples are 2 shards of 500), is in "
+        f"{here}/features, no figures yet: genbench merge"
+    ) in told
     line = error_line(genbench("merge", *WORDS, "--cache", here, "--records", out))
     assert "shards are missing" in line or "none of its" in line
     assert "this computes them: genbench fid --model toy --res 32 -n 540" in line

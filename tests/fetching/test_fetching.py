@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -210,6 +211,8 @@ def test_the_list_says_what_is_here_and_how_large(server: Hostile) -> None:
     ]  # fmt: skip
     told = genbench("fetch", "--list", first, second).stdout
     assert "1 to fetch, 3 MB; 1 here, 3 MB;" in told
+    assert f"{sha256(CONTENT).hexdigest()[:8]}*" in told
+    assert "* pinned when it was first fetched" in told
     assert [one.path for one in server.asked if one.method == "GET"] == ["/a.pth"]
     server.always = saying(404)
     lost = genbench("fetch", "--list", server.url("c.pth"))
@@ -241,6 +244,25 @@ def test_one_failure_stops_nobody_else(server: Hostile) -> None:
     assert "b.pth answers 404" in error_line(one)
 
 
+def test_without_a_network_each_host_is_a_line(server: Hostile) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        away = f"https://127.0.0.1:{unused.getsockname()[1]}"
+        urls = [f"{away}/a.pth", f"{away}/b.pth"]
+        run = genbench("fetch", *urls)
+        (line,) = [line for line in run.stderr.splitlines() if line.startswith("failed: ")]
+        assert line == f"failed: {away[8:]} cannot be reached, which has a.pth, b.pth"
+        told = error_line(run)
+        assert "others are kept" not in told
+        command = f"genbench fetch {' '.join(urls)}"
+        assert told.endswith(
+            f"on a machine with a network: {command} --to DIR; here: GENBENCH_MIRROR=DIR {command}"
+        )
+        one = error_line(genbench("fetch", urls[0]))
+    assert "127.0.0.1 cannot be reached (Connection refused): download https://" in one
+    assert "; or on a machine with a network: genbench fetch" in one
+
+
 def test_too_little_room_is_said_before_anything_is_fetched(
     server: Hostile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +270,7 @@ def test_too_little_room_is_said_before_anything_is_fetched(
     usage = type("Usage", (), {"free": 5_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     run = genbench("fetch", *(item.file.url for item in wanted))
+    assert "has 5 MB free, 1 MB too little" in run.stdout
     assert "6 MB to come, 5 MB free" in error_line(run)
     assert {one.method for one in server.asked} == {"HEAD"}
     assert check_room(planned(wanted[:1], ask=True)) == 5_000_000

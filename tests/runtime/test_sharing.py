@@ -65,3 +65,20 @@ def test_an_array_with_gaps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_as_people_write_them() -> None:
     assert as_ranges([3, 7, 8, 9, 12]) == "3, 7-9, 12"
     assert as_ranges([]) == ""
+
+
+def test_a_share_says_what_it_holds() -> None:
+    def told(share: str, samples: int) -> str:
+        return sharing_of(share).told("toy", samples, 500, "features", "merge")
+
+    assert told("1/2", 100) == (
+        "share 1/2 of toy is empty: 100 samples are 1 shard of 500, too few for 2 shares"
+    )
+    assert told("2/2", 100) == (
+        "share 2/2 of toy, 1 shard (100 samples are 1 shard of 500, too few for 2 shares), is in "
+        "features, merge"
+    )
+    assert told("3/3", 2001) == (
+        "share 3/3 of toy, 2 shards (2,001 samples are 5 shards of 500), is in features, merge"
+    )
+    assert told("pull", 100) == "what was pulled of toy is in features, merge"

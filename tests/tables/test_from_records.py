@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from made_records import made, speed
 from strangers import error_line, genbench
 
+from genbench.cli.app import app
 from genbench.errors import UsageError
 from genbench.records.kinds import Record
 from genbench.records.measurement import Environment
 from genbench.records.store import append_records
 from genbench.tables.cells import Table
+from genbench.tables.columns import Column
 from genbench.tables.from_records import RecordsTable, table_of_records
 from genbench.tables.layout import lay_out
+from genbench.tables.record_commands import command_for
 from genbench.tables.views import Results
 
 
@@ -158,6 +163,53 @@ def test_what_is_missing_says_which_command_measures_it() -> None:
         "genbench fid --model a --res 32 --variant a-32 --checkpoint runs/x/w.pt --steps 5 --clip "
         "true --name 'my run' --seed 3 --protocol bundled -n 10000 --metric recall"
     )
+
+
+@pytest.mark.parametrize(
+    ("of", "command", "words"),
+    [
+        ({"model": "diffusers:my/dit", "card": "dit", "checkpoint": "my/dit",
+          "options": {"steps": 5, "prompts": f"a b.txt {64 * 'f'}"}},
+         "--model diffusers:my/dit --prompts 'in/a b.txt'",
+         "--model diffusers:my/dit --res 32 --steps 5 --prompts 'in/a b.txt'"),
+        ({"model": "out/gan.onnx", "card": "gan.onnx", "checkpoint": "gan.onnx",
+          "options": {"input": "z=normal y=label", "range": "-1,1"}},
+         "--model out/gan.onnx",
+         "--model out/gan.onnx --res 32 --input 'z=normal y=label' --range=-1,1"),
+        ({"model": "gen.py:Net", "card": "gen.py:Net", "checkpoint": "w.pt", "options": {}},
+         "--model gen.py:Net --checkpoint runs/w.pt",
+         "--model gen.py:Net --res 32 --checkpoint runs/w.pt"),
+        ({"model": "latents.npz decoded by vae d1de"},
+         "--samples 'my latents.npz' --decode vae:dit/vae --ref bundled",
+         "--samples 'my latents.npz' --decode vae:dit/vae"),
+        ({"model": "samples"}, "runs/samples bundled --ci", "--samples runs/samples"),
+    ],
+)  # fmt: skip
+def test_a_printed_command_can_be_given(of: dict[str, Any], command: str, words: str) -> None:
+    given = tuple(shlex.split(f"genbench fid {command}"))
+    kind = "given" if of.get("card") else "none"
+    record = made(**{"metric": "fd", "value": 1.0, "weight_kind": kind, **of,
+                     "environment": Environment(command=given)})  # fmt: skip
+    line = command_for(record, Column(metric="recall", title=""), record)
+    rest = "--protocol bundled -n 10000 --metric recall"
+    assert line == f"genbench fid {words} {rest}"
+    fid = typer.main.get_command(app).commands["fid"]  # type: ignore[attr-defined]
+    unknown = fid.make_context("fid", shlex.split(line)[2:]).args
+    own = {f"--{name}" for name in of.get("options", {})}
+    assert {word.split("=")[0] for word in unknown if word.startswith("-")} == own
+
+
+def test_what_has_no_command_is_given_none() -> None:
+    """A set of images has no speed; where features or decoded latents lay, nobody told."""
+    metric = Column(metric="recall", title="")
+    rate = Column(metric="throughput", title="", where={"tier": "measured"})
+    for record, column in (
+        (made("samples", "fd", 1.0), rate),
+        (made("latents.npz decoded by vae d1de", "fd", 1.0), metric),
+        (made("f.npz", "fd", 1.0,
+              environment=Environment(command=("genbench", "fid", "--features", "f.npz"))), metric),
+    ):  # fmt: skip
+        assert command_for(record, column, record if column is metric else None) == ""
 
 
 def test_one_command_measures_all_that_a_row_lacks() -> None:

@@ -95,7 +95,15 @@ def test_tensors_load_from_torch_files_and_safetensors(tmp_path: Path) -> None:
 
 def test_wrapped_states_are_named_not_guessed(tmp_path: Path) -> None:
     torch.save({"ema": STATE, "step": 3}, tmp_path / "a.pth")
-    fails(lambda: load_tensors(tmp_path / "a.pth"), "a.pth", "ema, step")
+    fails(
+        lambda: load_tensors(tmp_path / "a.pth"),
+        "a.pth", "its state dict is under ema; save it alone",
+        "weights_only=True, map_location='cpu')['ema'], 'weights.pt')\"",
+    )  # fmt: skip
+    torch.save({"ema": STATE, "model": STATE}, tmp_path / "two.pth")
+    fails(lambda: load_tensors(tmp_path / "two.pth"), "state dicts are under ema, model; save")
+    torch.save({"epoch": 1, **STATE}, tmp_path / "beside.pth")
+    fails(lambda: load_tensors(tmp_path / "beside.pth"), "it also holds epoch; save the state")
     assert load_checkpoint(tmp_path / "a.pth")["step"] == 3
     torch.save([1, 2], tmp_path / "list.pth")
     fails(lambda: load_tensors(tmp_path / "list.pth"), "list.pth", "holds a list")
