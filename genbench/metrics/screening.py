@@ -37,6 +37,10 @@ class Screened:
         """Centred, scaled rows [n, D]; made each time, as a whole copy would double the memory."""
         return (self.placed[self.rows(start)] - self.centre).mul_(self.scale)
 
+    def on_host(self, rows: Tensor | slice) -> Tensor:
+        """The same of any rows, int64 [n] or a run of them, on the CPU."""
+        return (self.features[rows] - self.centre.cpu()).mul_(self.scale)
+
     @property
     def starts(self) -> range:
         """First rows of the blocks."""
