@@ -112,7 +112,7 @@ def watch(
     from genbench.quality.request import Job, QualityRequest
     from genbench.records.influences import influences_folder
     from genbench.records.protocols import choose_protocol
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.files import lasts
     from genbench.runtime.folders import default_records
@@ -146,7 +146,7 @@ def watch(
     points: list[Point] = []
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
-        job = Job(request, world, device_of(device, world), reporter)
+        job = Job(request, world, common_device(device, world), reporter)
         looking = Watch(tuple(words), chosen, job, kept, until)
         try:
             for point in watched(looking, every=seconds, once=once):

@@ -113,22 +113,18 @@ def _open_rows(left: Screened, right: Screened, near: Tensor, k: int) -> Tensor:
 def _completed(
     left: Screened, right: Screened, rows: Tensor, limits: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:
-    """`told` of some rows int64 [R] of `left` from all of `right`, on the CPU. limits: exact squared
-    distances float64 [R] within which k are known."""
+    """`told` of some rows int64 [R] of `left`, from all of `right`, on the CPU. limits: exact
+    squared distances float64 [R] within which k are known."""
     distances = torch.empty(len(rows), k, dtype=torch.float64)
     found = torch.empty(len(rows), k, dtype=torch.int64)
     error = relative_error(left.features.shape[1])
     for start in range(0, len(rows), _TOGETHER):
         part = rows[start : start + _TOGETHER]
-        block, norms = left.on_host(part), left.host_norms[part]
+        block, norms, others = left.on_host(part), left.host_norms[part], right.host_norms
+        runs = [right.rows(j) for j in right.starts]
         with full_float32():
-            seen = [
-                products(
-                    block, norms, right.on_host(right.rows(j)), right.host_norms[right.rows(j)]
-                )
-                for j in right.starts
-            ]
-        margin = (norms[:, None] + right.host_norms).to(torch.float64) * error + left.floor
+            seen = [products(block, norms, right.on_host(run), others[run]) for run in runs]
+        margin = (norms[:, None] + others).to(torch.float64) * error + left.floor
         within = torch.cat(seen, dim=1) - margin <= limits[start : start + _TOGETHER, None]
         if left is right:
             within[torch.arange(len(part)), part] = False  # nobody is a neighbour of itself

@@ -97,8 +97,8 @@ def measure_sampling(
     """Measure at each of `batches`, or without any at the one a sweep finds best.
 
     The sweep runs eagerly, since every size would be compiled anew; what is measured then is
-    compiled for its own size, and stays so until the next is asked for. Raises GenbenchError when not even one image fits into memory,
-    UsageError for a model that cannot be compiled.
+    compiled for its own size, and stays so until the next is asked for. Raises GenbenchError when
+    not even one image fits into memory, UsageError for a model that cannot be compiled.
     """
     if compiles and not isinstance(source.generator, Compilable):
         raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")

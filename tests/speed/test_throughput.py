@@ -22,9 +22,9 @@ from genbench.models.opening import ModelRequest, open_random_model, resolve
 from genbench.models.source import ModelSource, SampleSpec
 from genbench.records.kinds import Record, SpeedRecord, TrainingFacts
 from genbench.records.lines import from_line, to_line
+from genbench.reproducing.commands import evaluations
 from genbench.runtime.arithmetic import ARITHMETICS
 from genbench.runtime.progress import SilentReporter
-from genbench.reproducing.commands import evaluations
 from genbench.speed import sampling
 from genbench.speed.backtests import backtests
 from genbench.speed.datasheets import Gpu, find_gpu

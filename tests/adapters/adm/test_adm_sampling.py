@@ -80,7 +80,7 @@ def test_an_exact_denoiser_of_a_gaussian_keeps_its_moments(kind: str, predict_xs
 
 
 def test_a_step_hands_its_networks_timesteps_laid_out_as_a_single_call_does() -> None:
-    """torch.compile makes a program for each layout, and a compiled one is warmed by single calls."""
+    """torch.compile makes a program for each layout, and is warmed by single calls."""
     seen: list[Tensor] = []
 
     def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
