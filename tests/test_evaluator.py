@@ -345,6 +345,10 @@ def test_the_detectors_gpu_is_the_current_one_while_it_works(
         forked.append(index)
         return torch.zeros(1)
 
+    def measured(*_: object) -> list[QualityRecord]:
+        during.append(current)
+        return []
+
     for name, answer in {
         "is_available": lambda: True, "current_device": lambda: current, "set_device": choose,
         "device": put_back, "get_rng_state": state, "set_rng_state": lambda *_: None,
@@ -352,9 +356,7 @@ def test_the_detectors_gpu_is_the_current_one_while_it_works(
         monkeypatch.setattr(torch.cuda, name, answer)
     monkeypatch.setattr(Seen, "add", lambda *_: during.append(current))
     monkeypatch.setattr(Seen, "described", lambda *_: (genbench.open_images("bundled"), {}))
-    monkeypatch.setattr(
-        "genbench.evaluator.measured_by_features", lambda *_: during.append(current) or []
-    )
+    monkeypatch.setattr("genbench.evaluator.measured_by_features", measured)
     evaluator._job = replace(evaluator._job, device=torch.device("cuda:1"))
     evaluator.update(IMAGES)
     evaluator.compute()

@@ -191,6 +191,50 @@ def test_the_sweep_runs_eagerly_and_compiling_counts_for_nothing() -> None:
     assert speed.timing.warm.steady
 
 
+class TunedGenerator(FakeGenerator):
+    """Whose libraries take a minute over the first call of each size."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.tuned: set[int] = set()
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        images = super().sample(labels, noise)
+        self.now += 0 if len(noise) in self.tuned else 60
+        self.tuned.add(len(noise))
+        return images
+
+
+def test_first_calls_are_no_part_of_the_sweeps_budget() -> None:
+    generator = TunedGenerator(100)
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = replace(cost_of_an_image(source, lab), seconds=9 / 1024)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter())
+    assert speed.sweep is not None
+    assert speed.sweep.ended == "out of memory at 128"
+
+
+class ProfiledStopwatch(HostStopwatch):
+    """As of a GPU that computes for half of a call."""
+
+    def device_seconds(self, work: Any, number: int) -> float:
+        return self.window(work, number, 1).wall / 2
+
+
+@pytest.mark.parametrize(("make", "steps"), [(FakeGenerator, 1), (LongGenerator, 1000)])
+def test_the_seconds_of_the_device_are_those_of_a_whole_call(
+    make: type[FakeGenerator], steps: int
+) -> None:
+    generator = make(100)
+    source, clock = fake_source(generator), lambda: generator.now
+    lab = replace(fake_lab(generator), stopwatch=ProfiledStopwatch(clock, clock))
+    (speed,) = measure_sampling(
+        source, cost_of_an_image(source, lab), lab, SilentReporter(), batches=(4,)
+    )
+    assert speed.timing.device == pytest.approx(steps * 12 / 1024 / 2)
+    assert speed.timing.busy == pytest.approx(0.5)
+
+
 def test_a_call_longer_than_the_warm_up_is_warmed_by_its_steps() -> None:
     generator = LongGenerator(100)
     source, lab = fake_source(generator), fake_lab(generator)
