@@ -30,7 +30,7 @@ from genbench.records.protocols import EvalProtocol
 from genbench.records.store import append_records, check_appendable, refuse_absent
 from genbench.records.store import read_records as read_lines
 from genbench.runtime.arithmetic import FLOAT32, arithmetic_named, check_arithmetic
-from genbench.runtime.devices import device_of
+from genbench.runtime.devices import common_device, device_of
 from genbench.runtime.distributed import World, joined_world
 from genbench.runtime.files import lasts
 from genbench.runtime.progress import Reporter
@@ -164,7 +164,7 @@ def evaluate(
         resolution=resolution,
     )  # fmt: skip
     with joined_world() as world:
-        place = device_of(device, world)
+        place = common_device(device, world)
         bars = reporter or ProgressBars(leads=world.leads)
         for note in filter(None, map(given.shadowing, (samples, reference))):
             bars.note(note)

@@ -110,7 +110,7 @@ class Evaluator:
         Raises GenbenchError for any other images, for NaN, for floats far beyond `value_range`, and
         for another size than before; what came before is kept as it is.
         """
-        with _undisturbed():
+        with _undisturbed(self._job.device):
             pixels = self._pixels(images)
             self._check(pixels, labels)
             if self._tools is None:
@@ -129,7 +129,7 @@ class Evaluator:
         images, and as `genbench.evaluate` does.
         """
         kept = given.path_of(records, "records")
-        with _undisturbed():
+        with _undisturbed(self._job.device):
             seen = self._of_all()
             if seen is None:
                 return Results([])
@@ -256,12 +256,15 @@ def _device(name: str) -> torch.device:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Leaves the random states and the current GPU of the training as they were."""
+def _undisturbed(place: torch.device | None = None) -> Iterator[None]:
+    """Leaves the random states and the current GPU of the training as they were. place: of the
+    detector; the current GPU meanwhile where it is one."""
     if not torch.cuda.is_available():
         with torch.random.fork_rng(devices=[]):
             yield
         return
     current = torch.cuda.current_device()
-    with torch.cuda.device(current), torch.random.fork_rng(devices=[current]):
+    used = current if place is None or place.index is None else place.index
+    with torch.cuda.device(current), torch.random.fork_rng(devices=sorted({current, used})):
+        torch.cuda.set_device(used)
         yield

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import random
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 import genbench
 from genbench import Evaluator, GenbenchError, QualityRecord, UsageError
 from genbench.quality import reading
+from genbench.quality.seen import Seen
 from genbench.runtime.progress import SilentReporter
 
 ASKED: dict[str, Any] = {"reference": "bundled[300:420]", "protocol": "bundled"}
@@ -361,3 +363,46 @@ def test_the_distance_falls_along_a_training_and_a_resumed_one_gives_the_same() 
     first, state = trained(150)  # stops between half of the images and the other half
     rest, _ = trained(240, state)
     assert [*first, *rest] == whole
+
+
+def test_the_detectors_gpu_is_the_current_one_while_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluator = built(metrics="fd")
+    current = 0
+    during: list[int] = []
+    forked: list[int] = []
+
+    def choose(index: int) -> None:
+        nonlocal current
+        current = index
+
+    @contextmanager
+    def put_back(index: int) -> Iterator[None]:
+        before = current
+        choose(index)
+        yield
+        choose(before)
+
+    def state(index: int) -> Tensor:
+        forked.append(index)
+        return torch.zeros(1)
+
+    def measured(*_: object) -> list[QualityRecord]:
+        during.append(current)
+        return []
+
+    for name, answer in {
+        "is_available": lambda: True, "current_device": lambda: current, "set_device": choose,
+        "device": put_back, "get_rng_state": state, "set_rng_state": lambda *_: None,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, answer)
+    monkeypatch.setattr(Seen, "add", lambda *_: during.append(current))
+    monkeypatch.setattr(Seen, "described", lambda *_: (genbench.open_images("bundled"), {}))
+    monkeypatch.setattr("genbench.evaluator.measured_by_features", measured)
+    evaluator._job = replace(evaluator._job, device=torch.device("cuda:1"))
+    evaluator.update(IMAGES)
+    evaluator.compute()
+    assert during == [1, 1]
+    assert current == 0
+    assert set(forked) == {0, 1}

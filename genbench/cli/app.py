@@ -247,9 +247,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which must not be imported here
+        from genbench.runtime.out_of_memory import is_out_of_memory  # which imports torch
+
+        if not is_out_of_memory(error):
             raise
-        _fail("the GPU is out of memory: free it, or lower --batch-size, or use --device cpu", 1)
+        _fail("the device is out of memory: free some, or lower --block, or use --device cpu", 1)
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}; check the path, the disk and the memory", 1)
     except SystemExit as stop:

@@ -89,6 +89,7 @@ def gate(
     from genbench.cli.tables import read_all
     from genbench.runtime.devices import device_of
     from genbench.runtime.distributed import World
+    from genbench.runtime.out_of_memory import is_out_of_memory
     from genbench.runtime.progress_bars import ProgressBars
     from genbench.tables.compared_runs import named_run
     from genbench.verdicts.door import run_gate
@@ -116,10 +117,11 @@ def gate(
     except (GenbenchError, OSError, MemoryError) as error:
         raise NotMeasuredError(f"{error}; nothing was decided") from error
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported yet
+        if not is_out_of_memory(error):
             raise
         raise NotMeasuredError(
-            "the GPU is out of memory, and nothing was decided: free it, or pass --device cpu"
+            "the device is out of memory, and nothing was decided: free some, or lower --block, or "
+            "pass --device cpu"
         ) from error
     _show_gate(found, as_json=json_lines)
     if found.decision == "worse" or (strict and found.decision == "inconclusive"):

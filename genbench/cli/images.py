@@ -76,7 +76,7 @@ def sample(
     from genbench.models.room import check_room
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.addresses import shown
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.folders import cache_folder
     from genbench.runtime.progress_bars import ProgressBars
@@ -101,7 +101,7 @@ def sample(
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         fetch_first(world, [chosen], None, yes=yes)
-        source = open_model(chosen, device_of(device, world))
+        source = open_model(chosen, common_device(device, world))
         check_room(source)
         if source.told:
             reporter.note(source.told)
@@ -158,7 +158,7 @@ def ref(
     from genbench.detectors.registry import check_choices, create_detector, detector_status
     from genbench.images.opening import open_image_set
     from genbench.quality.reference_files import export_reference
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.files import refuse_input
     from genbench.runtime.folders import cache_folder
@@ -179,7 +179,7 @@ def ref(
         if detector_weights is None:
             fetch_weights(detector, reporter)
         extractor = create_detector(
-            detector, layers=layers, weights=detector_weights, device=device_of(device, world),
+            detector, layers=layers, weights=detector_weights, device=common_device(device, world),
             preprocessing=preprocessing,
         )  # fmt: skip
         export_reference(

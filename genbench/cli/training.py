@@ -74,7 +74,7 @@ def train(
     from genbench.models.optional import TrainRun
     from genbench.models.recipes import chosen_recipe
     from genbench.models.registry import trainable
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
@@ -84,7 +84,7 @@ def train(
     with joined_world(trains=True) as world:
         run = TrainRun(
             config=chosen, data=data, crop=crop, out=out, seed=seed, steps=steps, world=world,
-            device=device_of(device, world), reporter=ProgressBars(leads=world.leads),
+            device=common_device(device, world), reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip
         weights = family.train(run)
         if world.leads:
@@ -147,7 +147,7 @@ def distill(
     from genbench.models.registry import distillable
     from genbench.quality.training_curve import Curve, distilled
     from genbench.records.protocols import find_protocol
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.progress_bars import ProgressBars
 
@@ -159,7 +159,7 @@ def distill(
     with joined_world(trains=True) as world:
         run = DistillRun(
             config=chosen, teacher=weights, resolution=res, out=out, seed=seed, steps=steps,
-            world=world, device=device_of(device, world),
+            world=world, device=common_device(device, world),
             reporter=ProgressBars(leads=world.leads),
         )  # fmt: skip
         path = distilled(family.distill, run, model, curve)

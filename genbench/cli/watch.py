@@ -114,7 +114,7 @@ def watch(
     from genbench import given
     from genbench.quality.request import Job, QualityRequest
     from genbench.records.influences import influences_folder
-    from genbench.runtime.devices import device_of
+    from genbench.runtime.devices import common_device
     from genbench.runtime.distributed import joined_world
     from genbench.runtime.files import lasts
     from genbench.runtime.folders import default_records
@@ -151,7 +151,7 @@ def watch(
         fetch_first(  # the checkpoints are there
             world, [None], used, reference=ref, own_detector=detector_weights is not None, yes=yes
         )
-        job = Job(request, world, device_of(device, world), reporter)
+        job = Job(request, world, common_device(device, world), reporter)
         looking = Watch(tuple(words), chosen, job, kept, until)
         try:
             for point in watched(looking, every=seconds, once=once):

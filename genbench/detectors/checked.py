@@ -11,6 +11,7 @@ from genbench.detectors.contract import Detector
 from genbench.errors import GenbenchError
 from genbench.runtime.arithmetic import FLOAT32, pinned
 from genbench.runtime.host_copies import HostCopy, copied_to_host
+from genbench.runtime.out_of_memory import is_out_of_memory
 
 
 class CheckedDetector:
@@ -55,6 +56,8 @@ class CheckedDetector:
             except (GenbenchError, torch.OutOfMemoryError):
                 raise
             except (Exception, SystemExit) as error:  # whatever a stranger's code raises
+                if is_out_of_memory(error):
+                    raise torch.OutOfMemoryError(str(error)) from error
                 raise GenbenchError(
                     f"detector {self.name} failed: {type(error).__name__}: {error}; its code is at "
                     "fault, tell its author"

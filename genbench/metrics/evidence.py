@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from genbench.metrics.settings import Choices, Layer
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from genbench.metrics.moments import Moments
     from genbench.metrics.precision_recall import NeighbourFigures
 
+T = TypeVar("T")
+
 
 class Evidence(Protocol):
     """The first `count` samples and the reference, under a protocol's choices.
 
-    interval: whether a 95% interval is wanted beside the value. device: where products of rows
-    may be made, where that decides nothing.
+    interval: whether a 95% interval is wanted beside the value.
     """
 
     @property
@@ -29,8 +30,11 @@ class Evidence(Protocol):
     def interval(self) -> bool: ...  # noqa: D102
     @property
     def choices(self) -> Choices: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
+
+    def searched(self, search: Callable[[torch.device], T]) -> T:
+        """What a search gives whose products a device may make, which decides nothing: the CPU's
+        where that one has no memory for it."""
+        ...
 
     def rows(self, layer: Layer) -> Tensor:
         """The samples' features of a layer, float32 [count, D]."""

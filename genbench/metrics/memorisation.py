@@ -57,7 +57,8 @@ def _authentic(evidence: Evidence) -> Estimate:
     from genbench.metrics.copies import authentic_percent
     from genbench.metrics.nearest import nearest_other
 
-    own, _ = nearest_other(evidence.training_rows("pool"), device=evidence.device)
+    training = evidence.training_rows("pool")
+    own, _ = evidence.searched(lambda device: nearest_other(training, device=device))
     return authentic_percent(evidence.nearest_training(), own, interval=evidence.interval)
 
 
@@ -65,9 +66,8 @@ def _copies(evidence: Evidence) -> Estimate:
     from genbench.metrics.copies import copied_share
     from genbench.metrics.nearest import nearest_in
 
-    held_out, _ = nearest_in(
-        evidence.reference_rows("pool"), evidence.training_rows("pool"), device=evidence.device
-    )
+    reference, training = evidence.reference_rows("pool"), evidence.training_rows("pool")
+    held_out, _ = evidence.searched(lambda device: nearest_in(reference, training, device=device))
     samples, _ = evidence.nearest_training()
     return copied_share(samples, held_out, share=_COPIES, interval=evidence.interval)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genbench.metrics.screening import (
     CPU,
+    PAIRS,
     Screened,
     full_float32,
     measured,
@@ -20,6 +21,7 @@ from genbench.metrics.screening import (
 )
 
 SPARE = 4  # neighbours kept beyond the k wanted, in case float32 puts them in the wrong order
+_TOGETHER = 64  # rows that are completed together: bounds memory where many are
 
 
 def own_neighbours(
@@ -59,6 +61,8 @@ def radii(screened: Screened, near: Tensor, index: Tensor, wanted: Sequence[int]
     from what `own_neighbours` found.
 
     Only neighbours that float32 cannot tell from the k-th are measured; the others keep its order.
+    Where one that was not kept may be as near, the row is looked at once more, unless nothing is
+    nearer.
     """
     order = near.sort(dim=1)
     distances, others = order.values.to(torch.float64), index.gather(1, order.indices)
@@ -71,7 +75,13 @@ def radii(screened: Screened, near: Tensor, index: Tensor, wanted: Sequence[int]
         unsure |= apart <= margin + margin[:, column, None]
     rows = unsure.nonzero(as_tuple=True)[0]
     distances[unsure] = measured(screened, rows, screened, others[unsure])
-    return distances.sort(dim=1).values[:, [k - 1 for k in wanted]]
+    found = distances.sort(dim=1).values[:, [k - 1 for k in wanted]]
+    for column, k in enumerate(wanted):
+        again = _open_rows(screened, screened, near, k)
+        again = again[found[again, column] > 0]
+        completed, _ = _completed(screened, screened, again, found[again, column], k)
+        found[again, column] = completed[:, -1]
+    return found
 
 
 def told(
@@ -83,7 +93,60 @@ def told(
     exact = measured(left, rows, right, index.flatten()).view(index.shape)
     by_row = index.sort(dim=1)
     order = exact.gather(1, by_row.indices).sort(dim=1, stable=True)
-    return order.values[:, :k], by_row.values.gather(1, order.indices)[:, :k]
+    distances, found = order.values[:, :k], by_row.values.gather(1, order.indices)[:, :k]
+    again = _open_rows(left, right, near, k)
+    distances[again], found[again] = _completed(left, right, again, distances[again, -1], k)
+    return distances, found
+
+
+def _open_rows(left: Screened, right: Screened, near: Tensor, k: int) -> Tensor:
+    """Rows int64 [R] whose farthest of the kept, float32 [N, kept], float32 cannot tell from the
+    k-th: another that was not kept may be among the k nearest."""
+    if near.shape[1] == len(right.features) - (left is right):
+        return torch.empty(0, dtype=torch.int64)  # all were kept
+    kept = near.sort(dim=1).values.to(torch.float64)
+    margin = (left.host_norms + right.host_norms.max()).to(torch.float64)
+    margin = margin * relative_error(left.features.shape[1]) + left.floor
+    return (kept[:, -1] - kept[:, k - 1] <= 2 * margin).nonzero()[:, 0]
+
+
+def _completed(
+    left: Screened, right: Screened, rows: Tensor, limits: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """`told` of some rows int64 [R] of `left`, from all of `right`, on the CPU. limits: exact
+    squared distances float64 [R] within which k are known."""
+    distances = torch.empty(len(rows), k, dtype=torch.float64)
+    found = torch.empty(len(rows), k, dtype=torch.int64)
+    error = relative_error(left.features.shape[1])
+    for start in range(0, len(rows), _TOGETHER):
+        part = rows[start : start + _TOGETHER]
+        block, norms, others = left.on_host(part), left.host_norms[part], right.host_norms
+        runs = [right.rows(j) for j in right.starts]
+        with full_float32():
+            seen = [products(block, norms, right.on_host(run), others[run]) for run in runs]
+        margin = (norms[:, None] + others).to(torch.float64) * error + left.floor
+        within = torch.cat(seen, dim=1) - margin <= limits[start : start + _TOGETHER, None]
+        if left is right:
+            within[torch.arange(len(part)), part] = False  # nobody is a neighbour of itself
+        for number, row in enumerate(part, start):
+            columns = within[number - start].nonzero()[:, 0]
+            distances[number], found[number] = _nearest_among(left, row, right, columns, k)
+    return distances, found
+
+
+def _nearest_among(
+    left: Screened, row: Tensor, right: Screened, columns: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """Exact squared distances float64 [k] of a row int64 [] to the nearest of `columns`, rows of
+    `right` int64 [P] in order, and those, int64 [k], the lower first among equals."""
+    exact = torch.empty(0, dtype=torch.float64)
+    for start in range(0, len(columns), PAIRS):
+        some = columns[start : start + PAIRS]
+        exact = torch.cat((exact, measured(left, row.expand(len(some)), right, some)))
+        if int((exact == 0).sum()) >= k:  # nothing is nearer; of a collapsed model all are equal
+            break
+    order = exact.sort(stable=True)
+    return order.values[:k], columns[order.indices[:k]]
 
 
 def neighbour_distances(features: Tensor, k: int) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,10 @@ class Screened:
     def block(self, start: int) -> Tensor:
         """Centred, scaled rows [n, D]; made each time, as a whole copy would double the memory."""
         return (self.placed[self.rows(start)] - self.centre).mul_(self.scale)
+
+    def on_host(self, rows: Tensor | slice) -> Tensor:
+        """The same of any rows, int64 [n] or a run of them, on the CPU."""
+        return (self.features[rows] - self.centre.cpu()).mul_(self.scale)
 
     @property
     def starts(self) -> range:
@@ -87,13 +92,23 @@ def screen(*sets: Tensor, device: torch.device = CPU) -> list[Screened]:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Products in true float32, whatever the caller allows (TF32, bfloat16): bounds need it."""
-    before = torch.get_float32_matmul_precision()
+    """Products in true float32, whatever the caller allows (TF32, bfloat16): bounds need it.
+    torch's switches, the older one and the newer, stand afterwards as they did."""
+    libraries: list[Any] = [torch.backends.cuda, torch.backends.mkldnn]
+    layers: list[Any] = [getattr(library, "matmul", None) for library in libraries]
+    layers = [layer for layer in layers if hasattr(layer, "fp32_precision")]  # since torch 2.9
+    stood = [layer.fp32_precision for layer in layers]
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the two ways were mixed: the layers tell all that there is
+        before = "highest"
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        for layer, precision in zip(layers, stood, strict=True):
+            layer.fp32_precision = precision
 
 
 def relative_error(width: int) -> float:

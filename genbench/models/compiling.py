@@ -37,6 +37,14 @@ def _lacking(device: torch.device) -> str:
     return "" if shutil.which(compiler) else f"a C++ compiler ({compiler})"
 
 
+def forget_programs() -> None:
+    """Have the networks that torch.compile makes made anew at their next calls: it keeps eight
+    programs of a network, and runs it eagerly, without a word, for any shape beyond."""
+    loaded = sys.modules.get("torch._dynamo")  # absent: nothing was compiled yet
+    if loaded is not None:
+        loaded.reset()
+
+
 def graph_breaks() -> Counter[str]:
     """Where torch.compile has left its graphs for Python in this process so far: how often, by the
     first line of the reason. Two graphs in place of one cost time and no bit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable
 
 import torch
@@ -34,18 +35,32 @@ def check_room(source: ModelSource, peak: Peak | None = None, free: int | None =
     block = source.spec.block
     if block < 3:
         return
+    room = _SPARE * free
+    one = _need(source, 1, peak)
+    if one > room:
+        raise _too_large(source, 0, free)
+    two = _need(source, 2, peak)
+    each = max(two - one, 1)
+    if one + (block - 1) * each > room:
+        raise _too_large(source, 1 + int((room - one) // each), free)
+
+
+def _need(source: ModelSource, count: int, peak: Peak) -> float:
+    """Bytes at the peak of a call for so many samples; infinite where it runs out of them."""
     try:
-        one, two = (peak(lambda count=count: _call(source, count)) for count in (1, 2))  # type: ignore[misc]
+        return peak(lambda: _call(source, count))
     except Exception as error:
         if is_out_of_memory(error):
-            raise _too_large(source, 1, free) from error
+            return math.inf
         raise
-    each, room = max(two - one, 1), _SPARE * free
-    if one + (block - 1) * each > room:
-        raise _too_large(source, max(1, 1 + int((room - one) // each)), free)
 
 
 def _too_large(source: ModelSource, fits: int, free: int) -> GenbenchError:
+    if not fits:
+        return GenbenchError(
+            f"model {source.name} has no room for a single sample in the {free / 2**30:.1f} GiB "
+            "that are free: free some, use a smaller --res or --dtype float16, or another --device"
+        )
     return GenbenchError(
         f"model {source.name} has no room for {source.spec.block} samples a network call in the "
         f"{free / 2**30:.1f} GiB that are free: pass --block {fits}, whose figures may differ in "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -25,6 +25,7 @@ from genbench.quality.few_samples import MetricValue, with_count_note
 from genbench.quality.references import published_layers
 from genbench.quality.statistics_files import ReferenceStatistics
 from genbench.records.protocols import EvalProtocol
+from genbench.runtime.out_of_memory import is_out_of_memory
 from genbench.runtime.progress import Reporter, in_percent
 
 T = TypeVar("T")
@@ -163,7 +164,19 @@ class _AtCount:
     def __init__(self, shared: _Shared, count: int) -> None:
         self._shared, self.count = shared, count
         self.interval, self.choices = shared.job.interval, shared.job.protocol
-        self.device = shared.job.device
+
+    def searched(self, search: Callable[[torch.device], T]) -> T:
+        device = self._shared.job.device
+        try:
+            return search(device)
+        except Exception as error:
+            if device.type == "cpu" or not is_out_of_memory(error):
+                raise
+        # Out of the handler, whose traceback holds what lies on the GPU.
+        self._shared.job.reporter.note(
+            f"{device} has no memory for a search of nearest neighbours: the CPU makes it, slower"
+        )
+        return search(CPU)
 
     def rows(self, layer: Layer) -> Tensor:
         return rows(self._shared.job.samples, layer, self.count)
@@ -224,20 +237,24 @@ class _AtCount:
 
     @cached_property
     def _nearest_training(self) -> Nearest:
-        return nearest_in(self.rows("pool"), self.training_rows("pool"), device=self.device)
+        samples, training = self.rows("pool"), self.training_rows("pool")
+        return self.searched(lambda device: nearest_in(samples, training, device=device))
 
     @cached_property
     def _neighbours(self) -> NeighbourFigures:
         with self._shared.job.reporter.task("nearest neighbours, percent", 100) as advance:
-            return neighbour_figures(
-                self.rows("pool"),
-                self.reference_rows("pool"),
-                pr_neighbours=self.choices.pr_neighbours,
-                dc_neighbours=self.choices.dc_neighbours,
-                half=self.choices.pr_half,
-                strict=self.choices.neighbours_strict,
-                drawn=self.choices.neighbour_rows,
-                interval=self.interval,
-                device=self.device,
-                progress=in_percent(advance),
+            progress = in_percent(advance)
+            return self.searched(
+                lambda device: neighbour_figures(
+                    self.rows("pool"),
+                    self.reference_rows("pool"),
+                    pr_neighbours=self.choices.pr_neighbours,
+                    dc_neighbours=self.choices.dc_neighbours,
+                    half=self.choices.pr_half,
+                    strict=self.choices.neighbours_strict,
+                    drawn=self.choices.neighbour_rows,
+                    interval=self.interval,
+                    device=device,
+                    progress=progress,
+                )
             )

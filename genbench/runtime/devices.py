@@ -44,6 +44,20 @@ def device_of(name: str, world: World) -> torch.device:
     return device
 
 
+def common_device(name: str, world: World) -> torch.device:
+    """`device_of`, for processes that compute together: every one must call it. Raises UsageError
+    where some of them have GPUs and others none, whose means and digits do not go together."""
+    device = device_of(name, world)
+    kinds = world.gather_on_all(device.type)
+    if len(set(kinds)) > 1:
+        without = [str(rank) for rank, kind in enumerate(kinds) if kind == "cpu"]
+        raise UsageError(
+            f"of the {world.size} processes some have GPUs, rank {', '.join(without)} none: pass "
+            "--device cpu, or start them on machines with GPUs alone"
+        )
+    return device
+
+
 def kind_of(device: torch.device) -> str:
     """What figures have their last bits from: "cpu", or "cuda" and the GPU's name. Two GPUs of one
     name round alike, of two names not, though both are GPUs."""

@@ -103,6 +103,13 @@ class World:
         group = dist.new_group(backend="nccl", timeout=_TIMEOUT)
         return cast(dist.ProcessGroup, group)  # every process is a member
 
+    def gather_on_all(self, value: T) -> list[T]:
+        """Every process's `value` in order of rank, on every process."""
+        box: list[T | None] = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(box, value)
+        return cast(list[T], box)
+
     def gather(self, value: T) -> list[T]:
         """Every process's `value` in order of rank, on rank 0; an empty list elsewhere."""
         if self.size == 1:

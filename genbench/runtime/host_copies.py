@@ -24,11 +24,11 @@ class HostCopy:
 
 def copied_to_host(values: Tensor) -> HostCopy:
     """Begin to copy a tensor of any shape to the host. A GPU copies to pinned memory, behind what
-    its current stream was given before; what is on the CPU is not copied."""
+    that GPU's current stream was given before; what is on the CPU is not copied."""
     if values.device.type != "cuda":
         return HostCopy(values.cpu())
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     host.copy_(values, non_blocking=True)
     arrived = torch.cuda.Event()
-    arrived.record()
+    arrived.record(torch.cuda.current_stream(values.device))
     return HostCopy(host, arrived)

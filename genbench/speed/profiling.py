@@ -26,13 +26,17 @@ from genbench.speed.stopwatches import Work
 NOISE, OTHER = "noise", "other"
 # The first pattern found in an operator's or a kernel's name says its group.
 _GROUPS = (
+    # torch.compile names a kernel after all that it fuses, such as what follows a convolution.
+    ("pointwise", r"^triton_poi"),
+    ("normalisation", r"^triton_(red|per)"),
+    ("copies", r"nchwtonhwc|nhwctonchw"),  # cuDNN's, around its convolutions
     ("attention", r"attention|flash|fmha|softmax"),
-    ("convolutions", r"conv|fprop|dgrad|wgrad|winograd"),
-    ("products", r"::(mm|addmm|bmm|baddbmm|mv|dot|linear|matmul|einsum)$|gemm|gemv|cutlass"),
+    ("convolutions", r"conv|fprop|dgrad|wgrad|winograd|scudnn"),
+    ("products", r"::(mm|addmm|bmm|baddbmm|mv|dot|linear|matmul|einsum)$|gemm|gemv|cutlass|nvjet"),
     ("normalisation", r"norm|var_mean"),
     ("copies", r"copy|memcpy|memset|catarray|reorder|::(cat|clone|contiguous|stack|index|gather|"
      r"index_select|embedding|constant_pad_nd|arange|to|empty\w*|fill|zero|zeros|full|scalar_tensor)_?$"),
-    ("pointwise", r"elementwise|pointwise|triton_poi|vectorized|::(add|sub|rsub|mul|div|neg|abs|exp"
+    ("pointwise", r"elementwise|pointwise|vectorized|::(add|sub|rsub|mul|div|neg|abs|exp"
      r"|log|sqrt|rsqrt|pow|square|reciprocal|sin|cos|tanh|sigmoid|silu|relu|gelu|leaky_relu|clamp|"
      r"clamp_min|clamp_max|minimum|maximum|where|round|floor|trunc|lerp|addcmul|addcdiv|remainder|"
      r"bitwise_\w+|__\w+__|lt|le|gt|ge|eq|ne|frexp|isfinite|\w+_backward)_?$"),

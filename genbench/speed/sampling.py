@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from genbench.errors import UsageError
-from genbench.models.compiling import compile_networks, graph_breaks
+from genbench.models.compiling import compile_networks, forget_programs, graph_breaks
 from genbench.models.optional import Compilable, Evaluation
 from genbench.models.source import ModelSource
 from genbench.runtime.out_of_memory import unfragmented
@@ -94,12 +93,12 @@ def measure_sampling(
     *,
     batches: Sequence[int] = (),
     compiles: bool = False,
-) -> list[SamplingSpeed]:
+) -> Iterator[SamplingSpeed]:
     """Measure at each of `batches`, or without any at the one a sweep finds best.
 
     The sweep runs eagerly, since every size would be compiled anew; what is measured then is
-    compiled for its own size. Raises GenbenchError when not even one image fits into memory,
-    UsageError for a model that cannot be compiled.
+    compiled for its own size, and stays so until the next is asked for. Raises GenbenchError when
+    not even one image fits into memory, UsageError for a model that cannot be compiled.
     """
     if compiles and not isinstance(source.generator, Compilable):
         raise UsageError(f"model {source.name} has nothing to compile: leave out --compile")
@@ -109,20 +108,19 @@ def measure_sampling(
             found = _swept(source, cost, lab)
             advance(1)
         batches = (found.batch,)
-    before = graph_breaks()
     if compiles:
         compile_networks(source.generator, source.name, source.device)
     with reporter.task(f"{source.name}: latency", 1) as advance:
         alone = latency(lab.stopwatch, _work(source, 1), lab.effort(0.2, trials=_FEWEST))
         advance(1)
-    breaks = graph_breaks() - before if compiles else Counter[str]()
-    speeds = []
     for batch in batches:
+        if compiles:
+            forget_programs()
+        before = graph_breaks()
         with reporter.task(f"{source.name}: batch {batch}", 1) as advance:
-            speeds.append(_measured(source, cost, lab, batch, alone, found, compiles))
-            speeds[-1] = replace(speeds[-1], breaks=breaks)
+            speed = _measured(source, cost, lab, batch, alone, found, compiles)
             advance(1)
-    return speeds
+        yield replace(speed, breaks=graph_breaks() - before if compiles else {})
 
 
 def _work(source: ModelSource, batch: int) -> Work:
@@ -176,7 +174,7 @@ def _measured(
     with refusing_memory(f"model {source.name} ran out of memory at batch {batch}", smaller):
         effort = lab.effort(trials=_FEWEST if cost.seconds > lab.seconds / 5 else _TRIALS)
         work = _work(source, batch)
-        warm = _warmed(source, cost, lab, batch, effort)
+        warm = _warmed(source, cost, lab, batch, effort, compiled)
         timing = timed(lab.stopwatch, work, batch, effort, watch=lab.watch(power), warm=warm)
         source.check_drawn()
         timing = replace(timing, device=_device_seconds(source, cost, lab, batch))
@@ -208,14 +206,21 @@ def _device_seconds(
 
 @torch.inference_mode()
 def _warmed(
-    source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int, effort: Effort
-) -> WarmUp | None:
+    source: ModelSource, cost: ImageCost, lab: Laboratory, batch: int, effort: Effort,
+    compiled: bool,
+) -> WarmUp | None:  # fmt: skip
     """The warm-up of a long trajectory by its single evaluations, where a whole call would take
-    longer than warming up may; else None."""
+    longer than warming up may; else None. Of compiled networks one whole call is made all the same:
+    what it hands them may differ from what the evaluations do, and is compiled anew then."""
     if cost.evaluations == 1:
         return None
     warm = warm_up_by_parts(lab.stopwatch, _parts(source, cost, batch), effort)
-    return warm if warm.typical > effort.longest_warm_up else None
+    if warm.typical <= effort.longest_warm_up:
+        return None
+    if compiled:
+        first = lab.stopwatch.window(_work(source, batch), 0, 1).wall
+        warm = replace(warm, calls=1, first=warm.first + first)
+    return warm
 
 
 def _copy_seconds(source: ModelSource, batch: int, lab: Laboratory) -> float | None:

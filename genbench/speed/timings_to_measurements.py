@@ -80,12 +80,11 @@ def sampling_records(
     """Rate, latency at batch 1, and peak memory of one model at one batch size."""
     timing = speed.timing
     warned = (*_warnings(timing, speed.power, lab), *_of_breaks(speed.breaks))
-    base = replace(template, notes=(*template.notes, *warned))
+    base = replace(template, notes=(*template.notes, *warned), compiled=speed.compiled)
     rate = replace(
         rate_record(base, "throughput", timing),
         mode="sample",
         evaluations=speed.cost.evaluations,
-        compiled=speed.compiled,
         host_copy_seconds=speed.copy,
         **flops_facts(speed.cost),
         work=work_facts(timing.rate, speed.cost.flops, lab, arithmetic),

@@ -195,3 +195,21 @@ def test_a_terminal_without_width_gets_the_figures(tmp_path: Path) -> None:
     words = ("fid", *SMALL, "--records", tmp_path / "r.jsonl", "--cache", tmp_path / "c")
     assert genbench(*words, COLUMNS="0").returncode == 0
     assert genbench("ls", "models", COLUMNS="0").returncode == 0
+
+
+@pytest.mark.parametrize("text", ["CUBLAS_STATUS_ALLOC_FAILED when calling", "CUDA out of memory"])
+def test_memory_that_runs_out_is_one_line_in_whatever_words(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(**_: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("genbench.cli.app.app", short)
+    run = genbench("fid", *SMALL)
+    assert "out of memory: free some, or lower --block, or use --device cpu" in error_line(run)
+    assert run.returncode == 1
+    monkeypatch.undo()
+    monkeypatch.setattr("genbench.tables.compared_runs.named_run", lambda *_: short())
+    run = genbench("gate", "base", "--samples", "x.npz")
+    assert "out of memory, and nothing was decided" in error_line(run)
+    assert run.returncode == 3

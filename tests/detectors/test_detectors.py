@@ -15,6 +15,7 @@ from torch import Tensor
 from weight_files import CPU, fails, on_its_own, some_images
 
 from genbench.detectors import dinov2, efficientnet, fidelity
+from genbench.detectors.checked import CheckedDetector
 from genbench.detectors.contract import Detector, PreparingModule
 from genbench.detectors.published_weights import detector_weight
 from genbench.detectors.registry import (
@@ -210,6 +211,18 @@ def create(name, *, layers, weights, device):
     assert detector_status("partless").reason == "one part: put it in"
     features = create_detector("abc", layers=["pool"], device=CPU)(some_images(2))
     assert torch.equal(features["pool"], torch.ones(2, 3))
+
+
+def test_memory_that_runs_out_in_a_detector_is_not_its_authors_fault() -> None:
+    class Short(Mean):
+        def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+
+    detector = CheckedDetector(
+        Short(layers=[], weights=None, device=CPU), name="short", layers=["pool"]
+    )
+    with pytest.raises(torch.OutOfMemoryError, match="CUBLAS"):
+        detector(some_images(2))
 
 
 def test_the_command_line_answers_an_unknown_detector_as_an_unknown_model() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +178,23 @@ def test_threads_and_matmul_precision_change_nothing() -> None:
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
+
+
+def test_the_newer_of_torchs_switches_changes_nothing_and_stays() -> None:
+    products: Any = torch.backends.cuda.matmul
+    switch: str = "fp32_precision"
+    rounded: str | bool = "tf32"
+    if not hasattr(products, switch):  # a torch with the older way only
+        switch, rounded = "allow_tf32", True
+    before = getattr(products, switch)
+    try:
+        setattr(products, switch, rounded)  # torch refuses to read the older one from here on
+        with screening.full_float32():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert getattr(products, switch) != rounded
+        assert getattr(products, switch) == rounded
+    finally:
+        setattr(products, switch, before)
 
 
 def test_progress_counts_every_block() -> None:

@@ -74,12 +74,20 @@ def _gridded(count: int, seed: int) -> Tensor:
     return torch.randint(0, 4, (count, 5), generator=generator).float() + 1000
 
 
+def _repeated(count: int, seed: int) -> Tensor:
+    """One row fifteen times among others: more are equally near than are kept."""
+    rows = _scattered(count, seed)
+    rows[5 : 5 + 7 * 15 : 7] = rows[3]
+    return rows
+
+
 def _told(found: Found) -> list[Tensor]:
-    verdicts = found.verdicts
-    return [verdicts.precise, verdicts.recalled, verdicts.balls, verdicts.held, found.clipped.balls]
+    verdicts, clipped = found.verdicts, found.clipped
+    return [verdicts.precise, verdicts.recalled, verdicts.balls, verdicts.held, clipped.balls,
+            clipped.own]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [_scattered, _gridded])
+@pytest.mark.parametrize("make", [_scattered, _gridded, _repeated])
 @pytest.mark.parametrize("strict", [False, True])
 def test_verdicts_are_the_cpus(make: Callable[[int, int], Tensor], strict: bool) -> None:
     samples, reference = make(210, 1), make(170, 2)
@@ -91,14 +99,25 @@ def test_verdicts_are_the_cpus(make: Callable[[int, int], Tensor], strict: bool)
     assert 0 < int(expected.verdicts.precise.sum()) <= 210
 
 
-def test_the_nearest_are_the_cpus() -> None:
-    samples, training = _scattered(130, 1), _scattered(90, 2)
+@pytest.mark.parametrize("make", [_scattered, _gridded, _repeated])
+def test_the_nearest_are_the_cpus(make: Callable[[int, int], Tensor]) -> None:
+    samples, training = make(130, 1), make(120, 2)
     for found, expected in (
         (nearest_in(samples, training, device=GPU), nearest_in(samples, training)),
         (nearest_other(training, device=GPU), nearest_other(training)),
     ):
         assert torch.equal(found[0], expected[0])
         assert torch.equal(found[1], expected[1])
+
+
+def test_of_equally_near_rows_the_lowest_is_told() -> None:
+    training = torch.ones(40, 3)
+    training[:20] = torch.arange(20)[:, None] + 2.0
+    distances, rows = nearest_in(torch.ones(7, 3), training, device=GPU)
+    assert distances.tolist() == [0] * 7
+    assert rows.tolist() == [20] * 7
+    _, rows = nearest_other(training, device=GPU)
+    assert rows[20:].tolist() == [21] + [20] * 19
 
 
 def test_two_devices_are_not_mixed_unseen() -> None:

@@ -153,3 +153,17 @@ def test_a_stub_of_an_adapter_is_enough() -> None:
         arithmetic=FLOAT32,
     )  # fmt: skip
     assert next(open_model(model, CPU).images(0, 4)).shape == (4, 3, 8, 8)
+
+
+def test_the_gpus_name_is_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    monkeypatch.setattr(opening, "_loaded", lambda *_: object())
+    source = open_model(resolve(ModelRequest(name="toy")), GPU)
+    assert source.identity()["device_type"] == "cuda NVIDIA H200"
+
+
+def test_on_a_cpu_the_memory_that_networks_free_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(opening, "keep_freed_memory", lambda: asked.append(1))
+    open_model(resolve(ModelRequest(name="toy")), CPU)
+    assert asked == [1]

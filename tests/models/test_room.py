@@ -56,12 +56,21 @@ def test_a_block_without_room_is_refused_with_one_that_has(generator: Whole) -> 
         check_room(source_of(generator, 91), peak, room)
 
 
-def test_not_even_one_sample_fits() -> None:
-    def peak(call: Callable[[], object]) -> int:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+@pytest.mark.parametrize("limit", [0, 1])
+@pytest.mark.parametrize("told", [True, False])
+def test_where_two_samples_do_not_fit_one_may(limit: int, told: bool) -> None:
+    """limit: samples beyond which there is no memory; told: by the device, or by what is free."""
+    generator = Whole()
 
-    with pytest.raises(GenbenchError, match="pass --block 1,"):
-        check_room(source_of(Whole(), 50), peak, 10)
+    def peak(call: Callable[[], object]) -> int:
+        call()
+        if told and generator.asked > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 100 * generator.asked
+
+    said = "for 50 samples .* pass --block 1," if limit else "single sample .* a smaller --res or"
+    with pytest.raises(GenbenchError, match=said):
+        check_room(source_of(generator, 50), peak, 120 if limit else 90 + 1000 * told)
 
 
 def test_a_cpu_is_not_asked() -> None:

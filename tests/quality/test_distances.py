@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 import torch
+from torch import Tensor
 
+from genbench.metrics import nearest, neighbour_search, screening
 from genbench.metrics.catalogue import METRICS
 from genbench.metrics.distances import DISTANCES
 from genbench.metrics.vendi import vendi_score
@@ -55,6 +58,41 @@ def test_a_limit_from_too_small_subsets_is_noted() -> None:
     (value,) = job.compute([(METRICS["fid_infinity"], 60)])
     assert value.notes[0].startswith("the smallest subsets")
     assert "of 6 samples" in value.notes[0]
+
+
+def test_searches_are_made_where_the_job_says_and_else_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference, gpu = Reference("theirs", "digest", _features(90, 1)), torch.device("cuda:0")
+    job = MetricJob(
+        _features(60, 2), reference, find_protocol("bundled"), "toy", SilentReporter(),
+        training=_features(80, 3),
+    )  # fmt: skip
+    keys = ("precision", "authpct", "copies")
+    figures = [(METRICS[key], 60) for key in keys]
+    expected = [value.estimate for value in job.compute(figures)]
+    asked: list[torch.device] = []
+    reporter = SilentReporter()
+
+    def full(values: Tensor, device: torch.device) -> Tensor:
+        asked.append(device)
+        if device == gpu:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+        return values
+
+    for module in (screening, nearest, neighbour_search):
+        monkeypatch.setattr(module, "onto", full)
+    found = replace(job, device=gpu, reporter=reporter).compute(figures)
+    assert [value.estimate for value in found] == expected
+    assert asked.count(gpu) == 4  # of precision, of samples among training, and two beside them
+    assert all("has no memory for a search of nearest" in note for note in reporter.notes)
+
+    def broken(values: Tensor, device: torch.device) -> Tensor:
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(screening, "onto", broken)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        replace(job, device=gpu).compute(figures)
 
 
 def test_an_order_of_0_is_the_largest_eigenvalue() -> None:

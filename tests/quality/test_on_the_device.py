@@ -125,6 +125,26 @@ def test_what_is_on_the_cpu_is_not_copied() -> None:
     assert copy.wait().data_ptr() == values.data_ptr()
 
 
+def test_a_copy_is_waited_for_on_the_stream_of_its_own_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams: list[str] = []
+
+    class Event:
+        def record(self, stream: str = "of the current GPU") -> None:
+            streams.append(stream)
+
+    class Elsewhere(Tensor):
+        device = torch.device("cuda:1")
+
+    empty = torch.empty
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"of {device}")
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **more: empty(*shape, **more))
+    copied_to_host(torch.ones(3).as_subclass(Elsewhere))
+    assert streams == ["of cuda:1"]
+
+
 @pytest.mark.gpu
 def test_a_gpus_images_arrive_whole(tmp_path: Path) -> None:
     source = open_model(resolve(ModelRequest(name="biggan-deep")), torch.device("cuda"))

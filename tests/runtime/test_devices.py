@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.runtime.devices import device_of, kind_of, missing_architecture
+from genbench.runtime.devices import common_device, device_of, kind_of, missing_architecture
 from genbench.runtime.distributed import World
 
 ALONE = World()
@@ -60,6 +60,25 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_of("auto", ALONE) == torch.device("cpu")
     with pytest.raises(UsageError, match="no device cuda, 0 CUDA devices"):
         device_of("cuda", ALONE)
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_processes_with_and_without_gpus_do_not_compute_together(
+    monkeypatch: pytest.MonkeyPatch, gpus: int
+) -> None:
+    Machine(monkeypatch, gpus)
+    others = ["cpu", "cuda"]
+
+    def gathered(into: list[str], mine: str) -> None:
+        into[:] = [mine, *others]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gathered)
+    world = World(size=3)
+    with pytest.raises(UsageError, match=r"some have GPUs, rank .*1 none: pass --device cpu"):
+        common_device("auto", world)
+    others[:] = ["cuda", "cuda"] if gpus else ["cpu", "cpu"]
+    assert common_device("auto", world) == device_of("auto", world)
+    assert common_device("auto", ALONE) == device_of("auto", ALONE)
 
 
 @pytest.mark.parametrize("name", ["cuda", "auto", "cuda:0"])

@@ -69,6 +69,15 @@ class Event:
         ("aten::add_", "pointwise"),
         ("aten::__rshift__", "pointwise"),
         ("triton_poi_fused_add_silu_0", "pointwise"),
+        ("triton_poi_fused_convolution_relu_0", "pointwise"),
+        ("triton_poi_fused__softmax_3", "pointwise"),
+        ("triton_per_fused__softmax_4", "normalisation"),
+        ("triton_red_fused_convolution_native_group_norm_1", "normalisation"),
+        ("triton_tem_fused_convolution_2", "convolutions"),
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NNT", "products"),
+        ("maxwell_scudnn_128x64_relu_medium_nn_v0", "convolutions"),
+        ("void cudnn::ops::nchwToNhwcKernel<__half, float>", "copies"),
+        ("void cudnn::engines_precompiled::nhwcToNchwKernel<float>", "copies"),
         ("aten::copy_", "copies"),
         ("Memcpy DtoH (Device -> Pinned)", "copies"),
         ("aten::empty_strided", "copies"),
@@ -113,6 +122,9 @@ def test_a_gan_is_convolutions_and_noise(tmp_path: Path) -> None:
         2 * flops["convolutions"] / convolutions.seconds / 1e12
     )
     assert groups["noise"].ceiling is None
+    spent = [group.seconds for group in found.groups]
+    assert spent == sorted(spent, reverse=True)  # longest first
+    assert spent[0] > spent[-1]
     assert found.whole
     assert found.wall > found.busy > 0.5 * found.wall
     (trace,) = found.traces

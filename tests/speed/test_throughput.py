@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,10 @@ from genbench.models.opening import ModelRequest, open_random_model, resolve
 from genbench.models.source import ModelSource, SampleSpec
 from genbench.records.kinds import Record, SpeedRecord, TrainingFacts
 from genbench.records.lines import from_line, to_line
+from genbench.reproducing.commands import evaluations
 from genbench.runtime.arithmetic import ARITHMETICS
 from genbench.runtime.progress import SilentReporter
+from genbench.speed import sampling
 from genbench.speed.backtests import backtests
 from genbench.speed.datasheets import Gpu, find_gpu
 from genbench.speed.flops import evaluations_of, flops_of, sampling_flops
@@ -188,6 +191,50 @@ def test_the_sweep_runs_eagerly_and_compiling_counts_for_nothing() -> None:
     assert speed.timing.warm.steady
 
 
+class TunedGenerator(FakeGenerator):
+    """Whose libraries take a minute over the first call of each size."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.tuned: set[int] = set()
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        images = super().sample(labels, noise)
+        self.now += 0 if len(noise) in self.tuned else 60
+        self.tuned.add(len(noise))
+        return images
+
+
+def test_first_calls_are_no_part_of_the_sweeps_budget() -> None:
+    generator = TunedGenerator(100)
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = replace(cost_of_an_image(source, lab), seconds=9 / 1024)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter())
+    assert speed.sweep is not None
+    assert speed.sweep.ended == "out of memory at 128"
+
+
+class ProfiledStopwatch(HostStopwatch):
+    """As of a GPU that computes for half of a call."""
+
+    def device_seconds(self, work: Any, number: int) -> float:
+        return self.window(work, number, 1).wall / 2
+
+
+@pytest.mark.parametrize(("make", "steps"), [(FakeGenerator, 1), (LongGenerator, 1000)])
+def test_the_seconds_of_the_device_are_those_of_a_whole_call(
+    make: type[FakeGenerator], steps: int
+) -> None:
+    generator = make(100)
+    source, clock = fake_source(generator), lambda: generator.now
+    lab = replace(fake_lab(generator), stopwatch=ProfiledStopwatch(clock, clock))
+    (speed,) = measure_sampling(
+        source, cost_of_an_image(source, lab), lab, SilentReporter(), batches=(4,)
+    )
+    assert speed.timing.device == pytest.approx(steps * 12 / 1024 / 2)
+    assert speed.timing.busy == pytest.approx(0.5)
+
+
 def test_a_call_longer_than_the_warm_up_is_warmed_by_its_steps() -> None:
     generator = LongGenerator(100)
     source, lab = fake_source(generator), fake_lab(generator)
@@ -200,12 +247,87 @@ def test_a_call_longer_than_the_warm_up_is_warmed_by_its_steps() -> None:
     assert speed.timing.trials == pytest.approx([1000 * 12 / 1024] * 3)
 
 
+class LongCompiled(LongGenerator):
+    """Compiled once more by the first whole call, which hands its network another layout."""
+
+    compiled = whole = False
+
+    def compile(self) -> None:
+        self.compiled = True
+
+    def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+        if self.compiled and len(noise) > 1 and not self.whole:
+            self.whole = True
+            self.now += 60
+        return super().sample(labels, noise)
+
+
+def test_nothing_is_compiled_within_the_window_of_a_long_trajectory() -> None:
+    generator = LongCompiled(100)
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter(), batches=(4,), compiles=True)
+    assert speed.timing.trials == pytest.approx([1000 * 12 / 1024] * 3)
+    assert speed.timing.warm.calls == 1
+    assert speed.timing.warm.first > 60
+
+
+def test_every_batch_size_is_compiled_however_many_there_are() -> None:
+    """torch.compile alone would run the ninth eagerly."""
+    made: list[int] = []
+
+    def backend(graph: Any, inputs: list[torch.Tensor]) -> Any:
+        made.append(len(inputs[0]))
+        return graph.forward
+
+    class Compiled(FakeGenerator):
+        network: Callable[[torch.Tensor], torch.Tensor] = staticmethod(torch.neg)
+
+        def compile(self) -> None:
+            self.network = torch.compile(lambda x: -x, backend=backend, dynamic=False)
+
+        def sample(self, labels: torch.Tensor | None, noise: NoiseStream) -> torch.Tensor:
+            self.network(torch.ones(len(noise)))
+            return super().sample(labels, noise)
+
+    generator = Compiled(100)
+    source, lab = fake_source(generator), replace(fake_lab(generator), seconds=0.05)
+    cost = cost_of_an_image(source, lab)
+    batches = tuple(range(2, 12))
+    speeds = measure_sampling(source, cost, lab, SilentReporter(), batches=batches, compiles=True)
+    assert [speed.timing.batch for speed in speeds] == list(batches)
+    assert made == [1, *batches]
+
+
+def test_graph_breaks_are_those_of_the_batch_that_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = CompiledGenerator()
+    monkeypatch.setattr(sampling, "graph_breaks", lambda: Counter(map(str, generator.built)))
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    speeds = measure_sampling(source, cost, lab, SilentReporter(), batches=(4, 8), compiles=True)
+    assert [dict(speed.breaks) for speed in speeds] == [{"4": 1}, {"8": 1}]
+
+
+def test_all_records_of_a_compiled_model_say_so() -> None:
+    generator = CompiledGenerator()
+    source, lab = fake_source(generator), fake_lab(generator)
+    cost = cost_of_an_image(source, lab)
+    (speed,) = measure_sampling(source, cost, lab, SilentReporter(), batches=(4,), compiles=True)
+    plain = ARITHMETICS["float32"]
+    records = sampling_records(speed_template(lab, plain), speed, lab, plain)
+    assert [record.compiled for record in records] == [True] * 3
+    for found in evaluations(records):
+        assert "--compile" in found.words
+
+
 def test_every_call_draws_new_samples() -> None:
     generator = FakeGenerator(10)
     source, lab = fake_source(generator), fake_lab(generator)
     cost = cost_of_an_image(source, lab)
     generator.first_rows.clear()
-    measure_sampling(source, cost, lab, SilentReporter(), batches=(5,))
+    list(measure_sampling(source, cost, lab, SilentReporter(), batches=(5,)))
     last = generator.first_rows[-20:]
     assert len(set(last)) == 20
     assert all(row % 5 == 0 for row in last)

@@ -145,7 +145,8 @@ def one_step(
     """A `Step` of x_t float32 [N, 3, R, R], number int64 [1] and draw like x_t or none: the same
     operations whatever the values, so that a graph can hold it."""
     sampling, row = tables.sampling, tables.row(number)
-    timesteps = tables.timestep(number).expand(x.shape[0])  # [N]
+    # Laid out as timesteps usually are: torch.compile makes a program for each layout.
+    timesteps = tables.timestep(number).expand(x.shape[0]).contiguous()  # [N]
     out = denoise(x, timesteps)  # [N, 3 or 6, R, R]
     found, spread = (out, None) if out.shape[1] == x.shape[1] else out.chunk(2, dim=1)
     start = found if sampling.predict_xstart else row.recip * x - row.recipm1 * found

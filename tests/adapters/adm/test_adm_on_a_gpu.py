@@ -257,6 +257,8 @@ def test_a_graph_keeps_nothing_of_the_call_before() -> None:
     assert (first.tolist(), second.tolist()) == ([2, 2], [10, 10])
     assert doubled(one, one * 3)[0].tolist() == [4, 4]
     assert doubled(torch.ones(3), None)[0].shape == (3,)
+    for kind in (torch.float16, torch.float64):
+        assert doubled(one.to(kind), None)[0].dtype == kind
 
 
 def test_graphs_are_refused_on_a_cpu() -> None:

@@ -16,7 +16,7 @@ from genbench.errors import UsageError
 from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.generator import AdmGenerator
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
-from genbench_adapters.adm.sampler import Sampling, classifier_guide, trajectory
+from genbench_adapters.adm.sampler import Sampling, Tables, classifier_guide, one_step, trajectory
 from genbench_adapters.adm.schedule import betas_of, kept_steps, respaced
 
 
@@ -77,6 +77,20 @@ def test_an_exact_denoiser_of_a_gaussian_keeps_its_moments(kind: str, predict_xs
     *_, (x, _) = draws
     assert float(x.mean()) == pytest.approx(mean, abs=0.02)
     assert float(x.std()) == pytest.approx(deviation, abs=0.02)
+
+
+def test_a_step_hands_its_networks_timesteps_laid_out_as_a_single_call_does() -> None:
+    """torch.compile makes a program for each layout, and is warmed by single calls."""
+    seen: list[Tensor] = []
+
+    def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+        seen.append(timesteps)
+        return x
+
+    tables = Tables(Sampling(schedule=respaced("linear", 1000, "4")), torch.device("cpu"))
+    one_step(denoise, tables, None, torch.ones(5, 3, 2, 2), tables.number(2), None)
+    assert seen[0].shape == (5,)
+    assert seen[0].stride() == torch.zeros(5, dtype=torch.int64).stride()
 
 
 def test_the_guide_is_the_gradient_of_the_log_probability() -> None:
