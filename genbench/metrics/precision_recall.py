@@ -60,8 +60,7 @@ def neighbour_figures(
     Density and coverage (Naeem et al. 2020, eq. 3-4 and the prdc package) never do. float32
     products only screen the pairs: whatever they cannot tell is measured in float64 from the
     features as given, so counts are those of exact distances, ties included, on any machine and any
-    number of threads. (A radius alone may be off by float32's rounding, where more than 4 others
-    than the k-th are as near to within it.) half: the values of the first four are by the float16
+    number of threads. half: the values of the first four are by the float16
     distances of the ADM evaluator, and the exact ones stand beside (`Estimate.exact`). drawn: as
     many rows of each set are looked at, or those of the smaller set, by `drawn_rows`; 0: all.
     device: of the products, which decides no count.
