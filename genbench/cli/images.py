@@ -72,8 +72,7 @@ def sample(
     Options of the model itself are given the same way; `genbench sample --model NAME -h` shows
     them.
     """
-    from genbench.models.opening import open_model
-    from genbench.models.room import check_room
+    from genbench.models.room import opened_with_room
     from genbench.quality.samples import check_output, draw_samples, export_samples
     from genbench.runtime.addresses import shown
     from genbench.runtime.devices import common_device
@@ -101,10 +100,7 @@ def sample(
     with joined_world() as world:
         reporter = ProgressBars(leads=world.leads)
         fetch_first(world, [chosen], None, yes=yes)
-        source = open_model(chosen, common_device(device, world))
-        check_room(source)
-        if source.told:
-            reporter.note(source.told)
+        source = opened_with_room(chosen, common_device(device, world), reporter)
         where = cache or cache_folder()
         folder = draw_samples(
             source, n, cache=where, world=world, reporter=reporter, sharing=sharing

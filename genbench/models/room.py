@@ -9,12 +9,24 @@ from collections.abc import Callable
 import torch
 
 from genbench.errors import GenbenchError
+from genbench.models.opening import ResolvedModel, open_model
 from genbench.models.optional import Repeating
 from genbench.models.source import ModelSource
 from genbench.runtime.out_of_memory import is_out_of_memory, unfragmented
+from genbench.runtime.progress import Reporter
 
 _SPARE = 0.95  # of the free memory: the detector and the allocator's own pieces take some
 Peak = Callable[[Callable[[], object]], int]  # bytes at the peak of a call
+
+
+def opened_with_room(model: ResolvedModel, device: torch.device, reporter: Reporter) -> ModelSource:
+    """A model ready to draw: loaded (`open_model`), its block fits (`check_room`), and what it has
+    to say of itself noted. Raises GenbenchError or UsageError with the remedy."""
+    source = open_model(model, device)
+    check_room(source)
+    if source.told:
+        reporter.note(source.told)
+    return source
 
 
 def check_room(source: ModelSource, peak: Peak | None = None, free: int | None = None) -> None:

@@ -14,8 +14,7 @@ from genbench.errors import GenbenchError
 from genbench.images.opening import open_image_set
 from genbench.metrics.catalogue import metric_named
 from genbench.metrics.metric import Metric
-from genbench.models.opening import open_model
-from genbench.models.room import check_room
+from genbench.models.room import opened_with_room
 from genbench.quality.counts import notes_on_parts, sample_counts, warn_of_order
 from genbench.quality.feasible import Comparable, Figure, Means, feasible
 from genbench.quality.feature_files import by_layer, read_features
@@ -218,11 +217,7 @@ def _feature_file(path: Path) -> ArrayFeatures:
 def _open_source(job: Job) -> Source:
     request, protocol = job.request, job.request.protocol
     if request.model is not None:
-        source = open_model(request.model, job.device)
-        check_room(source)
-        if source.told:
-            job.reporter.note(source.told)
-        return source
+        return opened_with_room(request.model, job.device, job.reporter)
     if not isinstance(request.samples, str):
         return request.samples
     return SetSource(

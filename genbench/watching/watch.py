@@ -10,8 +10,8 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.images.opening import open_image_set
-from genbench.models.opening import ResolvedModel, open_model
-from genbench.models.room import check_room
+from genbench.models.opening import ResolvedModel
+from genbench.models.room import opened_with_room
 from genbench.quality.evaluation import measured
 from genbench.quality.request import Job, check_words, with_own_weights
 from genbench.quality.source import SetSource, Source
@@ -118,9 +118,8 @@ class Watch:
                 open_image_set(str(path), crop=protocol.crop, resolution=protocol.resolution)
             )
         request = replace(self.model.request, checkpoint=str(path))
-        source = open_model(replace(self.model, request=request), self.job.device)
-        check_room(source)
-        return source
+        model = replace(self.model, request=request)
+        return opened_with_room(model, self.job.device, self.job.reporter)
 
     def _refused(self, arrival: Arrival, error: GenbenchError) -> None:
         self.refused += 1

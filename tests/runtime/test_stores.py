@@ -140,8 +140,8 @@ def test_a_store_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("s3://bucket/a/b", "s3://bucket/a/b"),
         ("gs:/bucket", "gs://bucket"),
-        ("file:///tmp/x", "file:///tmp/x"),
-        ("/tmp/x", ""),
+        ("file:///data/x", "file:///data/x"),
+        ("/data/x", ""),
         ("C:/x", ""),
         ("a:b", ""),
         ("runs/a.jsonl", ""),

@@ -120,6 +120,7 @@ def test_a_norm_in_half_precision_sums_in_float32(side: int, conditioned: bool) 
     noise = NoiseStream(4, torch.arange(3))
     # A mean of 4 deviations, of which sums in bfloat16 would lose the deviations.
     x = (4 + noise.normal((64, side, side))).bfloat16().to(memory_format=torch.channels_last)
+    x[2] /= 256  # its variance is about the norm's eps
     condition = noise.normal((128, 1, 1), step=1) if conditioned else None
     exact = functional.group_norm(x.double(), 32, norm.weight.double(), norm.bias.double())
     if condition is not None:
