@@ -182,6 +182,8 @@ class Evaluator:
         """Images as uint8; of other types than floating-point and uint8 none."""
         if not isinstance(images, Tensor):
             raise GenbenchError(f"update takes a tensor of images, not a {type(images).__name__}")
+        if images.is_meta:
+            raise GenbenchError("a meta tensor has no values: pass images on the CPU or a GPU")
         check_dense(images)
         if images.ndim != 4 or images.shape[1] != 3 or not len(images) or not images.numel():
             raise GenbenchError(

@@ -46,10 +46,7 @@ def check_finite(finite: Sequence[Tensor]) -> None:
 
 
 def check_dense(x: Tensor) -> None:
-    """Raise GenbenchError for images [N, 3, H, W] without a value at every place: sparse, nested or
-    meta tensors."""
-    if x.is_meta:
-        raise GenbenchError("a meta tensor has no values: pass images on the CPU or a GPU")
+    """Raise GenbenchError for images [N, 3, H, W] that are sparse or nested tensors."""
     if x.is_nested or x.layout != torch.strided:
         kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
         raise GenbenchError(f"images come as a {kind} tensor: make it dense (to_dense())")
