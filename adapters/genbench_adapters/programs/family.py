@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(ABC):
     """A program with named inputs, of which each is noise or labels, and images as its first
     output."""
 
@@ -62,17 +63,17 @@ class Program:
         if self.decode:  # its digest and scaling go on record
             object.__setattr__(self, "decode", find_autoencoder(self.decode).text)
 
+    @abstractmethod
     def contents(self) -> Contents:
         """Inputs and output of the file. Raises GenbenchError for one that cannot be read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def runner(self, device: torch.device, dtype: torch.dtype) -> Run:
         """What runs the program: inputs [N, …] by name -> its first output, images [N, C, R, R]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def digest(self) -> str:
         """SHA-256 (hex) of all files that hold the program."""
-        raise NotImplementedError
 
     def card_for(self, resolution: int) -> ModelCard:
         """The card of the file's own size, or of the one asked for where the file does not tell."""
