@@ -57,12 +57,24 @@ def check_range(x: Tensor, low: float, high: float, asked: str) -> None:
     ten of its widths: they are of another range. asked: what the range was given as, for the
     message. NaN and infinity pass: `to_uint8` tells of them."""
     least, most = torch.stack(torch.aminmax(x)).tolist()
-    if isfinite(least) and isfinite(most) and max(low - least, most - high) > _FAR * (high - low):
-        other = "(0, 255)" if most > 10 else "(-1, 1)" if least < -0.05 else "(0, 1)"
+    if isfinite(least) and isfinite(most) and is_far_beyond(least, most, low, high):
         raise GenbenchError(
             f"images reach from {least:.3g} to {most:.3g}, far beyond {asked} ({low:g}, {high:g}): "
-            f"perhaps {asked} {other}"
+            "perhaps {} ({}, {})".format(asked, *likely_range(least, most))
         )
+
+
+def is_far_beyond(least: float, most: float, low: float, high: float) -> bool:
+    """Whether values from least to most reach further beyond the range low … high than ten of its
+    widths, so that it must be another's."""
+    return max(low - least, most - high) > _FAR * (high - low)
+
+
+def likely_range(least: float, most: float) -> tuple[int, int]:
+    """Black and white of images whose values lie from least to most, as far as these tell."""
+    if most > 10:
+        return 0, 255
+    return (-1, 1) if least < -0.05 else (0, 1)
 
 
 def to_uint8(x: Tensor, rounding: Rounding = "truncate") -> Tensor:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
-from genbench.images.rounding import Rounding, to_uint8
+from genbench.images.rounding import Rounding, is_far_beyond, likely_range, to_uint8
 
 _GREY, _COLOURS = 1, 3
-_FAR = 10  # widths of a range beyond which it must be another's
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def _rounded(batch: Tensor, scale: Range | None, rounding: Rounding, where: str)
         )
     wide = batch.float() if batch.dtype.itemsize < 4 else batch
     width = scale.high - scale.low
-    if max(scale.low - low, high - scale.high) > _FAR * width:
+    if is_far_beyond(low, high, scale.low, scale.high):
         raise GenbenchError(
             f"{where} returned images from {low:.3g} to {high:.3g}, far beyond --range "
             f"{scale.low:g},{scale.high:g}: perhaps --range={_guess(low, high)}"
@@ -114,9 +113,7 @@ def _rounded(batch: Tensor, scale: Range | None, rounding: Rounding, where: str)
 
 
 def _guess(low: float, high: float) -> str:
-    if high > 10:
-        return "0,255"
-    return "-1,1" if low < -0.05 else "0,1"
+    return "{},{}".format(*likely_range(low, high))
 
 
 def _shape(batch: Tensor) -> str:
