@@ -28,6 +28,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, trains: bool, expected: int) -
         with distributed.joined_world(trains=trains) as world:
             assert world.size == 2
             assert torch.get_num_threads() == expected
+        assert torch.get_num_threads() == GIVEN
     finally:
         torch.set_num_threads(before)
 
