@@ -14,7 +14,7 @@ TABLES := $(patsubst tables/%.toml,%,$(shell grep -l '^\[\[column\]\]' tables/*.
 # A quarter, half and three quarters of N: the curve of quality against the sample count.
 PARTS := $(foreach part,1 2 3,-n $(shell expr $(N) \* $(part) / 4))
 SWEEP_N ?= 2000
-SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.safetensors')
+SOURCES := $(shell find genbench adapters -name '*.py' -o -name '*.cpp' -o -name '*.safetensors')
 
 # Speeds must have the machine to themselves.
 .NOTPARALLEL:

@@ -88,7 +88,7 @@ def kernels(at: Place) -> Found:
             found[f"{name} norm, beyond bound"] = group_norm.excess(
                 made, x[:1], norm, condition[:1]
             )
-    found["norm"] = group_norm.kernel_for(x) is not None
+    found["norm"] = group_norm.kernel_for(x.device, x.dtype) is not None
     return found
 
 

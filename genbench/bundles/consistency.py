@@ -54,7 +54,7 @@ _SUBJECT = {
     "model": "model", "card": "card", "resolution": "resolution", "seed": "seed",
     "options": "options", "arithmetic": "dtype", "block": "block", "compiled": "compiled",
     "checkpoint_digest": "checkpoint_digest", "weight_kind": "weight_kind",
-    "code_digest": "code_digest",
+    "code_digest": "code_digest", "kernels": "kernels",
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ Detect = Callable[[Tensor], dict[str, Tensor]]
 # more.
 FEATURE_TOLERANCE = 0.25
 # Of what decides a model's samples: where other last bits come from, and no other samples.
-_OF_THE_MACHINE = {"switches", "threads", "device_type", "code_digest"}
+_OF_THE_MACHINE = {"switches", "threads", "device_type", "code_digest", "kernels"}
 
 
 def units_of(samples: int) -> int:

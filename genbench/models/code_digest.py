@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+_SOURCES = ("*.py", "*.cpp")
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -28,7 +29,7 @@ def source_digest(module_name: str, *, around: bool = False) -> str:
         if not _INSTALLED & set(root.parts):  # where beside means somebody else's
             package = None
     else:
-        found = set(here.parent.rglob("*.py"))
+        found = {path for kind in _SOURCES for path in here.parent.rglob(kind)}
         depth = module_name.count(".") + (here.name == "__init__.py")
         root = here.parents[depth]
     return _digest_with_imports(found, root, package, around)
@@ -41,7 +42,7 @@ def file_digest(path: Path) -> str:
 
 
 def _digest_with_imports(found: set[Path], root: Path, package: str | None, around: bool) -> str:
-    waiting = list(found)
+    waiting = [path for path in found if path.suffix == ".py"]
     while waiting:
         for path in _imported(waiting.pop(), package, root, around):
             if path not in found:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections import Counter
 from importlib.util import find_spec
@@ -13,6 +11,7 @@ import torch
 from genbench.errors import GenbenchError, UsageError
 from genbench.models.contract import Generator
 from genbench.models.optional import Compilable
+from genbench.runtime.native import compiler, has_compiler
 
 
 def compile_networks(generator: Generator, model: str, device: torch.device) -> None:
@@ -32,9 +31,7 @@ def _lacking(device: torch.device) -> str:
     """What torch.compile would stop at, minutes later; empty where nothing lacks."""
     if device.type == "cuda":
         return "" if find_spec("triton") else "the package triton"
-    usual = "clang++" if sys.platform == "darwin" else "g++"
-    compiler = os.environ.get("CXX", usual).split()[0]
-    return "" if shutil.which(compiler) else f"a C++ compiler ({compiler})"
+    return "" if has_compiler() else f"a C++ compiler ({compiler()[0]})"
 
 
 def forget_programs() -> None:

@@ -30,6 +30,7 @@ _MAX_ELEMENTS = 1 << 22  # numbers made at once: bounds the memory of the float6
 Steps = range | Tensor  # numbers of steps; int64 [1] on the device for one
 
 # Samples and shape on which a kernel is compared with the single operations, and their seed.
+_KERNELS = {"cuda": "genbench.models.noise_kernel"}
 _TRIED, _TRIED_SEED = (16, 3, 171), 0x9D2C5680_EFC60000
 
 
@@ -156,7 +157,7 @@ def _kernel_of(device: torch.device) -> _Kernel | None:
     if os.environ.get("GENBENCH_NOISE") == "plain":
         return None
     find = partial(_fault, device=device)
-    kernel: _Kernel | None = kernels_of(device, "genbench.models.noise_kernel", find, "noise")
+    kernel: _Kernel | None = kernels_of(device, _KERNELS, find, "noise")
     return kernel
 
 

@@ -17,7 +17,14 @@ from genbench.models.compiling import compile_networks
 from genbench.models.contract import Adapter, Generator, ModelCard
 from genbench.models.naming import family_named
 from genbench.models.noise import NoiseStream, scheduled_labels
-from genbench.models.optional import BringsWeights, Concurrent, MakesCard, RandomInit, Weights
+from genbench.models.optional import (
+    BringsWeights,
+    Concurrent,
+    MakesCard,
+    RandomInit,
+    UsesKernels,
+    Weights,
+)
 from genbench.models.options import adapter_options, make_adapter
 from genbench.models.registry import choose_card, code_digest
 from genbench.models.source import ModelSource, SampleSpec, blaming
@@ -154,8 +161,9 @@ def _opened(
     if request.compiles:
         compile_networks(generator, request.name, device)
     alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
+    kernels = generator.kernels if isinstance(generator, UsesKernels) else ""
     return ModelSource(
-        generator, replace(spec, threads=1 if alone else 0), card, device,
+        generator, replace(spec, threads=1 if alone else 0, kernels=kernels), card, device,
         batch_size=request.batch_size or 0,
         checkpoint=weights.name,
     )  # fmt: skip

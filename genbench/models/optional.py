@@ -2,7 +2,8 @@
 
 Of an adapter: Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
 CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode, HasCompanions.
-Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable.
+Of a generator: CountsEvaluations, CountsGuidance, Repeating, Concurrent, UsesKernels, InOrder,
+Compilable.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ class MakesCard(Protocol):
     def card_for(self, resolution: int) -> ModelCard:
         """The card of that many pixels; 0: of those it finds itself. Raises UsageError where it
         cannot be."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,6 @@ class BringsWeights(Protocol):
 
     def weights(self) -> Weights:
         """What it will load. Raises GenbenchError for files that are not there."""
-        ...
 
 
 @runtime_checkable
@@ -75,7 +74,6 @@ class BringsCode(Protocol):
 
     def code(self) -> str:
         """Digest (hex) of that code. Raises GenbenchError for a file that cannot be read."""
-        ...
 
 
 Evaluation = tuple[Callable[[], object], int]  # a network call, and how often a sampler makes it
@@ -110,7 +108,6 @@ class Repeating(Protocol):
 
         labels: int64 [N] or None. A call's result is not looked at.
         """
-        ...
 
 
 @runtime_checkable
@@ -123,6 +120,14 @@ class Concurrent(Protocol):
     """
 
     concurrent: bool
+
+
+@runtime_checkable
+class UsesKernels(Protocol):
+    """A generator some of whose operations may be one kernel, where it can be made, which moves
+    last bits. kernels: what is made so, by name; empty: nothing."""
+
+    kernels: str
 
 
 @runtime_checkable
@@ -140,7 +145,6 @@ class Compilable(Protocol):
     def compile(self) -> None:
         """Compile the networks in place, for the shapes they will see (`dynamic=False`); the next
         calls pay for it."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +174,6 @@ class Trainable(Protocol):
 
     def train(self, run: TrainRun) -> Path:
         """Train, or go on where a killed run stopped; returns the finished weights' path."""
-        ...
 
 
 @runtime_checkable
@@ -197,7 +200,6 @@ class Distillable(Protocol):
 
     def distill(self, run: DistillRun) -> Path:
         """Distil, or go on where a killed run stopped; returns the finished weights' path."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +217,6 @@ class Convertible(Protocol):
 
     def convert(self, run: ConvertRun) -> str:
         """Write `run.out` from `run.source`; returns one line that says what it holds."""
-        ...
 
 
 @runtime_checkable
@@ -225,7 +226,6 @@ class RandomInit(Protocol):
     def load_random(self, card: ModelCard, device: torch.device, dtype: torch.dtype) -> Generator:
         """The generator `load` gives, with random weights, none of them zero throughout: what is
         zero at the start of training would make some of the work trivial."""
-        ...
 
 
 @runtime_checkable
@@ -236,7 +236,6 @@ class Folding(Protocol):
     def as_published(self) -> Adapter:
         """The family with the options under which its networks do the published work: what a GPU's
         second is reckoned by."""
-        ...
 
 
 @runtime_checkable
@@ -247,7 +246,6 @@ class HasCompanions(Protocol):
         """The published files that sampling a card needs with these options, by the option that
         takes each (a field of the class, a path); under "checkpoint" weights that are to be loaded
         in place of the card's. Those that are here fill options that the user left open."""
-        ...
 
 
 @runtime_checkable
@@ -256,7 +254,6 @@ class CountableNetworks(Protocol):
 
     def network_forward(self, network: str) -> Callable[[], object]:
         """One forward pass at batch 1 of the named network, on torch's meta device."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,8 +289,6 @@ class TimedTraining(Protocol):
 
     def training_forms(self, resolution: int) -> Sequence[TrainingForm]:
         """The forms at a resolution; none where the family has no recipe for it."""
-        ...
 
     def training_step(self, form: TrainingForm, setting: StepSetting) -> Callable[[int], object]:
         """A whole optimiser step as a function of its number, ready to be called."""
-        ...

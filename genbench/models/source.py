@@ -52,6 +52,7 @@ class SampleSpec:
     block: int = 25
     threads: int = 0
     compiled: bool = False
+    kernels: str = ""  # operations made as one by kernels of this project, where they can be
     device_type: str = "cpu"  # of a GPU with its name
     code_digest: str = ""  # of the adapter's Python sources
 
@@ -102,8 +103,9 @@ class ModelSource:
     def identity(self) -> dict[str, Any]:
         """Everything the images depend on."""
         told = {"kind": "model", "noise": noise.SCHEME, **asdict(self.spec)}
-        if not self.spec.compiled:
-            del told["compiled"]  # so that what was drawn before there was a choice stays
+        for choice in ("compiled", "kernels"):
+            if not told[choice]:
+                del told[choice]  # so that what was drawn before there was a choice stays
         return told
 
     def digest(self) -> str:
@@ -117,7 +119,7 @@ class ModelSource:
             model=spec.model, resolution=spec.resolution, card=spec.card,
             checkpoint=self.checkpoint, checkpoint_digest=spec.checkpoint_digest,
             weight_kind=spec.weight_kind, options=spec.options, arithmetic=spec.dtype,
-            block=spec.block, compiled=spec.compiled or None,
+            block=spec.block, compiled=spec.compiled or None, kernels=spec.kernels or None,
             labels=spec.labels if self.card.classes else "", seed=spec.seed,
             code_digest=spec.code_digest,
         )  # fmt: skip

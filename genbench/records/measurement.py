@@ -24,7 +24,8 @@ class Subject:
     computed in ("float32", "tf32", "float16", "bfloat16"). labels: the schedule; empty without
     classes. block: samples of one network call, whose size moves last bits. compiled: whether
     torch.compile made the networks, which moves them too; None for an image set and where nobody
-    told. code_digest: of the adapter's sources.
+    told. kernels: operations that kernels of genbench's own made as one where they could be made,
+    which moves them as well. code_digest: of the adapter's sources.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Subject:
     arithmetic: str = ""
     block: int | None = None
     compiled: bool | None = None
+    kernels: str | None = None
     labels: str = ""
     seed: int | None = None
     code_digest: str = ""

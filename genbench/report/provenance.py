@@ -104,7 +104,7 @@ def run_facts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     block = "" if record.block is None else f"blocks of {record.block}"
     compiled = "compiled" if record.compiled else ""
     yield "drawn with", _joined(told(labels=record.labels), record.arithmetic, block, compiled,
-                                told(code=record.code_digest))  # fmt: skip
+                                told(kernels=record.kernels, code=record.code_digest))  # fmt: skip
     yield "samples", quality[-1].samples_digest if quality else ""
     yield "protocol", f"{record.protocol} [{record.protocol_digest}]"
     yield "detector", _detector(quality[-1]) if quality else ""

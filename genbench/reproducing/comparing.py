@@ -138,7 +138,14 @@ def differences(record: QualityRecord, again: QualityRecord) -> list[Difference]
 
 def _kernels(record: QualityRecord) -> set[str]:
     """The circumstances that choose the kernels, and so the last bits of features."""
-    return {"device", "device type", "CPU instructions", "CUDA", *record.environment.packages}
+    return {
+        "device",
+        "device type",
+        "CPU instructions",
+        "CUDA",
+        "kernels",
+        *record.environment.packages,
+    }
 
 
 def _circumstances(record: QualityRecord) -> Iterator[tuple[str, str]]:
@@ -146,6 +153,7 @@ def _circumstances(record: QualityRecord) -> Iterator[tuple[str, str]]:
     yield "genbench", place.genbench
     yield "git commit", place.git
     yield "code of the model", record.code_digest
+    yield "kernels", record.kernels or "none"
     yield "python", place.python
     yield from sorted(place.packages.items())
     for name, value in record.detector_identity.items():

@@ -175,10 +175,10 @@ def joined_world(*, trains: bool = False) -> Iterator[World]:
 
     torchrun tells every process to use one thread, or as many as OMP_NUM_THREADS says. Bits of a
     measurement must not depend on how many processes share the work, so every process computes
-    with the thread count it would have alone, and has its own again afterwards. trains: they do depend on it, since the processes
-    share a batch, and what torchrun says stands: each with every processor, two processes on two
-    processors train eight times slower than one. Within a world that is joined already, such as a
-    sweep's, it is that one.
+    with the thread count it would have alone, and has its own again afterwards. trains: they do
+    depend on it, since the processes share a batch, and what torchrun says stands: each with every
+    processor, two processes on two processors train eight times slower than one. Within a world
+    that is joined already, such as a sweep's, it is that one.
     """
     world = world_of_environment()
     if world.size == 1 or dist.is_initialized():

@@ -1,9 +1,9 @@
-"""Kernels written for GPUs, each taken only where it gives what the plain operations give."""
+"""Kernels of this project's own, each taken only where it gives what the plain operations give."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -11,16 +11,17 @@ import torch
 
 
 def kernels_of(
-    device: torch.device, module: str, fault: Callable[[Any], str | None], what: str
+    device: torch.device, modules: Mapping[str, str], fault: Callable[[Any], str | None], what: str
 ) -> Any:
-    """A module of kernels where it may be used on a device, else None: not on a CPU, not without
-    Triton, and not where `fault` finds one. Ask once a process and device: it computes."""
-    if device.type != "cuda":
+    """The module of kernels for a device, of those by type of device, or None: where there is none
+    for it, where what it is made with (Triton, a compiler) is not there, and where `fault` finds
+    one. Ask once a process and device: it computes."""
+    if device.type not in modules:
         return None
     try:
-        kernels = import_module(module)
+        kernels = import_module(modules[device.type])
     except ImportError:
-        return None  # Triton is not installed
+        return None
     return faultless(kernels, fault, f"{what} on {device}")
 
 

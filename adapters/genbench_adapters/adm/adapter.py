@@ -16,6 +16,7 @@ from genbench_adapters.adm.bundle import as_variant, read_bundle
 from genbench_adapters.adm.cards import CARDS
 from genbench_adapters.adm.checkpoint import load_network
 from genbench_adapters.adm.generator import AdmGenerator
+from genbench_adapters.adm.group_norm import kernel_for
 from genbench_adapters.adm.network import Classifier, SuperResUNet, UNet
 from genbench_adapters.adm.sampler import Sampling
 from genbench_adapters.adm.schedule import Schedule, respaced
@@ -59,8 +60,9 @@ class AdmGuided(TrainsByRecipe):
                                   "is plain, its gradient the same bits every time"}
     )  # fmt: skip
     norms: Literal["auto", "plain"] = field(
-        default="auto", metadata={"help": "auto: on a GPU in half precision the denoisers' norms "
-                                  "with scale, shift and SiLU by one kernel"}
+        default="auto", metadata={"help": "auto: in half precision the denoisers' norms with "
+                                  "scale, shift and SiLU by one kernel; on a CPU in bfloat16, "
+                                  "where a C++ compiler is found"}
     )  # fmt: skip
     graph: bool = field(
         default=False, metadata={"help": "on a GPU: each step recorded and replayed as one graph"}
@@ -118,7 +120,9 @@ class AdmGuided(TrainsByRecipe):
         prefix = "unet/" if own else ""
         loaded = load_network(UNet, variant.unet, checkpoint, variant.name, prefix=prefix)
         unet = stages.ready(loaded)
-        generator = AdmGenerator(unet, sampling, variant.resolution, guidance)
+        generator = AdmGenerator(
+            unet, sampling, variant.resolution, guidance, kernels=stages.kernels()
+        )
         if upsampler is not None:
             assert self.upsampler is not None
             what = f"the {card.resolution} pixel upsampler"
@@ -143,7 +147,9 @@ class AdmGuided(TrainsByRecipe):
         if scale and variant.classifier is not None:
             guidance = ready(partial(Classifier, variant.classifier)), scale
         unet = ready(partial(UNet, variant.unet))
-        generator = AdmGenerator(unet, self.sampling(variant), variant.resolution, guidance)
+        generator = AdmGenerator(
+            unet, self.sampling(variant), variant.resolution, guidance, kernels=stages.kernels()
+        )
         if upsampler is not None:
             large = ready(partial(SuperResUNet, upsampler.unet))
             generator.add_upsampler(large, self._upsampling(), card.resolution)
@@ -263,6 +269,11 @@ class _Settings:
     dtype: torch.dtype
     attention: str
     norms: str
+
+    def kernels(self) -> str:
+        """What kernels make, as `optional.UsesKernels` has it."""
+        made = self.norms == "auto" and kernel_for(self.device, self.dtype) is not None
+        return "group norms" if made else ""
 
     def ready(self, network: Network) -> Network:
         """The network there, in that dtype."""

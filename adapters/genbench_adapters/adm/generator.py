@@ -35,7 +35,8 @@ class AdmGenerator:
     """A loaded denoiser with its guidance, and perhaps an upsampler after it.
 
     evaluations: calls of the denoisers (the base's and the upsampler's) for one sample, counted in
-    the last `sample`; guide_evaluations: of the classifier's gradient.
+    the last `sample`; guide_evaluations: of the classifier's gradient. kernels: what they make in
+    the denoisers, as `optional.UsesKernels` has it.
     """
 
     concurrent = True  # sampling only reads the networks
@@ -46,10 +47,13 @@ class AdmGenerator:
         sampling: Sampling,
         resolution: int,
         guidance: tuple[Classifier, float] | None,
+        *,
+        kernels: str = "",
     ) -> None:
         self.unet, self.sampling, self.resolution = unet, sampling, resolution
         self.guidance = guidance
         self.upsampler: tuple[SuperResUNet, Sampling, int] | None = None
+        self.kernels = kernels
         self.evaluations = self.guide_evaluations = 0
         self._tables = Tables(sampling, _device(unet))
         self._recorded: Conditioned | None = None
@@ -71,7 +75,7 @@ class AdmGenerator:
 
     def compile(self) -> None:
         """Hand the networks to torch.compile, a program for each shape and one thread."""
-        self.concurrent = False
+        self.concurrent, self.kernels = False, ""
         networks: list[nn.Module] = [self.unet]
         if self.guidance is not None:
             networks.append(self.guidance[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Protocol
 
@@ -14,34 +15,42 @@ from genbench.runtime.kernels import kernels_of
 # The kernel is compared with float64: its result may differ by the rounding of what is stored, half
 # a unit in the last place, and by this part of the largest result, what float32 loses on the way.
 BOUND = 1e-5
-_HALVES = (torch.float16, torch.bfloat16)
+_KERNELS = {
+    "cuda": "genbench_adapters.adm.group_norm_kernel",
+    "cpu": "genbench_adapters.adm.group_norm_native",
+}
 _TRIED = (2, 96, 32, 32)  # images, of 32 groups of 3 channels
 
 
 class _Kernel(Protocol):
-    """`group_norm_kernel`."""
+    """`group_norm_kernel` and `group_norm_native`. DTYPES: of the images that it takes."""
+
+    DTYPES: Sequence[torch.dtype]
 
     def activated_group_norm(
         self, x: Tensor, norm: nn.GroupNorm, condition: Tensor | None
     ) -> Tensor: ...
 
 
-def kernel_for(x: Tensor) -> _Kernel | None:
-    """The kernel for images [N, C, H, W] of half precision; None on a CPU, where Triton is missing
-    or gives other numbers, and within torch.compile, which makes a kernel of its own."""
-    return _kernel(x.device) if x.dtype in _HALVES and not torch.compiler.is_compiling() else None
+def kernel_for(device: torch.device, dtype: torch.dtype) -> _Kernel | None:
+    """The kernel for images of a dtype on a device; None for float32, where Triton or a compiler is
+    missing or its numbers are other ones, and within torch.compile, which makes a kernel of its
+    own."""
+    if torch.compiler.is_compiling() or dtype == torch.float32:
+        return None
+    kernel = _kernel(device)
+    return kernel if kernel is not None and dtype in kernel.DTYPES else None
 
 
 @cache
 def _kernel(device: torch.device) -> _Kernel | None:
     fault = partial(kernel_fault, device=device)
-    module = "genbench_adapters.adm.group_norm_kernel"
-    kernel: _Kernel | None = kernels_of(device, module, fault, "group norms")
+    kernel: _Kernel | None = kernels_of(device, _KERNELS, fault, "group norms")
     return kernel
 
 
 def kernel_fault(kernel: _Kernel, device: torch.device) -> str | None:
-    """Whether a kernel is further from float64 than `BOUND` allows, in either half precision."""
+    """Whether a kernel is further from float64 than `BOUND` allows, in a dtype that it takes."""
     count, channels, _, _ = _TRIED
     # Not random, and no multiples of one another; a mean of several deviations.
     x = (torch.arange(torch.Size(_TRIED).numel(), device=device) * 0.7).sin().view(_TRIED) + 2
@@ -49,7 +58,7 @@ def kernel_fault(kernel: _Kernel, device: torch.device) -> str | None:
     norm.weight.copy_(1 + x[0, :, 0, 0])
     condition = (torch.arange(2 * count * channels, device=device) * 0.3).cos()
     condition = condition.view(count, -1, 1, 1)
-    for dtype in _HALVES:
+    for dtype in kernel.DTYPES:
         made = kernel.activated_group_norm(x.to(dtype), norm, condition)
         off = excess(made, x.to(dtype), norm, condition)
         if not off <= 0:

@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+DTYPES = (torch.float16, torch.bfloat16)
 _AT_ONCE = 8192  # numbers that a program holds
 _WARPS = 8
 

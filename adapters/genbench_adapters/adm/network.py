@@ -134,7 +134,7 @@ def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
 class GroupNorm32(nn.GroupNorm):
     """Group norm of 32 groups, its sums in float32 whatever the input's dtype."""
 
-    fused = False  # whether a GPU's kernel may compute it with what follows
+    fused = False  # whether a kernel may compute it with what follows
 
     def __init__(self, channels: int) -> None:
         super().__init__(_GROUPS, channels)
@@ -155,10 +155,10 @@ class GroupNorm32(nn.GroupNorm):
         """
         fresh = not torch.is_grad_enabled()  # then nobody else reads what the norm has made
         small = x.shape[2:].numel() < 32 * 32
+        if fresh and self.fused and (kernel := kernel_for(x.device, x.dtype)):
+            return kernel.activated_group_norm(x, self, condition)
         if fresh and small and _is_cpu_bfloat16(x) and not torch.is_autocast_enabled("cpu"):
             return activated_group_norm(x, self, condition)
-        if fresh and self.fused and (kernel := kernel_for(x)):
-            return kernel.activated_group_norm(x, self, condition)
         h = self(x)
         if condition is not None:
             scale, shift = condition.to(h.dtype).chunk(2, dim=1)  # [N, C, 1, 1] each
@@ -401,7 +401,7 @@ class _Encoder(nn.Module):
                 module.kernels = phase_kernels(module.in_layers[2].get_parameter("weight").detach())
 
     def use_fused_norms(self, fused: bool) -> None:
-        """Compute norms and what follows by one kernel, without a gradient on a GPU."""
+        """Compute norms and what follows by one kernel, where there is one, without a gradient."""
         for module in self.modules():
             if isinstance(module, GroupNorm32):
                 module.fused = fused

@@ -88,18 +88,19 @@ def test_only_a_kernel_within_its_bound_is_used(
     interpreted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_norm, "_TRIED", (1, 32, 4, 4))
-    monkeypatch.setattr(group_norm, "_HALVES", (torch.float16,))  # bfloat16 is cut there
+    monkeypatch.setattr(interpreted, "DTYPES", (torch.float16,))  # bfloat16 is cut there
     assert kernel_fault(interpreted, CPU) is None
 
     def off(*words: Any) -> Tensor:
         made: Tensor = interpreted.activated_group_norm(*words)
         return made * 1.02
 
-    wrong = SimpleNamespace(activated_group_norm=off)
+    wrong = SimpleNamespace(activated_group_norm=off, DTYPES=interpreted.DTYPES)
     with pytest.warns(UserWarning, match="group norms: made by single .* beyond its bound"):
         assert faultless(wrong, lambda it: kernel_fault(it, CPU), "group norms") is None
-    assert kernels_of(CPU, "never.imported", lambda _: None, "norms") is None
-    assert kernels_of(torch.device("cuda", 0), "not_there", lambda _: None, "norms") is None
+    modules = {"cuda": "not_there"}
+    assert kernels_of(CPU, modules, lambda _: None, "norms") is None
+    assert kernels_of(torch.device("cuda", 0), modules, lambda _: None, "norms") is None
 
 
 def test_a_denoiser_takes_it_without_a_gradient_alone(
@@ -110,8 +111,8 @@ def test_a_denoiser_takes_it_without_a_gradient_alone(
     x = noise.normal((64, 32, 32)).half().contiguous(memory_format=torch.channels_last)
     called: list[object] = []
 
-    def counted(x: Tensor) -> Any:
-        found = group_norm.kernel_for(x)
+    def counted(device: torch.device, dtype: torch.dtype) -> Any:
+        found = group_norm.kernel_for(device, dtype)
         called.append(found)
         return found
 
@@ -163,7 +164,7 @@ def test_a_gpu_takes_it() -> None:
     for channels, side in ((64, 32), (96, 7), (32, 256)):
         x, norm, condition = given(2, channels, 32, side, torch.float16)
         images, norm, condition = x.cuda(), norm.cuda(), condition.cuda()
-        kernel = group_norm.kernel_for(images)
+        kernel = group_norm.kernel_for(images.device, images.dtype)
         assert kernel is not None
         for told in (condition, None):
             made = kernel.activated_group_norm(images, norm, told)
