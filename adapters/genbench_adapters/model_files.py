@@ -16,6 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.models.contract import CheckpointSource, ModelCard
 from genbench.runtime.files import replacing
 from genbench.weights.loading import check_state, load_state_strictly, load_tensors
+from genbench.weights.unfilled import with_room
 
 _CONFIG = "genbench.config"  # metadata key of the configuration, JSON
 _KIND = "genbench.kind"  # read by genbench.models.checkpoints
@@ -82,7 +83,7 @@ def filled(network: Network, state: Mapping[str, Tensor], *, what: str) -> Netwo
     Raises GenbenchError for missing, extra, misshapen and non-finite tensors.
     """
     check_state(network, state, what=what)  # before memory is taken for what a file only announces
-    network = network.to_empty(device="cpu")
+    network = with_room(network)
     load_state_strictly(network, state, what=what)
     for key, value in network.state_dict().items():
         if not torch.isfinite(value).all():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from urllib.parse import urlparse
@@ -173,8 +172,11 @@ def _machinery() -> Iterator[tuple[str, str]]:
     for finding in devices():
         if not finding.good:
             yield finding.subject, finding.text
-    if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
-        yield "C++ compiler", "--compile needs one: apt install g++, or your system's own"
+    if not has_compiler():
+        yield (
+            "C++ compiler",
+            ("--compile needs one, and on a CPU ADM draws faster: apt install g++, or set CXX"),
+        )
     if find_spec("matplotlib") is None:
         yield "matplotlib", "no figures in the report: pip install 'genbench[report]'"
     if find_spec("efficientnet_lite_pytorch") is None:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.weights.loading import load_state_strictly
+from genbench.weights.unfilled import unfilled, with_room
 
 # The tensors that tell of what shape a network is.
 _MEASURED = (
@@ -80,7 +81,7 @@ def build_dinov2(
         )
     gated = state["blocks.0.mlp.fc1.weight"].shape[0] != state["blocks.0.mlp.fc2.weight"].shape[1]
     options: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "act_layer": torch.nn.SiLU}
-    with torch.device("meta"):  # initial weights need not be drawn
+    with unfilled():
         network = VisionTransformer(
             img_size=size, patch_size=patch, num_classes=0, embed_dim=width, num_heads=heads,
             depth=len({key.split(".")[1] for key in state if key.startswith("blocks.")}),
@@ -89,7 +90,7 @@ def build_dinov2(
             init_values=1.0, reg_tokens=registers, no_embed_class=registers > 0,
             **(options if gated else {}),
         )  # fmt: skip
-    network = network.to_empty(device="cpu")
+    network = with_room(network)
     grid = (size[0] // patch, size[1] // patch)
     placed = positions or (HUB_REGISTERS if registers else HUB)
     fitted = torch.cat((table[:, :classes], resized_table(table[:, classes:], grid, placed)), dim=1)

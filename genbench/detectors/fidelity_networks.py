@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genbench.errors import GenbenchError
 from genbench.weights.files import WeightFile, how_to_get, matches
 from genbench.weights.loading import load_state_strictly, load_tensors
+from genbench.weights.unfilled import unfilled, with_room
 
 SPATIAL_CHANNELS = 7  # of mixed_6/conv; ADM evaluator.py:599
 # The blocks of torch-fidelity's Inception in the order of its forward.
@@ -110,9 +111,9 @@ def build_vgg16(path: Path, weight: WeightFile, layers: Sequence[str], bias: boo
     import torchvision
 
     state = load_tensors(path)
-    with torch.device("meta"):  # 138 million initial weights need not be drawn
+    with unfilled():
         network = torchvision.models.vgg16(weights=None, init_weights=False)
-    network = network.to_empty(device="cpu")
+    network = with_room(network)
     load_state_strictly(network, state, what="torchvision's vgg16")
     for last in (6, 5):  # what follows fc2 and its ReLU: the dropout and the classifier
         del network.classifier[last]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from torch import nn
 
 from genbench.errors import GenbenchError
 from genbench.weights.loading import check_state, load_state_strictly, load_tensors
+from genbench.weights.unfilled import unfilled, with_room
 from genbench_adapters.adm.network import UNetConfig
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -30,10 +30,10 @@ def load_network(
         for key, value in load_tensors(checkpoint).items()
         if key.startswith(prefix)
     }
-    with torch.device("meta"):
+    with unfilled():
         network = kind(config)
     check_state(network, state, what=f"{what} ({checkpoint})")  # before memory is taken for it
-    network = network.to_empty(device="cpu")
+    network = with_room(network)
     load_state_strictly(network, state, what=f"{what} ({checkpoint})")
     for key, value in state.items():
         if not value.isfinite().all():

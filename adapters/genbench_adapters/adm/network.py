@@ -496,8 +496,8 @@ class AttentionPool(nn.Module):
     def __init__(self, side: int, channels: int, head_channels: int, out: int) -> None:
         super().__init__()
         self.heads = channels // head_channels
-        start = torch.randn(channels, side * side + 1) / math.sqrt(channels)
-        self.positional_embedding = nn.Parameter(start)
+        self.positional_embedding = nn.Parameter(torch.empty(channels, side * side + 1))
+        nn.init.normal_(self.positional_embedding, std=channels**-0.5)
         self.qkv_proj = nn.Conv1d(channels, 3 * channels, 1)
         self.c_proj = nn.Conv1d(channels, out, 1)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.weights.loading import check_state, load_state_strictly, load_tensors
+from genbench.weights.unfilled import unfilled, with_room
 from genbench_adapters.biggan_deep.network import OFFICIAL, BigGANConfig, BigGANDeep
 from genbench_adapters.model_files import parsed_json
 
@@ -71,11 +71,11 @@ def load_network(checkpoint: Path, card: ModelCard) -> BigGANDeep:
             f"{checkpoint} has the blocks of the published BigGAN-deep of {made_for} pixels, not "
             f"{config.output_dim}: pass --res {made_for}"
         )
-    with torch.device("meta"):
+    with unfilled():
         network = BigGANDeep(config)
     what = f"BigGAN-deep at {config.output_dim} pixels"
     check_state(network, state, what=what)  # before memory is taken for what a file only announces
-    network = network.to_empty(device="cpu")
+    network = with_room(network)
     load_state_strictly(network, state, what=what)
     broken = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
     if broken:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from numpy.random import RandomState
-from scipy.stats import truncnorm
 from torch import Tensor
 
 from genbench.models.noise import NoiseStream
@@ -31,5 +30,7 @@ def published_noise(count: int, size: int, truncation: float, seed: int) -> Tens
     """float32 [count, size]: truncated_noise_sample of pytorch-pretrained-BigGAN (utils.py), the
     truncation multiplied in already (so within twice that); for comparing with images made by that
     code."""
+    from scipy.stats import truncnorm  # half a second, which no other latents need
+
     drawn = truncnorm.rvs(-BOUND, BOUND, size=(count, size), random_state=RandomState(seed))
     return torch.from_numpy(truncation * drawn.astype("float32"))

@@ -149,10 +149,13 @@ class _SpectralNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.weight_orig = nn.Parameter(torch.empty(shape))
         nn.init.orthogonal_(self.weight_orig)
-        start = functional.normalize(torch.randn(shape[0]), dim=0)  # [out]
-        self.register_buffer("weight_u", start)
         flat = self.weight_orig.detach().reshape(shape[0], -1)  # [out, all else]
-        self.register_buffer("weight_v", functional.normalize(flat.T @ start, dim=0))
+        left, right = torch.empty(shape[0]), torch.empty(flat.shape[1])
+        if not flat.is_meta:  # where there are no numbers yet
+            left = functional.normalize(nn.init.normal_(left), dim=0)  # [out]
+            right = functional.normalize(flat.T @ left, dim=0)
+        self.register_buffer("weight_u", left)
+        self.register_buffer("weight_v", right)
 
     def weight(self) -> Tensor:
         """The normalised weight, [out, in] or [out, in, side, side]."""

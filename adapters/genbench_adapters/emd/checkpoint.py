@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
 from genbench.models.optional import ConvertRun
+from genbench.weights.unfilled import unfilled
 from genbench_adapters.emd.denoisers import AdmDenoiser, EdmDenoiser, student_network
 from genbench_adapters.emd.network import EDM, EDMConfig
 from genbench_adapters.emd.pickles import is_pickle, read_network
@@ -66,7 +65,7 @@ def _beside(checkpoint: Path) -> Mapping[str, Any] | None:
 
 def _empty(config: EDMConfig) -> EDM:
     """The network without its tensors."""
-    with torch.device("meta"):
+    with unfilled():
         try:
             return EDM(config)
         except (ValueError, RuntimeError) as error:  # widths that join to uneven groups

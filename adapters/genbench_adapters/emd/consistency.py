@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genbench.errors import GenbenchError
 from genbench.models.contract import ModelCard
 from genbench.weights.loading import load_tensors
+from genbench.weights.unfilled import unfilled
 from genbench_adapters.adm.network import UNet, UNetConfig
 from genbench_adapters.emd.denoisers import halve
 from genbench_adapters.model_files import filled, parsed_json
@@ -83,7 +84,7 @@ def load_consistency(checkpoint: Path, card: ModelCard) -> Consistency:
             f"{config.num_classes or 0} classes, not of {card.resolution} and {card.classes}: "
             "choose its variant, or put its config.json beside it"
         )
-    with torch.device("meta"):
+    with unfilled():
         unet = UNet(config)
     what = f"a consistency model at {config.image_size} pixels ({checkpoint})"
     return Consistency(filled(unet, in_our_layout(load_tensors(checkpoint)), what=what))

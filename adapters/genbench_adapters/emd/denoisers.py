@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.weights.loading import load_tensors
+from genbench.weights.unfilled import unfilled
 from genbench_adapters.adm.bundle import read_bundle
 from genbench_adapters.adm.checkpoint import load_network as load_adm
 from genbench_adapters.adm.network import UNet, UNetConfig
@@ -185,7 +186,7 @@ def _read_edm(checkpoint: Path) -> EdmDenoiser:
         raise GenbenchError(
             f"{checkpoint} is a one-step generator, not a diffusion: pass the teacher it came from"
         )
-    with torch.device("meta"):
+    with unfilled():
         network = EDM(EDMConfig.from_mapping(values))
     return EdmDenoiser(filled(network, load_tensors(checkpoint), what=f"EDM ({checkpoint})"))
 
@@ -198,7 +199,7 @@ def student_network(values: Mapping[str, Any], where: Path) -> AdmDenoiser | Edm
     kinds = (AdmDenoiser.kind, EdmDenoiser.kind)
     kind = values.get("kind")
     try:
-        with torch.device("meta"):
+        with unfilled():
             if kind == EdmDenoiser.kind:
                 return EdmDenoiser(EDM(EDMConfig.from_mapping(values["network"])))
             if kind == AdmDenoiser.kind:

@@ -282,7 +282,7 @@ class Fourier(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("freqs", 16 * torch.randn(channels // 2))
+        self.register_buffer("freqs", nn.init.normal_(torch.empty(channels // 2), std=16))
 
     def forward(self, noise: Tensor) -> Tensor:
         """Noise labels [N] -> [N, channels], cosines first."""

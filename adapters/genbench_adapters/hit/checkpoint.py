@@ -13,6 +13,7 @@ import torch
 from genbench.errors import GenbenchError, UsageError, suggestion
 from genbench.models.contract import ModelCard
 from genbench.models.optional import ConvertRun
+from genbench.weights.unfilled import unfilled
 from genbench_adapters.hit.network import START, HiT, HiTConfig
 from genbench_adapters.hit.tensorflow import Bundle, checkpoint_prefix, open_bundle
 from genbench_adapters.model_files import filled, load_filled, read_config, write_model
@@ -33,7 +34,7 @@ def load_network(checkpoint: Path, card: ModelCard) -> HiT:
             f"{checkpoint} is a HiT of {config.resolution} pixels, not {card.resolution}: pass "
             f"--res {config.resolution}"
         )
-    with torch.device("meta"):
+    with unfilled():
         network = HiT(config)
     return load_filled(network, checkpoint, what=f"HiT at {config.resolution} pixels")
 
@@ -69,7 +70,7 @@ def convert(run: ConvertRun) -> str:
     state = {
         key: torch.from_numpy(bundle.read(name).copy()).float() for key, name in variables.items()
     }
-    with torch.device("meta"):
+    with unfilled():
         network = HiT(config)
     filled(network, state, what=f"HiT at {config.resolution} pixels")
     write_model(run.out, state, dataclasses.asdict(config), kind="converted")

@@ -332,7 +332,8 @@ class Embedding(nn.Module):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.embedding_weight = nn.Parameter(0.02 * torch.randn(1, *shape))
+        self.embedding_weight = nn.Parameter(torch.empty(1, *shape))
+        nn.init.normal_(self.embedding_weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, *shape] -> the same shape."""

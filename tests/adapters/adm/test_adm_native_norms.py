@@ -152,7 +152,9 @@ def test_a_compiler_that_fails_is_told(
     forgotten: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = tmp_path / "cxx"
-    failing.write_text("#!/bin/sh\necho 'In file x:' >&2\necho 'error: cannot find -lc' >&2\nexit 1\n")
+    failing.write_text(
+        "#!/bin/sh\necho 'In file x:' >&2\necho 'error: cannot find -lc' >&2\nexit 1\n"
+    )
     failing.chmod(0o755)
     monkeypatch.setenv("CXX", f"{failing} --some-option")
     with pytest.warns(UserWarning, match="group norms on cpu: made by single.*cannot find -lc"):
