@@ -18,6 +18,7 @@ from genbench.models.contract import ModelCard
 from genbench.models.registry import adapter_entries, load_adapter_class
 from genbench.quality.known_references import KnownReference, find_reference, load_references
 from genbench.records.protocols import load_protocols
+from genbench.runtime.native import has_compiler
 from genbench.version import __version__
 
 Lines = list[tuple[str, ...]]

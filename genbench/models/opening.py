@@ -177,7 +177,7 @@ def _block(card: ModelCard, device: torch.device) -> int:
 
 
 _BLOCKS = {
-    "cpu": ((32, 25), (64, 10), (128, 5), (math.inf, 2)),
+    "cpu": ((32, 50), (64, 10), (128, 5), (math.inf, 2)),
     "cuda": ((64, 100), (128, 50), (256, 25), (math.inf, 10)),
 }
 

@@ -42,14 +42,14 @@ def test_batch_size_changes_no_bit_of_many_samples(name: str, count: int) -> Non
 
 
 def test_handing_on_several_blocks_at_once() -> None:
-    assert [len(batch) for batch in opened("toy").images(10, 120)] == [15, 25, 25, 25, 20]
-    assert [len(batch) for batch in opened("toy", 64).images(10, 120)] == [40, 50, 20]
+    assert [len(batch) for batch in opened("toy").images(10, 120)] == [40, 50, 20]
+    assert [len(batch) for batch in opened("toy", 128).images(10, 120)] == [90, 20]
 
 
 def test_the_block_is_part_of_what_is_measured() -> None:
     one, other = opened("toy"), opened("toy", block=10)
     assert one.digest() != other.digest()
-    assert (one.subject().block, other.subject().block) == (25, 10)
+    assert (one.subject().block, other.subject().block) == (50, 10)
     calls: list[int] = []
 
     class Counting:
@@ -92,7 +92,7 @@ class Spoilt:
 
 @pytest.mark.parametrize("threads", [0, 1])
 def test_images_that_are_not_finite_are_refused_once_they_are_here(threads: int) -> None:
-    toy = opened("toy", batch_size=50)
+    toy = opened("toy", batch_size=50, block=25)
     spec = replace(toy.spec, threads=threads)
     source = ModelSource(Spoilt(), spec, toy.card, CPU, batch_size=50)
     batches = source.images(0, 100)
