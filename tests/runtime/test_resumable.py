@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +124,12 @@ def test_a_shorter_shard_is_taken_over_in_whole_pieces(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Follower(World):
-    """Rank 1 of two, whose leader finds everything."""
+    """Rank 1 of two. finds: what its leader says is missing, each time it is asked."""
+
+    finds: list[list[tuple[int, int]]] = field(default_factory=list)
 
     def broadcast(self, value: Any) -> Any:
-        return []
+        return self.finds.pop(0)
 
     def gather(self, value: Any) -> list[Any]:
         return []
@@ -146,13 +148,24 @@ def test_only_the_leader_reads_what_is_kept(
     whole = FolderStore.read
 
     def counted(self: FolderStore, name: str) -> bytes | None:
-        read.append(int(name[:6]))
-        return whole(self, name)
+        found = whole(self, name)
+        if found is not None:
+            read.append(int(name[:6]))
+        return found
 
     monkeypatch.setattr(FolderStore, "read", counted)
-    for world, wanted in ((World(), {0, 1, 2}), (Follower(rank=1, size=2), set())):
+    for world, wanted in ((World(), {0, 1, 2}), (Follower(rank=1, size=2, finds=[[], []]), set())):
         read.clear()
         fill_shards(
             folder, ["a", "b"], COUNT, source, label="", world=world, reporter=SilentReporter()
         )
         assert set(read) == wanted
+    # Nor what it has just computed, when the leader looks for what it cannot see.
+    follower = Follower(rank=1, size=2, finds=[[(0, 50)], []])
+    (tmp_path / "other").mkdir()
+    fill_shards(
+        ShardFolder(tmp_path / "other", {"of": "a test"}), ["a", "b"], COUNT, source, label="",
+        world=follower, reporter=SilentReporter(),
+    )  # fmt: skip
+    assert not follower.finds
+    assert read == []
