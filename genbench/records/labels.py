@@ -33,8 +33,8 @@ def facts_of(record: Record) -> dict[str, str]:
     found |= {key.replace("_", " "): str(value) for key, value in sampler_options(record).items()}
     if isinstance(record, QualityRecord):
         found["labels"] = record.labels
-        if record.compiled:
-            found["compiled"] = "yes"
+        found["compiled"] = "yes" if record.compiled else "no"
+        found["kernels"] = record.kernels or "none"
         if record.seed is not None:
             found["seed"] = str(record.seed)
         if not record.card:  # images of an unknown origin

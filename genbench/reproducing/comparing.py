@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,26 +52,34 @@ def reproduced(
     recorded: Sequence[QualityRecord], measured: Sequence[QualityRecord]
 ) -> list[Reproduced]:
     """Every figure on record beside the latest of its metric, count, protocol, model and seed."""
-    latest = {_identity(record): record for record in measured}
-    return [_compared(record, latest.get(_identity(record))) for record in recorded]
+    return [_compared(record, counterpart(record, measured)) for record in recorded]
 
 
 def counterpart(record: QualityRecord, measured: Sequence[QualityRecord]) -> QualityRecord | None:
     """The latest figure that is the record's again; None where there is none."""
-    same = [other for other in measured if _identity(other) == _identity(record)]
+    told = record.options
+    same = [other for other in measured if _identity(other, told) == _identity(record, told)]
     return same[-1] if same else None
 
 
-def _identity(record: QualityRecord) -> tuple[object, ...]:
-    """By what a figure is recognised. Images without a model may have other names elsewhere."""
-    told = (record.metric, record.samples, record.protocol_digest, record.detector)
+def _identity(record: QualityRecord, told: Collection[str]) -> tuple[object, ...]:
+    """By what a figure is recognised. Images without a model may have other names elsewhere.
+
+    told: the options that count, of the record that is measured again: it may be older than others,
+    which then stand at what they do without being named.
+    """
+    own = (record.metric, record.samples, record.protocol_digest, record.detector)
     if not record.card:
-        return (*told, record.samples_digest)
+        return (*own, record.samples_digest)
     options = tuple(
-        sorted((key, str(value)) for key, value in record.options.items() if key != "compile")
+        sorted(
+            (key, str(value))
+            for key, value in record.options.items()
+            if key != "compile" and key in told
+        )
     )
     return (
-        *told, record.model, record.card, record.checkpoint_digest, options, record.arithmetic,
+        *own, record.model, record.card, record.checkpoint_digest, options, record.arithmetic,
         record.labels, record.seed, record.block, record.compiled or None,
     )  # fmt: skip
 

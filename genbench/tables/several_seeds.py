@@ -64,5 +64,5 @@ def _but_for_seed(record: Record) -> tuple[object, ...]:
     return (
         record.model, record.card, record.resolution, record.checkpoint_digest,
         dict(record.options), record.arithmetic, record.labels, record.block, record.compiled,
-        record.code_digest,
+        record.kernels, record.code_digest,
     )  # fmt: skip

@@ -38,8 +38,12 @@ class _Shortcuts(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         named = kwargs or {}
-        if getattr(function, "__module__", "") == torch.nn.init.__name__:
-            return args[0] if args else named["tensor"]
-        if function is torch.empty_like and isinstance(args[0], Tensor) and args[0].is_meta:
-            return torch.empty(args[0].shape, dtype=args[0].dtype, **named)
+        given = next(
+            (value for value in (*args, *named.values()) if isinstance(value, Tensor)), None
+        )
+        if given is not None and given.is_meta:
+            if getattr(function, "__module__", "") == torch.nn.init.__name__:
+                return given
+            if function is torch.empty_like and set(named) == {"device"}:
+                return torch.empty(given.shape, dtype=given.dtype, **named)
         return function(*args, **named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -14,9 +14,12 @@ from genbench.models.opening import ModelRequest, open_model, resolve
 from genbench.models.reopening import reopened
 from genbench.models.source import ModelSource
 from genbench.records.kinds import QualityRecord
+from genbench.records.labels import labels_of
 from genbench.records.measurement import Environment
 from genbench.reproducing.commands import evaluations
 from genbench.runtime.digests import canonical_digest
+from genbench.tables.several_seeds import of_several_seeds
+from genbench_adapters.adm.network import GroupNorm32
 
 CPU = torch.device("cpu")
 
@@ -51,6 +54,28 @@ def test_compiling_is_part_of_the_identity_and_its_absence_is_not(
     assert made.digest() != eager.digest() == canonical_digest(eager.identity())
     assert (eager.subject().compiled, made.subject().compiled) == (None, True)
     assert made.asked_otherwise(block=5).spec.compiled
+
+
+def test_what_is_compiled_takes_no_kernel_of_ours(compiled: list[torch.nn.Module]) -> None:
+    """Not even where torch.compile gives a call up and it runs as it stands."""
+    request = ModelRequest(name="adm-guided", compiles=True)
+    source = open_model(resolve(request), CPU)
+    assert "kernels" not in source.identity()
+    norms = [module for network in compiled for module in network.modules()
+             if isinstance(module, GroupNorm32)]  # fmt: skip
+    assert norms
+    assert not any(norm.fused for norm in norms)
+
+
+def test_names_and_means_keep_records_of_a_kernel_apart() -> None:
+    plain = record_of(biggan(compiles=False))
+    fused = replace(plain, kernels="group norms", seed=1)
+    labels = labels_of([plain, replace(fused, seed=plain.seed)])
+    assert labels(fused) == "biggan-deep (kernels group norms)"
+    assert labels(plain) == "biggan-deep (kernels none)"
+    made = replace(plain, compiled=True)
+    assert labels_of([plain, made])(made) == "biggan-deep (compiled yes)"
+    assert of_several_seeds([plain, fused], 2) == [plain]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,22 @@ def test_other_kernels_may_move_more_and_are_named() -> None:
     assert found.verdict == "different"
 
 
+def test_kernels_of_our_own_may_move_as_much() -> None:
+    record = made("adm-guided", "fd", 100.0, card="adm-guided-32", kernels="group norms")
+    (found,) = reproduced([record], [replace(record, value=100.01, kernels=None)])
+    assert (found.verdict, found.why) == ("equal but for rounding", "another kernels")
+
+
+def test_a_record_older_than_an_option_is_found_again() -> None:
+    old = made("adm-guided", "fd", 100.0, card="adm-guided-32", options={"steps": 25})
+    now = replace(old, options={"steps": 25, "norms": "auto", "graph": False})
+    other = replace(now, options={**now.options, "steps": 50}, value=3.0)
+    (found,) = reproduced([old], [now, other])
+    assert found.verdict == "equal"
+    (found,) = reproduced([now], [replace(now, options={**now.options, "norms": "plain"})])
+    assert found.verdict == "not measured"
+
+
 def test_what_only_one_record_tells_is_no_difference() -> None:
     record = made("hit", "fd", 1.0)
     told = replace(record, environment=replace(record.environment, system="Debian"))

@@ -43,3 +43,13 @@ def test_names_and_shapes_alone_then_room() -> None:
     values = {key: torch.ones(made[key][0]) for key in made}
     whole.load_state_dict(values)
     assert all(bool((value == 1).all()) for value in whole.state_dict().values())
+
+
+def test_tensors_with_numbers_are_filled_and_copied_as_ever() -> None:
+    with unfilled():
+        real = nn.Linear(4, 4, device="cpu")
+        nn.init.constant_(real.weight, 3.0)
+        meta = torch.empty(2, 3)
+        assert torch.empty_like(meta, dtype=torch.float64).dtype == torch.float64
+        assert torch.empty_like(input=meta, device="cpu").device.type == "cpu"
+    assert bool((real.weight == 3.0).all())

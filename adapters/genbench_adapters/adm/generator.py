@@ -76,12 +76,13 @@ class AdmGenerator:
     def compile(self) -> None:
         """Hand the networks to torch.compile, a program for each shape and one thread."""
         self.concurrent, self.kernels = False, ""
-        networks: list[nn.Module] = [self.unet]
+        networks: list[UNet | Classifier] = [self.unet]
         if self.guidance is not None:
             networks.append(self.guidance[0])
         if self.upsampler is not None:
             networks.append(self.upsampler[0])
         for network in networks:
+            network.use_fused_norms(False)  # not even where torch.compile gives up
             network.compile(dynamic=False)
 
     def repeated(self, labels: Tensor | None, noise: NoiseStream) -> list[Evaluation]:

@@ -1,10 +1,16 @@
 // silu(norm(x) * (1 + scale) + shift) of bfloat16 images on a CPU, rounded once.
 //
 // Vectors of the compiler's own kind, which any machine has: gcc and clang make of them what the
-// processor can do.
+// processor can do. Every operation is one of IEEE 754, in the order that is written and contracted
+// with no other but where it says so, so the bits are the same whoever compiles it, for whatever
+// processor.
 
 #include <stdint.h>
 #include <string.h>
+
+#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
+#error "this processor has no fused multiply-add"
+#endif
 
 namespace {
 
@@ -13,6 +19,13 @@ const int WIDTH = 16;  // channels at a time; a row of 2 WIDTH bfloat16 fills a 
 typedef float Values __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t Words __attribute__((vector_size(4 * WIDTH)));
 typedef uint16_t Halves __attribute__((vector_size(2 * WIDTH)));
+
+// a * b + c, rounded once.
+inline Values fused(const Values &a, const Values &b, const Values &c) {
+    Values made;
+    for (int i = 0; i < WIDTH; i++) made[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return made;
+}
 
 inline float widened(uint16_t half) {
     uint32_t bits = (uint32_t)half << 16;
@@ -31,28 +44,28 @@ inline void load(Values &to, const float *from) { memcpy(&to, from, sizeof to); 
 
 inline void store(float *to, const Values &from) { memcpy(to, &from, sizeof from); }
 
-// To the nearest bfloat16, ties to even. A NaN stays one: those that arithmetic makes have zeros in
-// their last bits.
+// To the nearest bfloat16, ties to even; NaN stays NaN.
 inline void store(uint16_t *to, const Values &from) {
-    Words bits = (Words)from;
+    Words bits = (Words)from, nan = Words{} + 0x7fc00000;
     bits += 0x7fff + ((bits >> 16) & 1);
+    bits = from == from ? bits : nan;
     Halves halves = __builtin_convertvector(bits >> 16, Halves);
     memcpy(to, &halves, sizeof halves);
 }
 
-// x / (1 + e^-x). The power is 2^p, p kept between -126 and 126, where float32 has all of them: by
-// a polynomial of p's distance from a whole number, whose largest relative error, 1e-7, is least.
+// x / (1 + e^-x). The power is 2^p, p kept between -126 and 128, where it is infinite: by a
+// polynomial of p's distance from a whole number, whose largest relative error, 2e-7, is least.
 inline void activate(Values &x) {
-    Values p = x * -1.44269504f;
-    p = p < -126.0f ? p * 0 - 126.0f : p;
-    p = p > 126.0f ? p * 0 + 126.0f : p;
+    Values p = x * -1.44269504f, least = Values{} - 126.0f, most = Values{} + 128.0f;
+    p = p < least ? least : p;
+    p = p > most ? most : p;
     Values shifted = p + 12582912.0f;  // 1.5 * 2^23: p rounded stands in the last bits
     Values r = p - (shifted - 12582912.0f);
-    Values power = r * 1.3276472e-3f + 9.6755419e-3f;
-    power = power * r + 5.5507131e-2f;
-    power = power * r + 2.4022120e-1f;
-    power = power * r + 6.9314694e-1f;
-    power = power * r + 1.0000001f;
+    Values zero = {}, power = fused(r, zero + 1.3264727e-3f, zero + 9.6715130e-3f);
+    power = fused(power, r, zero + 5.5507336e-2f);
+    power = fused(power, r, zero + 2.4022242e-1f);
+    power = fused(power, r, zero + 6.9314700e-1f);
+    power = fused(power, r, zero + 1.0f);
     power = (Values)((Words)power + ((Words)shifted << 23));
     x /= 1.0f + power;
 }
@@ -72,8 +85,8 @@ void sum_up(const uint16_t *image, float *sums, float *squares, int64_t pixels, 
             b -= second;
             sum_a += a;
             sum_b += b;
-            square_a += a * a;
-            square_b += b * b;
+            square_a = fused(a, a, square_a);
+            square_b = fused(b, b, square_b);
         }
         store(sums + c, sum_a);
         store(sums + c + WIDTH, sum_b);
@@ -99,7 +112,8 @@ void combine(
             double own = squares[c] / (double)pixels - within * within;
             variance += ((own > 0 ? own : own * 0) + from * from) / (double)each;
         }
-        double inverse = 1 / __builtin_sqrt(variance + eps);
+        // Sums that left float32's range make every value of the group NaN: 0 is added otherwise.
+        double inverse = 1 / __builtin_sqrt(variance + eps) + (variance - variance);
         for (int64_t c = begin; c < begin + each; c++) {
             double factor = weight[c] * inverse, summand = bias[c] - mean * factor;
             if (told) {
@@ -125,8 +139,8 @@ void apply(
         for (int64_t p = c; p < pixels * channels; p += channels) {
             load(a, image + p);
             load(b, image + p + WIDTH);
-            a = a * factor_a + summand_a;
-            b = b * factor_b + summand_b;
+            a = fused(a, factor_a, summand_a);
+            b = fused(b, factor_b, summand_b);
             activate(a);
             activate(b);
             store(made + p, a);

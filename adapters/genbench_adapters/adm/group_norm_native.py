@@ -29,23 +29,28 @@ def activated_group_norm(x: Tensor, norm: nn.GroupNorm, condition: Tensor | None
     """silu(norm(x) * (1 + scale) + shift) of bfloat16 [N, C, H, W] -> the same, in channels last.
 
     Sums and all between in float32 or float64, rounded once; the same bits on any number of
-    threads. condition: float32 [N, 2 C, 1, 1], or none. Raises ValueError where C is no multiple
-    of 32.
+    threads. condition: [N, 2 C, 1, 1], or none. Raises ValueError where C is no multiple of 32, and
+    where norm or condition are of other shapes.
     """
     count, channels, height, width = x.shape
     if channels % _MULTIPLE:
         raise ValueError(f"{channels} channels are no multiple of {_MULTIPLE}")
+    told = None if condition is None else tuple(condition.shape)
+    if norm.num_channels != channels or told not in (None, (count, 2 * channels, 1, 1)):
+        raise ValueError(f"{norm} and a condition {told} are not of images {tuple(x.shape)}")
     x = x.contiguous(memory_format=torch.channels_last)
     made = torch.empty_like(x)
+    if not x.numel():
+        return made
     weight, bias = norm.weight.float().contiguous(), norm.bias.float().contiguous()
-    told = None if condition is None else condition.float().contiguous()
+    values = None if condition is None else condition.float().contiguous()
 
     def share(first: int, last: int) -> None:
         work = torch.empty(2 * channels, dtype=torch.float32)
-        of_told = None if told is None else told[first:last].data_ptr()
+        of_values = None if values is None else values[first:last].data_ptr()
         _function()(
             x[first:last].data_ptr(), made[first:last].data_ptr(), weight.data_ptr(),
-            bias.data_ptr(), of_told, work.data_ptr(),
+            bias.data_ptr(), of_values, work.data_ptr(),
             last - first, height * width, channels, norm.num_groups, norm.eps,
         )  # fmt: skip
 
@@ -55,7 +60,7 @@ def activated_group_norm(x: Tensor, norm: nn.GroupNorm, condition: Tensor | None
             share(0, count)
         else:
             ends = pairwise(count * number // shares for number in range(shares + 1))
-            for done in [_pool().submit(share, first, last) for first, last in ends]:
+            for done in [_pool(os.getpid()).submit(share, first, last) for first, last in ends]:
                 done.result()
     return made
 
@@ -69,5 +74,6 @@ def _function() -> Any:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Threads of this process: a fork has none of its parent's."""
     return ThreadPoolExecutor(os.cpu_count())

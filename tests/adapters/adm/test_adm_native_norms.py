@@ -4,7 +4,9 @@ the work, and used where a compiler is."""
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, open_model, resolve
 from genbench.models.source import ModelSource
+from genbench.runtime import native
 from genbench.runtime.native import compiled, has_compiler
 from genbench_adapters.adm import group_norm
 from genbench_adapters.adm.group_norm import excess
@@ -77,7 +80,7 @@ def test_it_is_within_its_bound_of_float64(
 @needs_compiler
 def test_however_large_or_small_what_is_activated_is() -> None:
     x, norm, condition = given(1, 32, 32, 16)
-    for scale in (1e-6, 30.0, 100.0, 1e4, 1e30):
+    for scale in (1e-6, 30.0, 100.0, 1e4, 1e30, 1e37):
         norm.weight.fill_(scale)
         made = kernel().activated_group_norm(x, norm, condition * 0)
         assert excess(made, x, norm, condition * 0) <= 0
@@ -87,6 +90,40 @@ def test_however_large_or_small_what_is_activated_is() -> None:
     # Squares of differences from there lose digits of the deviations: a few of float32's 10^-7.
     made = kernel().activated_group_norm(outlier, norm, None)
     assert excess(made, outlier, norm, None) <= 1e-4 * made.abs().max()
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "words",
+    ["-ffp-contract=fast -ffast-math", "-fsanitize=address", "-O0 -mprefer-vector-width=128"],
+)
+def test_the_same_bits_whatever_else_the_compiler_is_told(
+    words: str, forgotten: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, norm, condition = given(2, 64, 32, 9)
+    whole = kernel().activated_group_norm(x, norm, condition)
+    sys.modules.pop(NATIVE)
+    group_norm._kernel.cache_clear()
+    monkeypatch.setenv("CXX", f"g++ {words}")
+    again = kernel()
+    assert again is not None
+    assert torch.equal(again.activated_group_norm(x, norm, condition), whole)
+
+
+@needs_compiler
+def test_a_fork_has_threads_of_its_own() -> None:
+    x, norm, condition = given(4, 32, 32, 4)
+    torch.set_num_threads(2)
+    try:
+        whole = kernel().activated_group_norm(x, norm, condition)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # what waits for threads that are not there is killed
+            again = kernel().activated_group_norm(x, norm, condition)
+            os._exit(0 if torch.equal(again, whole) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        torch.set_num_threads(1)
 
 
 @needs_compiler
@@ -115,6 +152,27 @@ def test_nothing_that_is_no_number_is_hidden() -> None:
         assert made[0, 4:6].isnan().all()  # its group
         assert made[0, 6:].isfinite().all()
         assert made[1].isfinite().all()
+    huge = x * 1e19  # whose squares leave float32
+    assert kernel().activated_group_norm(huge, norm, None).isnan().all()
+    norm.bias[7] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)  # a NaN
+    norm.bias[9] = torch.inf
+    made = kernel().activated_group_norm(x, norm, None)
+    assert made[:, 7].isnan().all()
+    assert (made[:, 9] == torch.inf).all()
+    assert made[:, 8].isfinite().all()
+
+
+@needs_compiler
+def test_what_does_not_fit_together_is_refused() -> None:
+    x, norm, condition = given(2, 64, 32, 4)
+    for wrong in (condition[:1], condition[:, :64], condition[..., 0]):
+        with pytest.raises(ValueError, match="are not of images"):
+            kernel().activated_group_norm(x, norm, wrong)
+    with pytest.raises(ValueError, match="are not of images"):
+        kernel().activated_group_norm(x, nn.GroupNorm(32, 32), None)
+    for count, height in ((0, 4), (2, 0)):
+        empty = torch.zeros(count, 64, height, 4).bfloat16()
+        assert kernel().activated_group_norm(empty, norm, None).shape == empty.shape
     with pytest.raises(ValueError, match="48 channels are no multiple of 32"):
         kernel().activated_group_norm(torch.zeros(1, 48, 4, 4).bfloat16(), norm, None)
 
@@ -137,10 +195,11 @@ def test_it_is_in_the_identity_and_draws_the_images_of_single_operations() -> No
     assert group_norm.kernel_for(CPU, torch.float16) is None
 
 
+@pytest.mark.parametrize("words", ["no-such-compiler", 'g++ "'])
 def test_without_a_compiler_single_operations_draw(
-    forgotten: None, monkeypatch: pytest.MonkeyPatch
+    words: str, forgotten: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("CXX", words)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is no fault
         source = opened()
@@ -159,6 +218,32 @@ def test_a_compiler_that_fails_is_told(
     monkeypatch.setenv("CXX", f"{failing} --some-option")
     with pytest.warns(UserWarning, match="group norms on cpu: made by single.*cannot find -lc"):
         assert group_norm.kernel_for(CPU, torch.bfloat16) is None
+
+
+def test_a_compiler_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "cxx"
+    hanging.write_text("#!/bin/sh\nsleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("CXX", str(hanging))
+    monkeypatch.setattr(native, "_SECONDS", 0.2)
+    with pytest.raises(RuntimeError, match=r"cxx took more than 0\.2 s"):
+        native.compiled(tmp_path / "any.cpp")
+
+
+@needs_compiler
+def test_a_helper_of_the_compilers_that_stays_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staying = tmp_path / "cxx"
+    staying.write_text('#!/bin/sh\ncat >/dev/null\nsleep 20 &\nprintf "\\377" >&2\nexec g++ "$@"\n')
+    staying.chmod(0o755)
+    (tmp_path / "one.cpp").write_text('extern "C" int one() { return 1; }\n')
+    monkeypatch.setenv("CXX", str(staying))
+    begun = time.monotonic()
+    assert native.compiled(tmp_path / "one.cpp").one() == 1
+    assert time.monotonic() - begun < 15
 
 
 @needs_compiler
