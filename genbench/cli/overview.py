@@ -174,10 +174,8 @@ def _machinery() -> Iterator[tuple[str, str]]:
         if not finding.good:
             yield finding.subject, finding.text
     if not has_compiler():
-        yield (
-            "C++ compiler",
-            ("--compile needs one, and on a CPU ADM draws faster: apt install g++, or set CXX"),
-        )
+        told = "--compile needs one, and on a CPU ADM draws faster: apt install g++, or set CXX"
+        yield "C++ compiler", told
     if find_spec("matplotlib") is None:
         yield "matplotlib", "no figures in the report: pip install 'genbench[report]'"
     if find_spec("efficientnet_lite_pytorch") is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.models.checkpoints import find_checkpoint
 from genbench.models.companions import own_card, with_companions
 from genbench.models.compiling import compile_networks
@@ -161,12 +161,24 @@ def _opened(
     if request.compiles:
         compile_networks(generator, request.name, device)
     alone = device.type == "cpu" and isinstance(generator, Concurrent) and generator.concurrent
-    kernels = generator.kernels if isinstance(generator, UsesKernels) else ""
+    kernels = _kernels(generator, request.name)
     return ModelSource(
         generator, replace(spec, threads=1 if alone else 0, kernels=kernels), card, device,
         batch_size=request.batch_size or 0,
         checkpoint=weights.name,
     )  # fmt: skip
+
+
+def _kernels(generator: Generator, model: str) -> str:
+    """What kernels make of it. Raises GenbenchError for a family whose `kernels` is something
+    else."""
+    kernels: object = generator.kernels if isinstance(generator, UsesKernels) else ""
+    if not isinstance(kernels, str):
+        raise GenbenchError(
+            f"`kernels` of the generator of {model} is a {type(kernels).__name__}: it names what "
+            "kernels make, as text; call what you mean otherwise"
+        )
+    return kernels
 
 
 def _block(card: ModelCard, device: torch.device) -> int:

@@ -36,6 +36,7 @@ from genbench.models.optional import (
     Trainable,
     TrainingForm,
     TrainRun,
+    UsesKernels,
 )
 from genbench.models.source import ModelSource
 from genbench.runtime.distributed import World
@@ -45,7 +46,8 @@ Rule = tuple[str, Callable[[], str]]
 _ADAPTERS = (Trainable, Distillable, BringsRecipes, Convertible, RandomInit, Folding,
              CountableNetworks, TimedTraining, MakesCard, BringsWeights, BringsCode,
              HasCompanions)  # fmt: skip
-_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, InOrder, Compilable)
+_GENERATORS = (CountsEvaluations, CountsGuidance, Repeating, Concurrent, UsesKernels, InOrder,
+               Compilable)  # fmt: skip
 _STEP = 2  # images of the optimiser step that is tried
 _BESIDE = 8  # images drawn in blocks beside each other
 

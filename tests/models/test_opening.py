@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.detectors.checked import CheckedDetector
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.models import naming, opening
 from genbench.models.contract import Adapter, ModelCard
 from genbench.models.noise import NoiseStream
@@ -153,6 +153,15 @@ def test_a_stub_of_an_adapter_is_enough() -> None:
         arithmetic=FLOAT32,
     )  # fmt: skip
     assert next(open_model(model, CPU).images(0, 4)).shape == (4, 3, 8, 8)
+
+
+def test_kernels_that_mean_something_else_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Convolving:
+        kernels = (3, 5)  # sizes, as a network may well call them
+
+    monkeypatch.setattr(opening, "_loaded", lambda *_: Convolving())
+    with pytest.raises(GenbenchError, match="`kernels` of the generator of toy is a tuple: it nam"):
+        open_model(resolve(ModelRequest(name="toy")), CPU)
 
 
 def test_the_gpus_name_is_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:

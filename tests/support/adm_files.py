@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genbench.models.noise import NoiseStream
 from genbench_adapters.adm.network import UNetConfig
@@ -26,6 +26,20 @@ UNET = UNetConfig(
     resblock_updown=True,
 )
 CLASSIFIER = replace(UNET, out_channels=10, num_classes=None)
+
+
+def norm_inputs(
+    count: int, channels: int, groups: int, side: int, dtype: torch.dtype
+) -> tuple[Tensor, nn.GroupNorm, Tensor]:
+    """Images [N, C, side, side] in channels last, a norm, and a condition [N, 2 C, 1, 1]."""
+    noise = NoiseStream(1, torch.arange(count))
+    # A mean of 6 deviations, and one more for each channel: sums in half would lose the deviations.
+    x = 6 + torch.arange(channels)[:, None, None] % 5 + noise.normal((channels, side, side))
+    norm = nn.GroupNorm(groups, channels).requires_grad_(False)
+    norm.weight.copy_(noise.normal((channels,), step=1)[0])
+    norm.bias.copy_(noise.normal((channels,), step=2)[0])
+    condition = noise.normal((2 * channels, 1, 1), step=3)
+    return x.to(dtype).contiguous(memory_format=torch.channels_last), norm, condition
 
 
 def filled(network: Network) -> Network:

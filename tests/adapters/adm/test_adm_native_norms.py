@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from adm_files import norm_inputs
 from torch import Tensor, nn
 
-from genbench.models.noise import NoiseStream
 from genbench.models.opening import ModelRequest, open_model, resolve
 from genbench.models.source import ModelSource
 from genbench.runtime import native
@@ -49,15 +49,15 @@ def kernel() -> Any:
 
 
 def given(count: int, channels: int, groups: int, side: int) -> tuple[Tensor, nn.GroupNorm, Tensor]:
-    """Images in channels last, a norm and a condition."""
-    noise = NoiseStream(1, torch.arange(count))
-    # A mean of many deviations, another for each channel.
-    x = 6 + torch.arange(channels)[:, None, None] % 5 + noise.normal((channels, side, side))
-    norm = nn.GroupNorm(groups, channels).requires_grad_(False)
-    norm.weight.copy_(noise.normal((channels,), step=1)[0])
-    norm.bias.copy_(noise.normal((channels,), step=2)[0])
-    condition = noise.normal((2 * channels, 1, 1), step=3)
-    return x.bfloat16().contiguous(memory_format=torch.channels_last), norm, condition
+    return norm_inputs(count, channels, groups, side, torch.bfloat16)
+
+
+def compiler_script(folder: Path, text: str) -> Path:
+    """A program of the shell's in the compiler's place."""
+    path = folder / "cxx"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
 
 
 @needs_compiler
@@ -212,11 +212,8 @@ def test_without_a_compiler_single_operations_draw(
 def test_a_compiler_that_fails_is_told(
     forgotten: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing = tmp_path / "cxx"
-    failing.write_text(
-        "#!/bin/sh\necho 'In file x:' >&2\necho 'error: cannot find -lc' >&2\nexit 1\n"
-    )
-    failing.chmod(0o755)
+    said = "echo 'In file x:' >&2\necho 'error: cannot find -lc' >&2\nexit 1"
+    failing = compiler_script(tmp_path, said)
     monkeypatch.setenv("CXX", f"{failing} --some-option")
     with pytest.warns(UserWarning, match="group norms on cpu: made by single.*cannot find -lc"):
         assert group_norm.kernel_for(CPU, torch.bfloat16) is None
@@ -225,10 +222,7 @@ def test_a_compiler_that_fails_is_told(
 def test_a_compiler_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging = tmp_path / "cxx"
-    hanging.write_text("#!/bin/sh\nsleep 60\n")
-    hanging.chmod(0o755)
-    monkeypatch.setenv("CXX", str(hanging))
+    monkeypatch.setenv("CXX", str(compiler_script(tmp_path, "sleep 60")))
     monkeypatch.setattr(native, "_SECONDS", 0.2)
     with pytest.raises(RuntimeError, match=r"cxx took more than 0\.2 s"):
         native.compiled(tmp_path / "any.cpp")
@@ -238,9 +232,8 @@ def test_a_compiler_that_hangs_is_not_waited_for(
 def test_a_helper_of_the_compilers_that_stays_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    staying = tmp_path / "cxx"
-    staying.write_text('#!/bin/sh\ncat >/dev/null\nsleep 20 &\nprintf "\\377" >&2\nexec g++ "$@"\n')
-    staying.chmod(0o755)
+    text = 'cat >/dev/null\nsleep 20 &\nprintf "\\377" >&2\nexec g++ "$@"'
+    staying = compiler_script(tmp_path, text)
     (tmp_path / "one.cpp").write_text('extern "C" int one() { return 1; }\n')
     monkeypatch.setenv("CXX", str(staying))
     begun = time.monotonic()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from adm_files import UNET, filled
-from torch import Tensor, nn
+from adm_files import UNET, filled, norm_inputs
+from torch import Tensor
 from triton_kernels import interpreted_module, kernel_module
 
 from genbench.models.noise import NoiseStream
@@ -34,20 +34,6 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
-def given(
-    count: int, channels: int, groups: int, side: int, dtype: torch.dtype
-) -> tuple[Tensor, nn.GroupNorm, Tensor]:
-    """Images in channels last, a norm and a condition."""
-    noise = NoiseStream(1, torch.arange(count))
-    # A mean of 6 deviations, and one more for each channel: sums in half would lose the deviations.
-    x = 6 + torch.arange(channels)[:, None, None] % 5 + noise.normal((channels, side, side))
-    norm = nn.GroupNorm(groups, channels).requires_grad_(False)
-    norm.weight.copy_(noise.normal((channels,), step=1)[0])
-    norm.bias.copy_(noise.normal((channels,), step=2)[0])
-    condition = noise.normal((2 * channels, 1, 1), step=3)
-    return x.to(dtype).contiguous(memory_format=torch.channels_last), norm, condition
-
-
 @pytest.mark.parametrize(
     ("count", "channels", "groups", "side"),
     # Groups of 2, 3 and 6 channels, of one and of all; sides whose pixels fill no tile.
@@ -57,7 +43,7 @@ def given(
 def test_it_is_within_its_bound_of_float64(
     interpreted: Any, count: int, channels: int, groups: int, side: int, dtype: torch.dtype
 ) -> None:
-    x, norm, condition = given(count, channels, groups, side, dtype)
+    x, norm, condition = norm_inputs(count, channels, groups, side, dtype)
     for told in (condition, None):
         made = interpreted.activated_group_norm(x, norm, told)
         assert (made.dtype, made.shape) == (dtype, x.shape)
@@ -69,7 +55,7 @@ def test_it_is_within_its_bound_of_float64(
 
 def test_several_tiles_and_any_layout(interpreted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreted, "_AT_ONCE", 32)  # 16 pixels of 2 channels: 6 tiles and a half
-    x, norm, condition = given(1, 6, 3, 10, torch.float16)
+    x, norm, condition = norm_inputs(1, 6, 3, 10, torch.float16)
     made = interpreted.activated_group_norm(x.contiguous(), norm, condition)
     assert excess(made, x, norm, condition) <= 0
     assert interpreted.activated_group_norm(x[:0], norm, condition[:0]).shape == (0, 6, 10, 10)
@@ -77,7 +63,7 @@ def test_several_tiles_and_any_layout(interpreted: Any, monkeypatch: pytest.Monk
 
 def test_the_bound_is_tight() -> None:
     """The form of a CPU is within it; a result that is rounded twice is not."""
-    x, norm, condition = given(2, 64, 32, 8, torch.bfloat16)
+    x, norm, condition = norm_inputs(2, 64, 32, 8, torch.bfloat16)
     made = activated_group_norm(x, norm, condition)
     assert excess(made, x, norm, condition) <= 0
     twice = torch.nn.functional.silu(norm(x.float()).bfloat16())
@@ -162,7 +148,7 @@ def test_a_gpu_takes_it() -> None:
     if not torch.cuda.is_available():
         pytest.fail("the gpu mark was asked for but there is no CUDA device")
     for channels, side in ((64, 32), (96, 7), (32, 256)):
-        x, norm, condition = given(2, channels, 32, side, torch.float16)
+        x, norm, condition = norm_inputs(2, channels, 32, side, torch.float16)
         images, norm, condition = x.cuda(), norm.cuda(), condition.cuda()
         kernel = group_norm.kernel_for(images.device, images.dtype)
         assert kernel is not None
